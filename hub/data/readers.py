@@ -1,0 +1,125 @@
+"""Rows from TSV, CSV and JSON-lines files: each as a dictionary with the line it stands on."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TextIO
+
+from hub.data.encodings import detect_encoding
+from hub.data.examples import BadRow
+from hub.errors import DataError
+
+Row = dict[str, Any]
+Rows = Iterator[tuple[int, Row] | BadRow]
+
+# A cell may hold a long document; csv's own limit is 131,072 characters.
+csv.field_size_limit(1 << 30)
+
+
+def read_rows(path: Path) -> tuple[Rows, list[str] | None, list[str]]:
+    """Open a data file by its extension.
+
+    Returns:
+        The rows; the names of the columns, if the format has a header; notes for the user.
+
+    Raises:
+        DataError: no such file, an unknown extension, not a text file, or no header.
+    """
+    if not path.exists():
+        raise DataError(f"There is no file {path}.")
+    reader = READERS.get(path.suffix.lower())
+    if reader is None:
+        raise DataError(
+            f"{path}: the extension {path.suffix!r} is unknown; "
+            f"{', '.join(sorted(READERS))} can be read."
+        )
+    if path.stat().st_size == 0:
+        raise DataError(f"{path} is empty.")
+    encoding = detect_encoding(path)
+    file = path.open(encoding=encoding.name, newline="")
+    rows, columns = reader(file, path)
+    return rows, columns, [encoding.note] if encoding.note else []
+
+
+def _read_tsv(file: TextIO, path: Path) -> tuple[Rows, list[str]]:
+    """One row a line, cells divided by tabs; quotation marks are ordinary characters."""
+    columns = file.readline().rstrip("\r\n").split("\t")
+    _check_header(columns, path)
+
+    def rows() -> Rows:
+        with file:
+            for number, line in enumerate(file, start=2):
+                line = line.rstrip("\r\n")
+                if line:
+                    yield _match(columns, line.split("\t"), number)
+
+    return rows(), columns
+
+
+def _read_csv(file: TextIO, path: Path) -> tuple[Rows, list[str]]:
+    """RFC 4180: commas, double quotes around cells that hold commas, quotes or line ends."""
+    reader = csv.reader(file, strict=True)
+    try:
+        columns = next(reader)
+    except (StopIteration, csv.Error) as error:
+        raise DataError(f"{path}, line 1: the header cannot be read ({error}).") from error
+    _check_header(columns, path)
+
+    def rows() -> Rows:
+        with file:
+            while True:
+                number = reader.line_num + 1  # a quoted cell may span lines: name its first
+                try:
+                    cells = next(reader)
+                except StopIteration:
+                    return
+                except csv.Error as error:
+                    yield BadRow(number, f"not valid CSV ({error})")
+                    continue
+                if cells:
+                    yield _match(columns, cells, number)
+
+    return rows(), columns
+
+
+def _read_jsonl(file: TextIO, path: Path) -> tuple[Rows, None]:
+    """One JSON object a line (https://jsonlines.org)."""
+
+    def rows() -> Rows:
+        with file:
+            for number, line in enumerate(file, start=1):
+                if not line.strip():
+                    continue
+                try:
+                    row = json.loads(line)
+                except ValueError as error:
+                    yield BadRow(number, f"not valid JSON ({error})")
+                    continue
+                if isinstance(row, dict):
+                    yield number, row
+                else:
+                    yield BadRow(number, "not a JSON object")
+
+    return rows(), None
+
+
+READERS: dict[str, Callable[[TextIO, Path], tuple[Rows, list[str] | None]]] = {
+    ".tsv": _read_tsv,
+    ".txt": _read_tsv,
+    ".csv": _read_csv,
+    ".jsonl": _read_jsonl,
+}
+
+
+def _check_header(columns: list[str], path: Path) -> None:
+    if len(set(columns)) < len(columns):
+        raise DataError(f"{path}, line 1: a column's name stands twice: {', '.join(columns)}.")
+
+
+def _match(columns: list[str], cells: list[str], number: int) -> tuple[int, Row] | BadRow:
+    if len(cells) != len(columns):
+        return BadRow(number, f"{len(cells)} columns instead of {len(columns)}")
+    return number, dict(zip(columns, cells, strict=True))

@@ -1,0 +1,55 @@
+"""Every error a user can meet. Each message says what was wrong, where, and what to do.
+
+HubError                     exit code 1
+├── MissingPackageError      an optional package is not installed
+├── ModelError               a model's files are damaged, or of a kind that is not supported
+├── TrainingError            training cannot go on
+└── InputError               exit code 2: what the user gave is wrong
+    ├── DataError            a data file, with its lines
+    ├── OutputError          the place to write to
+    └── UnknownModelError    a model name
+"""
+
+from __future__ import annotations
+
+
+class HubError(Exception):
+    """The command failed. The message is a sentence for the user, not for a programmer."""
+
+    exit_code = 1
+
+
+class MissingPackageError(HubError, ImportError):
+    """An optional package is needed and not installed."""
+
+    def __init__(self, package: str, extra: str, purpose: str) -> None:
+        super().__init__(
+            f"{purpose} needs the package '{package}'. "
+            f"Install it with: pip install 'ernie-hub[{extra}]'"
+        )
+
+
+class ModelError(HubError):
+    """A model folder is incomplete, damaged, or of a kind that is not supported."""
+
+
+class TrainingError(HubError):
+    """Training cannot start or cannot go on."""
+
+
+class InputError(HubError, ValueError):
+    """What the user gave is wrong; nothing was done with it."""
+
+    exit_code = 2
+
+
+class DataError(InputError):
+    """A data file cannot be read, or its rows are not usable."""
+
+
+class OutputError(InputError):
+    """The output folder cannot be written, or holds something worth keeping."""
+
+
+class UnknownModelError(InputError):
+    """No model has this name."""

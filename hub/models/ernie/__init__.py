@@ -1,0 +1,1 @@
+"""ERNIE (and BERT, whose encoder is the same): configuration, layers, checkpoints."""

@@ -1,0 +1,172 @@
+"""Weights in files: the names and the layout of Hugging Face `transformers`, both ways.
+
+`transformers` (torch) keeps a Linear's weight as [out, in], Paddle as [in, out]: it is transposed
+here, at the door, and nowhere else.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+
+from hub.backend import paddle
+from hub.constants import WEIGHTS_FILE
+from hub.errors import ModelError
+from hub.files import write_whole
+
+Arrays = dict[str, np.ndarray]
+
+# (ours, transformers'), applied in this order to names inside the encoder.
+_RENAMED = (
+    (r"^layers\.(\d+)\.attention_norm\.", r"encoder.layer.\1.attention.output.LayerNorm."),
+    (r"^layers\.(\d+)\.attention\.output\.", r"encoder.layer.\1.attention.output.dense."),
+    (r"^layers\.(\d+)\.attention\.", r"encoder.layer.\1.attention.self."),
+    (r"^layers\.(\d+)\.feed_forward\.intermediate\.", r"encoder.layer.\1.intermediate.dense."),
+    (r"^layers\.(\d+)\.feed_forward\.output\.", r"encoder.layer.\1.output.dense."),
+    (r"^layers\.(\d+)\.output_norm\.", r"encoder.layer.\1.output.LayerNorm."),
+    (r"^embeddings\.layer_norm\.", r"embeddings.LayerNorm."),
+)
+
+
+def transformers_name(name: str, model_type: str) -> str:
+    """The name in `transformers` of the parameter that a network here calls `name`.
+
+    >>> transformers_name("encoder.layers.0.attention.query.weight", "ernie")
+    'ernie.encoder.layer.0.attention.self.query.weight'
+    """
+    prefix, _, inner = name.partition(".")
+    if prefix != "encoder":
+        return name  # a head: the same in both
+    for ours, theirs in _RENAMED:
+        renamed, count = re.subn(ours, theirs, inner)
+        if count:
+            return f"{model_type}.{renamed}"
+    return f"{model_type}.{inner}"
+
+
+def _linear_weights(network: paddle.nn.Layer) -> set[str]:
+    return {
+        f"{name}.weight"
+        for name, layer in network.named_sublayers()
+        if isinstance(layer, paddle.nn.Linear)
+    }
+
+
+def to_arrays(network: paddle.nn.Layer, model_type: str) -> Arrays:
+    """The network's parameters under the names and in the layout of `transformers`."""
+    linear = _linear_weights(network)
+    arrays = {}
+    for name, parameter in network.named_parameters():
+        value = parameter.numpy()
+        arrays[transformers_name(name, model_type)] = np.ascontiguousarray(
+            value.T if name in linear else value
+        )
+    return arrays
+
+
+def load_arrays(network: paddle.nn.Layer, arrays: Arrays, model_type: str, source: Path) -> list[str]:
+    """Put `arrays` (names and layout of `transformers`) into the network.
+
+    Names may lack the model's prefix (a bare encoder, as `AutoModel.save_pretrained` writes it).
+    Arrays that the network has no place for (pretraining heads) are left.
+
+    Returns:
+        The names of the head's parameters that `arrays` does not hold; they keep their values.
+
+    Raises:
+        ModelError: a part of the encoder is missing, or a shape differs.
+    """
+    linear = _linear_weights(network)
+    missing_encoder, missing_head, values = [], [], {}
+    for name, parameter in network.named_parameters():
+        key = transformers_name(name, model_type)
+        array = arrays.get(key)
+        if array is None:
+            array = arrays.get(key.removeprefix(f"{model_type}."))
+        if array is None:
+            (missing_encoder if name.startswith("encoder.") else missing_head).append(name)
+            continue
+        if name in linear:
+            array = array.T
+        if list(array.shape) != list(parameter.shape):
+            raise ModelError(
+                f"{source}: {key} has the shape {list(array.shape)}, but the configuration asks "
+                f"for {list(parameter.shape)}."
+            )
+        values[name] = array
+    # Some encoders are published without a pooler: the first layer after them learns it anew.
+    required = [name for name in missing_encoder if not name.startswith("encoder.pooler.")]
+    if required:
+        raise ModelError(
+            f"{source} lacks {len(required)} of the encoder's parameters: {_first(required)}."
+        )
+    for name, parameter in network.named_parameters():
+        if name in values:
+            parameter.set_value(values[name].astype(np.float32))
+    return missing_head
+
+
+def _first(names: Iterable[str], count: int = 3) -> str:
+    names = list(names)
+    return ", ".join(names[:count]) + (", ..." if len(names) > count else "")
+
+
+def write_safetensors(arrays: Arrays, path: Path) -> None:
+    """Write `arrays` to `path` in one step: the file is there whole or not at all."""
+    # `format: pt` is what `transformers` asks of a file that it opens.
+    metadata = {"format": "pt"}
+    write_whole(path, lambda p: safetensors.numpy.save_file(arrays, p, metadata=metadata))
+
+
+def read_safetensors(path: Path) -> Arrays:
+    """Read every tensor of a safetensors file, half precisions widened to float32.
+
+    Raises:
+        ModelError: the file is missing, cut short or not a safetensors file.
+    """
+    if not path.exists():
+        raise ModelError(_missing_weights(path.parent))
+    try:
+        with safetensors.safe_open(path, framework="np") as file:
+            if all(file.get_slice(key).get_dtype() != "BF16" for key in file.keys()):  # noqa: SIM118
+                return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        return _read_with_bfloat16(path)
+    except (safetensors.SafetensorError, OSError) as error:
+        raise ModelError(
+            f"{path} is not a whole safetensors file ({error}). Copy or download it again."
+        ) from error
+
+
+def _read_with_bfloat16(path: Path) -> Arrays:
+    """NumPy has no bfloat16: its bits are the upper half of a float32's."""
+    kinds = {"F64": np.float64, "F32": np.float32, "F16": np.float16, "I64": np.int64}
+    arrays = {}
+    for name, tensor in safetensors.deserialize(path.read_bytes()):
+        if tensor["dtype"] == "BF16":
+            bits = np.frombuffer(tensor["data"], np.uint16).astype(np.uint32) << 16
+            array = bits.view(np.float32)
+        elif tensor["dtype"] in kinds:
+            array = np.frombuffer(tensor["data"], kinds[tensor["dtype"]])
+        else:
+            raise ModelError(f"{path}: {name} is of type {tensor['dtype']}, which is not supported.")
+        arrays[name] = array.reshape(tensor["shape"])
+    return arrays
+
+
+def _missing_weights(folder: Path) -> str:
+    others = [
+        name
+        for name in ("pytorch_model.bin", "model_state.pdparams", "model.safetensors.index.json")
+        if (folder / name).exists()
+    ]
+    if others:
+        return (
+            f"{folder} holds its weights as {others[0]}, which cannot be read yet. Save the model "
+            f"as one {WEIGHTS_FILE} (transformers: `model.save_pretrained(folder)`)."
+        )
+    return f"{folder} holds no weights: {WEIGHTS_FILE} is missing."

@@ -1,0 +1,113 @@
+"""The shape of an ERNIE or BERT encoder, in the terms of Hugging Face's `config.json`."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hub.constants import CONFIG_FILE
+from hub.errors import ModelError
+
+ACTIVATIONS = ("gelu", "gelu_new", "gelu_pytorch_tanh", "relu")
+MODEL_TYPES = ("ernie", "bert")
+
+
+@dataclass(frozen=True)
+class ErnieConfig:
+    """Shape and regularisation of an encoder; the defaults are ERNIE 1.0's.
+
+    ERNIE 1.0 (https://arxiv.org/abs/1904.09223) is BERT's encoder
+    (https://arxiv.org/abs/1810.04805); ERNIE 3.0's small models add an embedding for the task type.
+    """
+
+    model_type: str = "ernie"
+    # shape
+    vocab_size: int = 18000
+    hidden_size: int = 768
+    num_hidden_layers: int = 12
+    num_attention_heads: int = 12
+    intermediate_size: int = 3072
+    max_position_embeddings: int = 513
+    type_vocab_size: int = 2
+    task_type_vocab_size: int = 3
+    use_task_id: bool = False
+    # arithmetic
+    hidden_act: str = "relu"
+    layer_norm_eps: float = 1e-12
+    pad_token_id: int = 0
+    # training
+    hidden_dropout_prob: float = 0.1
+    attention_probs_dropout_prob: float = 0.1
+    classifier_dropout: float | None = None
+    initializer_range: float = 0.02
+
+    def __post_init__(self) -> None:
+        if self.model_type not in MODEL_TYPES:
+            raise ModelError(
+                f"model_type is {self.model_type!r}; supported are {', '.join(MODEL_TYPES)}."
+            )
+        if self.hidden_act not in ACTIVATIONS:
+            raise ModelError(
+                f"hidden_act is {self.hidden_act!r}; supported are {', '.join(ACTIVATIONS)}."
+            )
+        if self.hidden_size % self.num_attention_heads:
+            raise ModelError(
+                f"hidden_size {self.hidden_size} is not a multiple of num_attention_heads "
+                f"{self.num_attention_heads}."
+            )
+
+    @property
+    def head_size(self) -> int:
+        """Width of one attention head."""
+        return self.hidden_size // self.num_attention_heads
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> ErnieConfig:
+        """Take what describes the encoder from a Hugging Face configuration; leave the rest.
+
+        Raises:
+            ModelError: the configuration is of another architecture, or malformed.
+        """
+        position_type = values.get("position_embedding_type", "absolute")
+        if position_type != "absolute":
+            raise ModelError(
+                f"position_embedding_type is {position_type!r}; only 'absolute' is supported."
+            )
+        known = {field.name for field in dataclasses.fields(cls)}
+        chosen = {name: value for name, value in values.items() if name in known}
+        if "intermediate_size" not in chosen and "hidden_size" in chosen:
+            chosen["intermediate_size"] = 4 * chosen["hidden_size"]
+        return cls(**chosen)
+
+    @classmethod
+    def from_file(cls, path: Path) -> ErnieConfig:
+        """Read `config.json`.
+
+        Raises:
+            ModelError: the file is missing, is not JSON, or describes something else.
+        """
+        return cls.from_dict(read_config(path))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields as Hugging Face writes them."""
+        return dataclasses.asdict(self)
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """Read the `config.json` at `path` whole, with the entries that are not the encoder's.
+
+    Raises:
+        ModelError: the file is missing or is not a JSON object.
+    """
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ModelError(f"{path.parent} is not a model folder: it has no {CONFIG_FILE}.") from None
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path} cannot be read: {error}.") from error
+    if not isinstance(values, dict):
+        raise ModelError(f"{path} does not hold a JSON object.")
+    return values

@@ -1,0 +1,67 @@
+"""Dropout that a small CPU can afford, and whose randomness can be saved and restored.
+
+Paddle's CPU dropout draws one 64-bit number an element on one thread: in a step of a small ERNIE it
+costs as much as the matrix products. Here one random byte an element decides, drawn by NumPy's
+SFC64. The probability is therefore a multiple of 1/256 (0.1 becomes 26/256 = 0.1016); the kept
+values are scaled by the exact probability, so the expectation is unchanged.
+
+On other devices Paddle's own dropout runs.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from hub.backend import paddle
+
+_LEVELS = 256
+
+
+class _Stream:
+    """The process's stream of random bytes for dropout."""
+
+    def __init__(self) -> None:
+        self.generator = np.random.Generator(np.random.SFC64())
+
+
+_stream = _Stream()
+
+
+def seed(value: int) -> None:
+    """Start the stream again from `value`."""
+    _stream.generator = np.random.Generator(np.random.SFC64(value))
+
+
+def get_state() -> dict[str, Any]:
+    """The stream's state, as plain lists and numbers that JSON can hold."""
+    state = dict(_stream.generator.bit_generator.state)
+    state["state"] = {"state": [int(word) for word in state["state"]["state"]]}
+    return state
+
+
+def set_state(state: dict[str, Any]) -> None:
+    """Continue from a state that `get_state` gave."""
+    words = np.array(state["state"]["state"], dtype=np.uint64)
+    _stream.generator.bit_generator.state = {**state, "state": {"state": words}}
+
+
+class Dropout(paddle.nn.Layer):  # type: ignore[misc]
+    """Zero each element with probability `p` while training; scale the others by `1 / (1 - p)`."""
+
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        self.p = p
+        self._dropped_levels = round(p * _LEVELS)
+
+    def forward(self, x: paddle.Tensor) -> paddle.Tensor:
+        """Drop elements of `x`, a float tensor of any shape."""
+        if not self.training or self.p == 0.0:
+            return x
+        if not x.place.is_cpu_place():
+            return paddle.nn.functional.dropout(x, self.p)
+        draws = np.frombuffer(_stream.generator.bytes(x.size), dtype=np.uint8)
+        kept = (draws >= self._dropped_levels).astype(np.float32)
+        kept *= _LEVELS / (_LEVELS - self._dropped_levels)
+        return x * paddle.to_tensor(kept.reshape(x.shape)).astype(x.dtype)

@@ -1,0 +1,167 @@
+"""The ERNIE encoder: embeddings, post-layer-norm transformer layers, pooler.
+
+Shapes: B rows in a batch, T tokens in a row, D hidden size, H attention heads, K = D / H.
+
+References: BERT (https://arxiv.org/abs/1810.04805), ERNIE 1.0 (https://arxiv.org/abs/1904.09223).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from hub.backend import paddle
+from hub.models.ernie.config import ErnieConfig
+from hub.models.ernie.dropout import Dropout
+
+nn = paddle.nn
+F = paddle.nn.functional
+
+# Added to the attention scores of padding. After the softmax it is exactly 0 in float32, and it
+# still fits into float16.
+MASKED_SCORE = -1e4
+
+_ACTIVATIONS: dict[str, Callable[[paddle.Tensor], paddle.Tensor]] = {
+    "gelu": F.gelu,
+    "gelu_new": lambda x: F.gelu(x, approximate=True),
+    "gelu_pytorch_tanh": lambda x: F.gelu(x, approximate=True),
+    "relu": F.relu,
+}
+
+
+class ErnieEmbeddings(nn.Layer):  # type: ignore[misc]
+    """The sum of word, position, segment and (where the model has it) task-type embeddings."""
+
+    def __init__(self, config: ErnieConfig) -> None:
+        super().__init__()
+        width = config.hidden_size
+        self.word_embeddings = nn.Embedding(config.vocab_size, width)
+        self.position_embeddings = nn.Embedding(config.max_position_embeddings, width)
+        self.token_type_embeddings = nn.Embedding(config.type_vocab_size, width)
+        self.use_task_id = config.use_task_id
+        if config.use_task_id:
+            self.task_type_embeddings = nn.Embedding(config.task_type_vocab_size, width)
+        self.layer_norm = nn.LayerNorm(width, epsilon=config.layer_norm_eps)
+        self.dropout = Dropout(config.hidden_dropout_prob)
+
+    def forward(self, input_ids: paddle.Tensor, token_type_ids: paddle.Tensor) -> paddle.Tensor:
+        """Embed `input_ids` and `token_type_ids`, both [B, T]; the result is [B, T, D]."""
+        positions = paddle.arange(paddle.shape(input_ids)[1], dtype="int64")  # [T]
+        summed = self.word_embeddings(input_ids) + self.position_embeddings(positions)
+        summed = summed + self.token_type_embeddings(token_type_ids)
+        if self.use_task_id:
+            # Fine-tuning uses task 0 throughout, as the released models do.
+            summed = summed + self.task_type_embeddings.weight[0]
+        return self.dropout(self.layer_norm(summed))
+
+
+class SelfAttention(nn.Layer):  # type: ignore[misc]
+    """Multi-head scaled dot-product self-attention (https://arxiv.org/abs/1706.03762)."""
+
+    def __init__(self, config: ErnieConfig) -> None:
+        super().__init__()
+        width = config.hidden_size
+        self.heads = config.num_attention_heads
+        self.head_size = config.head_size
+        self.query = nn.Linear(width, width)
+        self.key = nn.Linear(width, width)
+        self.value = nn.Linear(width, width)
+        self.output = nn.Linear(width, width)
+        self.dropout = Dropout(config.attention_probs_dropout_prob)
+
+    def _split(self, x: paddle.Tensor) -> paddle.Tensor:
+        return x.reshape([0, 0, self.heads, self.head_size]).transpose([0, 2, 1, 3])  # [B, H, T, K]
+
+    def forward(self, x: paddle.Tensor, key_bias: paddle.Tensor) -> paddle.Tensor:
+        """Attend over `x` [B, T, D].
+
+        `key_bias` [B, 1, 1, T] is 0 for tokens and `MASKED_SCORE` for padding.
+        """
+        query = self._split(self.query(x)) * self.head_size**-0.5
+        key, value = self._split(self.key(x)), self._split(self.value(x))
+        scores = paddle.matmul(query, key, transpose_y=True) + key_bias  # [B, H, T, T]
+        weights = self.dropout(F.softmax(scores, axis=-1))
+        context = paddle.matmul(weights, value)  # [B, H, T, K]
+        merged = context.transpose([0, 2, 1, 3]).reshape([0, 0, self.heads * self.head_size])
+        return self.output(merged)
+
+
+class FeedForward(nn.Layer):  # type: ignore[misc]
+    """Two linear maps with an activation between them."""
+
+    def __init__(self, config: ErnieConfig) -> None:
+        super().__init__()
+        self.intermediate = nn.Linear(config.hidden_size, config.intermediate_size)
+        self.output = nn.Linear(config.intermediate_size, config.hidden_size)
+        self.activation = _ACTIVATIONS[config.hidden_act]
+
+    def forward(self, x: paddle.Tensor) -> paddle.Tensor:
+        """Map `x` [B, T, D] to [B, T, D]."""
+        return self.output(self.activation(self.intermediate(x)))
+
+
+class ErnieLayer(nn.Layer):  # type: ignore[misc]
+    """One transformer layer; each half is followed by dropout, a residual sum and a layer norm."""
+
+    def __init__(self, config: ErnieConfig) -> None:
+        super().__init__()
+        self.attention = SelfAttention(config)
+        self.attention_norm = nn.LayerNorm(config.hidden_size, epsilon=config.layer_norm_eps)
+        self.feed_forward = FeedForward(config)
+        self.output_norm = nn.LayerNorm(config.hidden_size, epsilon=config.layer_norm_eps)
+        self.dropout = Dropout(config.hidden_dropout_prob)
+
+    def forward(self, x: paddle.Tensor, key_bias: paddle.Tensor) -> paddle.Tensor:
+        """Map `x` [B, T, D] to [B, T, D]; `key_bias` as in `SelfAttention`."""
+        x = self.attention_norm(x + self.dropout(self.attention(x, key_bias)))
+        return self.output_norm(x + self.dropout(self.feed_forward(x)))
+
+
+class ErniePooler(nn.Layer):  # type: ignore[misc]
+    """A dense layer with tanh over the first token, [CLS]."""
+
+    def __init__(self, config: ErnieConfig) -> None:
+        super().__init__()
+        self.dense = nn.Linear(config.hidden_size, config.hidden_size)
+
+    def forward(self, sequence_output: paddle.Tensor) -> paddle.Tensor:
+        """Pool `sequence_output` [B, T, D] into [B, D]."""
+        return paddle.tanh(self.dense(sequence_output[:, 0]))
+
+
+class ErnieModel(nn.Layer):  # type: ignore[misc]
+    """The encoder: token ids in, one vector a token and one vector a text out."""
+
+    def __init__(self, config: ErnieConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.embeddings = ErnieEmbeddings(config)
+        self.layers = nn.LayerList([ErnieLayer(config) for _ in range(config.num_hidden_layers)])
+        self.pooler = ErniePooler(config)
+
+    def forward(
+        self,
+        input_ids: paddle.Tensor,
+        token_type_ids: paddle.Tensor | None = None,
+        attention_mask: paddle.Tensor | None = None,
+    ) -> tuple[paddle.Tensor, paddle.Tensor]:
+        """Encode a batch.
+
+        Args:
+            input_ids: int64 [B, T].
+            token_type_ids: int64 [B, T], the segment of each token; zeros if left out.
+            attention_mask: int64 [B, T], 1 for tokens and 0 for padding; if left out, padding is
+                where `input_ids` is the configuration's `pad_token_id`.
+
+        Returns:
+            The sequence output [B, T, D] and the pooled output [B, D].
+        """
+        if token_type_ids is None:
+            token_type_ids = paddle.zeros_like(input_ids)
+        if attention_mask is None:
+            attention_mask = (input_ids != self.config.pad_token_id).astype("int64")
+        hidden = self.embeddings(input_ids, token_type_ids)
+        key_bias = (1.0 - attention_mask.astype(hidden.dtype)) * MASKED_SCORE
+        key_bias = key_bias.unsqueeze([1, 2])  # [B, 1, 1, T]
+        for layer in self.layers:
+            hidden = layer(hidden, key_bias)
+        return hidden, self.pooler(hidden)

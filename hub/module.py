@@ -1,0 +1,369 @@
+"""`hub.Module`: a model by its name or folder, with its tokenizer, its task and its labels."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hub import __version__
+from hub.backend import paddle
+from hub.constants import (
+    CONFIG_FILE,
+    DEFAULT_MAX_SEQ_LEN,
+    MANIFEST_FILE,
+    TOKENIZER_CONFIG_FILE,
+    TOKENIZER_FILE,
+    VOCABULARY_FILE,
+    WEIGHTS_FILE,
+)
+from hub.data.batches import Batch
+from hub.errors import InputError, ModelError, OutputError
+from hub.files import write_text
+from hub.models.ernie import checkpoints
+from hub.models.ernie.config import ErnieConfig, read_config
+from hub.models.ernie.initialization import initialize
+from hub.models.ernie.modeling import ErnieModel
+from hub.registry import ModelEntry, find_model
+from hub.registry.manifest import Manifest, read_manifest, write_manifest
+from hub.tasks import Task, create_task, predict, task_name
+from hub.tokenizers import WordPieceTokenizer
+
+logger = logging.getLogger(__name__)
+
+_ARCHITECTURES = {
+    ("ernie", "text-classification"): "ErnieForSequenceClassification",
+    ("bert", "text-classification"): "BertForSequenceClassification",
+}
+
+
+class Module(paddle.nn.Layer):  # type: ignore[misc]
+    """A model ready to be fine-tuned, to answer, or to be saved for inference.
+
+    Args:
+        name: a model of the catalogue (`hub list`; `-` and `_` are the same), or a folder.
+        version: the catalogue's version, if it must be that one.
+        directory: a model folder: one this package wrote, which brings its task and labels, or any
+            Hugging Face folder of an ERNIE or BERT model with `model.safetensors`.
+        task: "text-classification" (or "seq-cls"); None is the bare encoder, unless the folder has
+            a task of its own.
+        num_classes: the number of labels, if they have no names.
+        label_map: number -> label, or the list of labels.
+        load_checkpoint: a `model.safetensors` whose weights are put over the model's.
+        max_seq_len: texts are cut to this many tokens (128, or what the folder says).
+        seed: where the weights of a new head come from.
+
+    Attributes:
+        network: the `paddle.nn.Layer` that computes; calling the module calls it.
+        tokenizer: text to ids, as the model was trained with.
+        task: what it answers; None for a bare encoder.
+        config: the encoder's shape.
+
+    Raises:
+        UnknownModelError: no model has this name.
+        ModelError: the folder is incomplete, damaged or of an unsupported kind.
+        InputError: the arguments do not fit together.
+    """
+
+    def __init__(
+        self,
+        name: str | None = None,
+        version: str | None = None,
+        *,
+        directory: str | Path | None = None,
+        task: str | None = None,
+        num_classes: int | None = None,
+        label_map: Mapping[int, str] | Sequence[str] | None = None,
+        load_checkpoint: str | Path | None = None,
+        max_seq_len: int | None = None,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.entry, folder = _locate(name, version, directory)
+        manifest = read_manifest(folder)
+        if manifest is not None and manifest.kind != "model":
+            raise ModelError(
+                f"{folder} is an exported model: it answers (hub.Predictor, `hub predict`) but "
+                "cannot be trained or loaded as a Module."
+            )
+        raw = read_config(folder / CONFIG_FILE)
+        self.config = ErnieConfig.from_dict(raw)
+        self.name = self.entry.name if self.entry else folder.name
+        self.base_model = manifest.base_model if manifest else self.name
+        self.tokenizer = WordPieceTokenizer.from_folder(folder)
+        self._check_vocabulary(folder)
+        self.max_seq_len = self._length_limit(max_seq_len, manifest)
+        self.task, self.labels_given = _choose_task(task, num_classes, label_map, manifest, raw)
+        self.network = self._build_network(folder, seed)
+        if load_checkpoint is not None:
+            path = Path(load_checkpoint)
+            arrays = checkpoints.read_safetensors(path)
+            checkpoints.load_arrays(self.network, arrays, self.config.model_type, path)
+        self.eval()
+        # `paddle.jit.save(module, path)` looks for a `forward` that knows its input shapes. Calling
+        # the module does not go through it: see `__call__`.
+        self.forward = paddle.jit.to_static(
+            self.forward, input_spec=self.input_spec(), full_graph=True
+        )
+
+    # --- making ----------------------------------------------------------------------------------
+
+    def _check_vocabulary(self, folder: Path) -> None:
+        if self.tokenizer.vocab_size > self.config.vocab_size:
+            raise ModelError(
+                f"{folder}: the tokenizer has {self.tokenizer.vocab_size:,} entries, but the model "
+                f"only has embeddings for {self.config.vocab_size:,}."
+            )
+
+    def _length_limit(self, asked: int | None, manifest: Manifest | None) -> int:
+        limit = self.config.max_position_embeddings
+        if asked is None:
+            return manifest.max_seq_len if manifest else min(DEFAULT_MAX_SEQ_LEN, limit)
+        if not 3 <= asked <= limit:
+            raise InputError(f"max_seq_len is {asked}; {self.name} takes 3 to {limit} tokens.")
+        return asked
+
+    def _build_network(self, folder: Path, seed: int) -> paddle.nn.Layer:
+        network = (
+            _BareEncoder(self.config) if self.task is None else self.task.build_network(self.config)
+        )
+        if self.entry is not None and not self.entry.pretrained:
+            initialize(network, self.config, self.entry.seed)
+            self._initialize_head(network, seed)
+            return network
+        initialize(network, self.config, seed)
+        path = folder / WEIGHTS_FILE
+        arrays = checkpoints.read_safetensors(path)
+        missing = checkpoints.load_arrays(network, arrays, self.config.model_type, path)
+        if missing:
+            logger.info("%s has no weights for the head: it starts untrained", self.name)
+        return network
+
+    def _initialize_head(self, network: paddle.nn.Layer, seed: int) -> None:
+        for name, layer in network.named_children():
+            if name != "encoder":
+                initialize(layer, self.config, seed)
+
+    def set_labels(self, labels: Sequence[str], seed: int = 0) -> None:
+        """Give the task these labels and a new, untrained head for them; the encoder stays.
+
+        Raises:
+            InputError: the module has no task.
+        """
+        if self.task is None:
+            raise InputError(f"{self.name} was loaded without a task: give task='seq-cls'.")
+        self.task = create_task(self.task.name, labels)
+        network = self.task.build_network(self.config)
+        initialize(network, self.config, seed)
+        network.encoder.set_state_dict(self.network.encoder.state_dict())
+        self.network = network
+        self.labels_given = True
+        network.train() if self.training else network.eval()
+
+    # --- computing -------------------------------------------------------------------------------
+
+    def forward(
+        self,
+        input_ids: paddle.Tensor,
+        token_type_ids: paddle.Tensor | None = None,
+        attention_mask: paddle.Tensor | None = None,
+    ) -> Any:
+        """Compute the network's output for int64 tensors [B, T], padded with zeros.
+
+        Returns:
+            For text classification the logits, float32 [B, classes]; for a bare encoder the
+            sequence output [B, T, D] and the pooled output [B, D].
+        """
+        return self.network(input_ids, token_type_ids, attention_mask)
+
+    def __call__(self, *inputs: Any, **options: Any) -> Any:
+        """Compute at once, layer by layer, instead of through the traced program of `forward`."""
+        return self.network(*inputs, **options)
+
+    def input_spec(self) -> list[paddle.static.InputSpec]:
+        """The inputs of `forward`, any batch size and any length."""
+        return [
+            paddle.static.InputSpec([None, None], "int64", name)
+            for name in ("input_ids", "token_type_ids", "attention_mask")
+        ]
+
+    def compute(self, batch: Batch) -> np.ndarray:
+        """The network's output for a batch, without gradients, as float32 [B, ...]."""
+        self.eval()
+        with paddle.no_grad():
+            output = self.network(
+                paddle.to_tensor(batch.input_ids),
+                paddle.to_tensor(batch.token_type_ids),
+                paddle.to_tensor(batch.attention_mask),
+            )
+        result: np.ndarray = output.astype("float32").numpy()
+        return result
+
+    def predict(
+        self,
+        texts: Sequence[str],
+        *,
+        probabilities: bool = False,
+        batch_size: int = 32,
+        max_seq_len: int | None = None,
+    ) -> list[Any]:
+        """Answer each text.
+
+        Returns:
+            For text classification a label each; with `probabilities` a dictionary each: `label`,
+            `score` (its probability) and `probabilities` (label -> probability).
+
+        Raises:
+            InputError: the module has no task, or `texts` is not a list of strings.
+        """
+        if self.task is None:
+            raise InputError(
+                f"{self.name} was loaded without a task and cannot answer: fine-tune it first, or "
+                "load a fine-tuned folder."
+            )
+        return predict(
+            self.task,
+            self.tokenizer,
+            self.compute,
+            texts,
+            max_seq_len or self.max_seq_len,
+            batch_size,
+            probabilities,
+        )
+
+    # --- keeping ---------------------------------------------------------------------------------
+
+    def save(self, directory: str | Path) -> None:
+        """Write the model folder: weights, configuration, tokenizer and `hub.json`.
+
+        The folder opens in this package and in Hugging Face `transformers`. Existing files of these
+        names are replaced one by one, each whole; `hub.json` comes last.
+
+        Raises:
+            InputError: the module has no task.
+            OutputError: the folder cannot be written.
+        """
+        if self.task is None:
+            raise InputError("A module without a task has nothing of its own to save.")
+        folder = Path(directory)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            # While files are exchanged the folder is not a model: its manifest goes first.
+            (folder / MANIFEST_FILE).unlink(missing_ok=True)
+            arrays = checkpoints.to_arrays(self.network, self.config.model_type)
+            checkpoints.write_safetensors(arrays, folder / WEIGHTS_FILE)
+            self.save_description(folder)
+        except OSError as error:
+            raise OutputError(f"{folder} cannot be written: {error.strerror or error}.") from error
+        manifest = Manifest(
+            kind="model",
+            task=self.task.name,
+            labels=self.task.labels,
+            max_seq_len=self.max_seq_len,
+            base_model=self.base_model,
+            package_version=__version__,
+        )
+        names = [WEIGHTS_FILE, CONFIG_FILE, TOKENIZER_FILE, TOKENIZER_CONFIG_FILE, VOCABULARY_FILE]
+        write_manifest(folder, manifest, names)
+
+    def save_description(self, folder: Path) -> None:
+        """Write what describes the model beside its weights: `config.json` and the tokenizer."""
+        write_text(folder / CONFIG_FILE, _to_json(self._transformers_config()))
+        self.tokenizer.save(folder, self.max_seq_len)
+
+    def _transformers_config(self) -> dict[str, Any]:
+        config = self.config.to_dict()
+        if self.task is not None:
+            config["architectures"] = [_ARCHITECTURES[self.config.model_type, self.task.name]]
+            config["id2label"] = {str(i): label for i, label in enumerate(self.task.labels)}
+            config["label2id"] = {label: i for i, label in enumerate(self.task.labels)}
+            config["problem_type"] = "single_label_classification"
+        return config
+
+
+class _BareEncoder(paddle.nn.Layer):  # type: ignore[misc]
+    """The encoder alone, under the name that a network with a head gives it."""
+
+    def __init__(self, config: ErnieConfig) -> None:
+        super().__init__()
+        self.encoder = ErnieModel(config)
+
+    def forward(self, *inputs: paddle.Tensor) -> tuple[paddle.Tensor, paddle.Tensor]:
+        return self.encoder(*inputs)  # type: ignore[no-any-return]
+
+
+def _locate(
+    name: str | None, version: str | None, directory: str | Path | None
+) -> tuple[ModelEntry | None, Path]:
+    """The catalogue's entry (None for a folder) and the folder that holds the files."""
+    if (name is None) == (directory is None):
+        raise InputError("Give either a model's name or a directory.")
+    if directory is None and name is not None and Path(name).is_dir():
+        directory = name
+    if directory is not None:
+        folder = Path(directory)
+        if not folder.is_dir():
+            raise ModelError(f"There is no folder {folder}.")
+        return None, folder
+    entry = find_model(str(name), version)
+    return entry, entry.folder
+
+
+def _choose_task(
+    task: str | None,
+    num_classes: int | None,
+    label_map: Mapping[int, str] | Sequence[str] | None,
+    manifest: Manifest | None,
+    config: dict[str, Any],
+) -> tuple[Task | None, bool]:
+    """The task, and whether its labels are known (and not just counted)."""
+    labels = _labels_of(label_map, num_classes)
+    architecture = (config.get("architectures") or [""])[0]
+    if task is None and manifest is not None:
+        task = manifest.task
+    if task is None and architecture.endswith("ForSequenceClassification"):
+        task = "text-classification"
+    if task is None:
+        if labels is not None:
+            raise InputError("Labels were given without a task: say task='seq-cls' as well.")
+        return None, False
+    stored = None
+    if manifest is not None and manifest.task == task_name(task):
+        stored = manifest.labels
+    elif config.get("id2label") and "label2id" in config:
+        by_number = {int(number): label for number, label in config["id2label"].items()}
+        stored = [by_number[number] for number in sorted(by_number)]
+    if labels is None:
+        labels = stored
+    if labels is None:
+        return create_task(task, ["0", "1"]), False
+    return create_task(task, labels), True
+
+
+def _labels_of(
+    label_map: Mapping[int, str] | Sequence[str] | None, num_classes: int | None
+) -> list[str] | None:
+    if label_map is None:
+        return None if num_classes is None else [str(number) for number in range(num_classes)]
+    if isinstance(label_map, Mapping):
+        if sorted(label_map) != list(range(len(label_map))):
+            raise InputError(
+                f"label_map must number its labels 0 to {len(label_map) - 1}, "
+                f"not {', '.join(map(str, sorted(label_map)))}."
+            )
+        labels = [label_map[number] for number in range(len(label_map))]
+    else:
+        labels = list(label_map)
+    if num_classes is not None and num_classes != len(labels):
+        raise InputError(f"num_classes is {num_classes}, but label_map has {len(labels)} labels.")
+    return labels
+
+
+def _to_json(values: dict[str, Any]) -> str:
+    import json
+
+    return json.dumps(values, ensure_ascii=False, indent=2) + "\n"

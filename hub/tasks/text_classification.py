@@ -1,0 +1,115 @@
+"""One label a text: intent, topic, sentiment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from hub.data.examples import Example, TextDataset
+from hub.errors import DataError
+from hub.tasks.base import Metrics, Task, softmax
+
+if TYPE_CHECKING:
+    from hub.backend import paddle
+    from hub.models.ernie.config import ErnieConfig
+
+
+class TextClassification(Task):
+    """Multi-class classification with softmax and cross-entropy."""
+
+    name: ClassVar[str] = "text-classification"
+    default_metric: ClassVar[str] = "accuracy"
+
+    def build_network(self, config: ErnieConfig) -> paddle.nn.Layer:
+        """The encoder with a linear layer over its pooled output."""
+        from hub.models.ernie.heads import ErnieForSequenceClassification
+
+        return ErnieForSequenceClassification(config, len(self.labels))
+
+    def loss(self, logits: paddle.Tensor, targets: np.ndarray) -> paddle.Tensor:
+        """Mean cross-entropy of `logits` [B, classes] and class numbers `targets` [B]."""
+        from hub.backend import paddle
+
+        return paddle.nn.functional.cross_entropy(logits, paddle.to_tensor(targets))
+
+    def targets(self, data: TextDataset) -> np.ndarray:
+        """Class numbers, int64 [N]; a label may also be given by its number, as PaddleHub does.
+
+        Raises:
+            DataError: a label is not one of the task's.
+        """
+        return np.array([self._number(example, data.source) for example in data], np.int64)
+
+    def _number(self, example: Example, source: str) -> int:
+        number = self.number_of(example.label)
+        if number is None:
+            shown = ", ".join(self.labels[:20]) + (", ..." if len(self.labels) > 20 else "")
+            raise DataError(
+                f"{source}, line {example.line}: the label {example.label!r} is not one of the "
+                f"{len(self.labels)} the model is trained for ({shown}). "
+                "--skip-bad-rows leaves such rows out."
+            )
+        return number
+
+    def number_of(self, label: str) -> int | None:
+        """The number of a label given by name or by number; None if there is no such label."""
+        if label in self._numbers:
+            return self._numbers[label]
+        if label.isascii() and label.isdigit() and int(label) < len(self.labels):
+            return int(label)
+        return None
+
+    def metrics(self, logits: np.ndarray, targets: np.ndarray) -> Metrics:
+        """Accuracy, and F1 averaged over the classes: plainly (macro) and by frequency (weighted)."""
+        return classification_metrics(logits.argmax(axis=-1), targets)
+
+    def decode(self, logits: np.ndarray, probabilities: bool) -> list[Any]:
+        """Labels; or, with `probabilities`, label, its score and every label's probability."""
+        best = logits.argmax(axis=-1)
+        if not probabilities:
+            return [self.labels[number] for number in best]
+        return [
+            {
+                "label": self.labels[number],
+                "score": float(row[number]),
+                "probabilities": dict(zip(self.labels, map(float, row), strict=True)),
+            }
+            for number, row in zip(best, softmax(logits.astype(np.float64)), strict=True)
+        ]
+
+
+def classification_metrics(predicted: np.ndarray, targets: np.ndarray) -> Metrics:
+    """Accuracy, macro-F1 and weighted F1 of class numbers, as scikit-learn defines them."""
+    from sklearn.metrics import accuracy_score, f1_score
+
+    return {
+        "accuracy": float(accuracy_score(targets, predicted)),
+        "macro_f1": float(f1_score(targets, predicted, average="macro", zero_division=0)),
+        "weighted_f1": float(f1_score(targets, predicted, average="weighted", zero_division=0)),
+    }
+
+
+def labels_of(data: TextDataset) -> list[str]:
+    """The labels of training data in the order that gives them their numbers.
+
+    Whole numbers are ordered by value, names by their characters: the order does not depend on that
+    of the rows.
+
+    Raises:
+        DataError: all rows have the same label.
+    """
+    labels = sorted(set(data.labels))
+    if len(labels) < 2:
+        raise DataError(
+            f"All {len(data):,} rows of {data.source} have the label {labels[0]!r}: "
+            "a classifier needs at least two."
+        )
+    if _all_numbers(labels):
+        labels.sort(key=int)
+    return labels
+
+
+def _all_numbers(labels: Iterable[str]) -> bool:
+    return all(label.isascii() and label.isdigit() for label in labels)

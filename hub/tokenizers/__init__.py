@@ -1,0 +1,5 @@
+"""Text to token ids, without PaddlePaddle."""
+
+from hub.tokenizers.wordpiece import Encoding, WordPieceTokenizer
+
+__all__ = ["Encoding", "WordPieceTokenizer"]

@@ -1,0 +1,199 @@
+"""BERT's and ERNIE's tokenizer: basic tokenization, then WordPiece, in Rust.
+
+The text is cleaned of control characters, Chinese characters are set apart, words are lower-cased
+and split at punctuation, and each word is cut by greedy longest match
+(https://arxiv.org/abs/1810.04805, section 3; https://arxiv.org/abs/1609.08144, section 4.1).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, overload
+
+import tokenizers
+from tokenizers import decoders, models, normalizers, pre_tokenizers, processors
+
+from hub.constants import (
+    DEFAULT_MAX_SEQ_LEN,
+    TOKENIZER_CONFIG_FILE,
+    TOKENIZER_FILE,
+    VOCABULARY_FILE,
+)
+from hub.errors import ModelError
+
+# A longer word becomes [UNK], as in the originals.
+_MAX_WORD_CHARACTERS = 100
+
+Text = str | tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """One text (or pair of texts) as the model reads it; the lists are T long."""
+
+    input_ids: list[int]
+    token_type_ids: list[int]
+    truncated: bool
+
+
+class WordPieceTokenizer:
+    """Turn texts into the ids of a WordPiece vocabulary.
+
+    Args:
+        backend: a `tokenizers.Tokenizer`, complete with its post-processor.
+        lowercase: whether `backend` lower-cases; written to `tokenizer_config.json`.
+    """
+
+    def __init__(self, backend: tokenizers.Tokenizer, lowercase: bool = True) -> None:
+        self.backend = backend
+        self.lowercase = lowercase
+        # Truncation and padding differ from call to call; each call sets its own.
+        backend.no_padding()
+        backend.no_truncation()
+
+    @classmethod
+    def from_vocabulary(cls, entries: Sequence[str], lowercase: bool = True) -> WordPieceTokenizer:
+        """Build the tokenizer of ERNIE and BERT for a vocabulary; an entry's position is its id.
+
+        Raises:
+            ModelError: an entry stands twice, or a special token is missing.
+        """
+        ids = {entry: index for index, entry in enumerate(entries)}
+        missing = [t for t in ("[PAD]", "[CLS]", "[SEP]", "[MASK]", "[UNK]") if t not in ids]
+        if missing:
+            raise ModelError(f"The vocabulary lacks {', '.join(missing)}.")
+        backend = tokenizers.Tokenizer(
+            models.WordPiece(
+                vocab=ids, unk_token="[UNK]", max_input_chars_per_word=_MAX_WORD_CHARACTERS
+            )
+        )
+        backend.normalizer = normalizers.BertNormalizer(lowercase=lowercase)
+        backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+        backend.decoder = decoders.WordPiece(prefix="##")
+        backend.post_processor = processors.TemplateProcessing(
+            single="[CLS]:0 $A:0 [SEP]:0",
+            pair="[CLS]:0 $A:0 [SEP]:0 $B:1 [SEP]:1",
+            special_tokens=[("[CLS]", ids["[CLS]"]), ("[SEP]", ids["[SEP]"])],
+        )
+        backend.add_special_tokens(["[PAD]", "[CLS]", "[SEP]", "[MASK]", "[UNK]"])
+        return cls(backend, lowercase)
+
+    @classmethod
+    def from_folder(cls, folder: Path) -> WordPieceTokenizer:
+        """Read `tokenizer.json` or, where there is none, `vocab.txt`.
+
+        Raises:
+            ModelError: neither is there, or the file is damaged.
+        """
+        settings = _read_settings(folder / TOKENIZER_CONFIG_FILE)
+        lowercase = bool(settings.get("do_lower_case", True))
+        try:
+            if (folder / TOKENIZER_FILE).exists():
+                text = (folder / TOKENIZER_FILE).read_text(encoding="utf-8")
+                return cls(tokenizers.Tokenizer.from_str(text), lowercase)
+            if (folder / VOCABULARY_FILE).exists():
+                return cls.from_vocabulary(read_vocabulary(folder / VOCABULARY_FILE), lowercase)
+        except ModelError:
+            raise
+        except Exception as error:  # tokenizers raises plain Exception for a bad file
+            raise ModelError(f"The tokenizer in {folder} cannot be read: {error}.") from error
+        raise ModelError(
+            f"{folder} has no tokenizer: neither {TOKENIZER_FILE} nor {VOCABULARY_FILE}."
+        )
+
+    def save(self, folder: Path, max_seq_len: int) -> None:
+        """Write `tokenizer.json`, `vocab.txt` and `tokenizer_config.json` for `transformers`."""
+        self.backend.no_truncation()
+        self.backend.save(str(folder / TOKENIZER_FILE))
+        vocabulary = self.backend.get_vocab()
+        entries = sorted(vocabulary, key=vocabulary.__getitem__)
+        text = "".join(f"{entry}\n" for entry in entries)
+        (folder / VOCABULARY_FILE).write_text(text, encoding="utf-8", newline="\n")
+        settings = {
+            "tokenizer_class": "BertTokenizerFast",
+            "do_lower_case": self.lowercase,
+            "model_max_length": max_seq_len,
+            **{f"{name}_token": f"[{name.upper()}]" for name in ("pad", "cls", "sep", "mask", "unk")},
+        }
+        text = json.dumps(settings, ensure_ascii=False, indent=2) + "\n"
+        (folder / TOKENIZER_CONFIG_FILE).write_text(text, encoding="utf-8")
+
+    @property
+    def vocab_size(self) -> int:
+        """The number of entries."""
+        return int(self.backend.get_vocab_size())
+
+    @property
+    def pad_token_id(self) -> int:
+        """The id of `[PAD]`."""
+        return int(self.backend.token_to_id("[PAD]"))
+
+    def encode(self, texts: Sequence[Text], max_seq_len: int | None = None) -> list[Encoding]:
+        """Encode texts, or pairs of texts, to at most `max_seq_len` tokens each, special ones included.
+
+        A pair is cut at the longer text first.
+        """
+        if max_seq_len is None:
+            self.backend.no_truncation()
+        else:
+            self.backend.enable_truncation(max_seq_len, strategy="longest_first")
+        return [
+            Encoding(encoded.ids, encoded.type_ids, bool(encoded.overflowing))
+            for encoded in self.backend.encode_batch(list(texts))
+        ]
+
+    @overload
+    def __call__(self, text: str, max_seq_len: int = ..., **options: Any) -> dict[str, list[int]]: ...
+
+    @overload
+    def __call__(
+        self, text: Iterable[str], max_seq_len: int = ..., **options: Any
+    ) -> dict[str, list[list[int]]]: ...
+
+    def __call__(
+        self,
+        text: str | Iterable[str],
+        max_seq_len: int = DEFAULT_MAX_SEQ_LEN,
+        return_offsets: bool = False,
+    ) -> dict[str, Any]:
+        """Encode one text, or several, as `transformers` does: a list for one, lists for several.
+
+        Returns:
+            `input_ids`, `token_type_ids` and `attention_mask` (1 everywhere: nothing is padded);
+            with `return_offsets` also `offset_mapping`, each token's (start, end) in the text, in
+            characters, and (0, 0) for special tokens.
+        """
+        texts = [text] if isinstance(text, str) else list(text)
+        self.backend.enable_truncation(max_seq_len, strategy="longest_first")
+        encoded = self.backend.encode_batch(texts)
+        answer: dict[str, list[Any]] = {
+            "input_ids": [e.ids for e in encoded],
+            "token_type_ids": [e.type_ids for e in encoded],
+            "attention_mask": [e.attention_mask for e in encoded],
+        }
+        if return_offsets:
+            answer["offset_mapping"] = [e.offsets for e in encoded]
+        if isinstance(text, str):
+            return {name: values[0] for name, values in answer.items()}
+        return answer
+
+
+def read_vocabulary(path: Path) -> list[str]:
+    """Read a `vocab.txt`: an entry a line, or two columns of which the first is the entry."""
+    lines = path.read_text(encoding="utf-8").split("\n")
+    if lines and lines[-1] == "":
+        lines.pop()
+    return [line.rstrip("\r").split("\t")[0] for line in lines]
+
+
+def _read_settings(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        return {}
+    try:
+        settings = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ModelError(f"{path} is not JSON: {error}.") from error
+    return settings if isinstance(settings, dict) else {}

@@ -1,0 +1,1 @@
+"""Fine-tuning: the Trainer, its arguments, checkpoints and reports."""

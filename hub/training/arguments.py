@@ -1,0 +1,77 @@
+"""Every setting of a fine-tuning run, its default and its limits: the one place that knows them."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+from hub.errors import InputError
+
+
+@dataclass(frozen=True)
+class TrainingArguments:
+    """How to fine-tune.
+
+    Attributes:
+        epochs: passes over the training rows at the most.
+        batch_size: rows in a training step.
+        eval_batch_size: rows in an evaluation step.
+        learning_rate: the highest one, reached at the end of the warm-up.
+        warmup_ratio: the part of all steps over which the learning rate rises from 0; after it, it
+            falls linearly to 0.
+        weight_decay: AdamW's; not applied to biases and layer norms.
+        max_grad_norm: gradients are scaled down to this norm; 0 leaves them.
+        max_seq_len: texts are cut to this many tokens; None is the model's own setting.
+        max_steps: stop after this many steps; None is no such limit.
+        patience: stop after this many epochs without a better dev metric; None never stops early.
+        metric: the dev metric that chooses the best checkpoint; None is the task's default.
+        seed: of the new head's weights, the order of the rows and dropout.
+        checkpoint_minutes: how often a checkpoint is written within an epoch.
+    """
+
+    epochs: int = 3
+    batch_size: int = 32
+    eval_batch_size: int = 64
+    learning_rate: float = 5e-5
+    warmup_ratio: float = 0.1
+    weight_decay: float = 0.01
+    max_grad_norm: float = 1.0
+    max_seq_len: int | None = None
+    max_steps: int | None = None
+    patience: int | None = 3
+    metric: str | None = None
+    seed: int = 42
+    checkpoint_minutes: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "eval_batch_size", "max_steps", "patience"):
+            value = getattr(self, name)
+            if value is not None and (not isinstance(value, int) or value < 1):
+                raise InputError(f"{name} must be a whole number from 1, not {value!r}.")
+        if not self.learning_rate > 0:
+            raise InputError(f"learning_rate must be above 0, not {self.learning_rate!r}.")
+        if not 0 <= self.warmup_ratio < 1:
+            raise InputError(f"warmup_ratio must be from 0 to below 1, not {self.warmup_ratio!r}.")
+        for name in ("weight_decay", "max_grad_norm", "checkpoint_minutes"):
+            if not getattr(self, name) >= 0:
+                raise InputError(f"{name} must be 0 or more, not {getattr(self, name)!r}.")
+
+    def with_changes(self, **changes: Any) -> TrainingArguments:
+        """The same arguments but for those given; None leaves an argument as it is.
+
+        Raises:
+            InputError: there is no argument of that name, or a value is out of its limits.
+        """
+        known = {field.name for field in dataclasses.fields(self)}
+        for name in changes:
+            if name not in known:
+                raise InputError(
+                    f"There is no training argument {name!r}; there is {', '.join(sorted(known))}."
+                )
+        given = {name: value for name, value in changes.items() if value is not None}
+        return dataclasses.replace(self, **given)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The arguments as JSON can hold them."""
+        return dataclasses.asdict(self)

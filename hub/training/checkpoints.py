@@ -1,0 +1,208 @@
+"""Checkpoints of a run in progress: complete or absent, and enough to go on exactly.
+
+    checkpoint/
+      latest.json         names the newest complete one
+      step-120/           weights, optimizer, state.json
+      best.safetensors    the weights with the best dev metric so far
+      best.json           which epoch they are of
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors.numpy
+
+from hub.backend import paddle
+from hub.errors import OutputError, TrainingError
+from hub.files import write_text, write_whole
+from hub.models.ernie import dropout
+from hub.models.ernie.checkpoints import read_safetensors
+from hub.training.state import TrainingState
+
+_LATEST = "latest.json"
+_STATE = "state.json"
+_WEIGHTS = "weights.safetensors"
+_OPTIMIZER = "optimizer.safetensors"
+_BEST = "best.safetensors"
+_SCHEDULER_KEY = "LR_Scheduler"
+
+
+class CheckpointStore:
+    """The checkpoint folder of one run.
+
+    Args:
+        folder: where; made at the first save.
+        identity: what the run is made from (arguments, data, model); a checkpoint of another
+            identity is refused.
+    """
+
+    def __init__(self, folder: Path, identity: dict[str, Any]) -> None:
+        self.folder = folder
+        self.identity = identity
+
+    # --- the run ---------------------------------------------------------------------------------
+
+    def save(
+        self,
+        network: paddle.nn.Layer,
+        optimizer: paddle.optimizer.Optimizer,
+        state: TrainingState,
+    ) -> None:
+        """Write a checkpoint aside, sync it, make it the latest, then delete the one before.
+
+        Raises:
+            OutputError: it cannot be written; the last good checkpoint is untouched.
+        """
+        name = f"step-{state.step}"
+        temporary = self.folder / f".{name}.{os.getpid()}"
+        try:
+            shutil.rmtree(temporary, ignore_errors=True)
+            temporary.mkdir(parents=True)
+            tensors, scheduler = _optimizer_arrays(network, optimizer)
+            _save_arrays(_weights(network), temporary / _WEIGHTS)
+            _save_arrays(tensors, temporary / _OPTIMIZER)
+            content = {
+                "identity": self.identity,
+                "state": state.to_dict(),
+                "scheduler": scheduler,
+                "dropout": dropout.get_state(),
+            }
+            write_text(temporary / _STATE, json.dumps(content, ensure_ascii=False))
+            target = self.folder / name
+            shutil.rmtree(target, ignore_errors=True)
+            temporary.replace(target)
+            write_text(self.folder / _LATEST, json.dumps({"name": name}))
+        except (OSError, safetensors.SafetensorError) as error:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise OutputError(
+                f"The checkpoint at step {state.step} could not be written to {self.folder}: "
+                f"{error}. The one before is intact."
+            ) from error
+        for other in self.folder.glob("*step-*"):
+            if other.name != name:
+                shutil.rmtree(other, ignore_errors=True)
+
+    def load(
+        self, network: paddle.nn.Layer, optimizer: paddle.optimizer.Optimizer
+    ) -> TrainingState:
+        """Put the latest checkpoint into network and optimizer, and return where the run stood.
+
+        Raises:
+            TrainingError: there is none, or it belongs to a run with other arguments or data.
+        """
+        try:
+            name = json.loads((self.folder / _LATEST).read_text(encoding="utf-8"))["name"]
+            content = json.loads((self.folder / name / _STATE).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise TrainingError(
+                f"{self.folder} holds no checkpoint to resume from: start without --resume."
+            ) from None
+        except (OSError, ValueError, KeyError) as error:
+            raise TrainingError(f"The checkpoint in {self.folder} is damaged: {error}.") from error
+        changed = [
+            f"{key} was {content['identity'].get(key)!r} and is {value!r}"
+            for key, value in self.identity.items()
+            if content["identity"].get(key) != value
+        ]
+        if changed:
+            raise TrainingError(
+                f"The checkpoint in {self.folder} is of another run: {'; '.join(changed)}. "
+                "Resume with the same arguments and data, or start without --resume."
+            )
+        set_weights(network, read_safetensors(self.folder / name / _WEIGHTS))
+        arrays = read_safetensors(self.folder / name / _OPTIMIZER)
+        _restore_optimizer(network, optimizer, arrays, content["scheduler"])
+        dropout.set_state(content["dropout"])
+        return TrainingState(**content["state"])
+
+    def exists(self) -> bool:
+        """Whether there is a checkpoint to resume from."""
+        return (self.folder / _LATEST).exists()
+
+    # --- the best weights ------------------------------------------------------------------------
+
+    def save_best(self, weights: dict[str, np.ndarray]) -> None:
+        """Keep the weights with the best dev metric.
+
+        Raises:
+            OutputError: they cannot be written.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            _save_arrays(weights, self.folder / _BEST)
+        except (OSError, safetensors.SafetensorError) as error:
+            raise OutputError(
+                f"The best weights could not be written to {self.folder}: {error}."
+            ) from error
+
+    def load_best(self) -> dict[str, np.ndarray]:
+        """The weights that `save_best` kept."""
+        return read_safetensors(self.folder / _BEST)
+
+    def remove(self) -> None:
+        """Delete the folder: the run is complete."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _weights(network: paddle.nn.Layer) -> dict[str, np.ndarray]:
+    return {name: parameter.numpy() for name, parameter in network.named_parameters()}
+
+
+def copy_weights(network: paddle.nn.Layer) -> dict[str, np.ndarray]:
+    """The network's parameters, copied out of it."""
+    return {name: value.copy() for name, value in _weights(network).items()}
+
+
+def set_weights(network: paddle.nn.Layer, weights: dict[str, np.ndarray]) -> None:
+    """Put weights that `copy_weights` gave back into the network."""
+    for name, parameter in network.named_parameters():
+        parameter.set_value(weights[name])
+
+
+def _save_arrays(arrays: dict[str, np.ndarray], path: Path) -> None:
+    write_whole(path, lambda p: safetensors.numpy.save_file(arrays, p))
+
+
+def _optimizer_arrays(
+    network: paddle.nn.Layer, optimizer: paddle.optimizer.Optimizer
+) -> tuple[dict[str, np.ndarray], dict[str, Any] | None]:
+    """The optimizer's tensors under names that the next process knows as well.
+
+    Paddle names them after its parameters' own names ("linear_3.w_0_moment1_0"), which count the
+    layers made in this process; here they are named after the network's structure.
+    """
+    values = dict(optimizer.state_dict())
+    scheduler = values.pop(_SCHEDULER_KEY, None)
+    values.pop("master_weights", None)
+    names = {parameter.name: name for name, parameter in network.named_parameters()}
+    arrays = {}
+    for key, value in values.items():
+        owner = max((n for n in names if key.startswith(f"{n}_")), key=len, default=None)
+        if owner is not None:
+            arrays[f"{names[owner]}|{key[len(owner):]}"] = np.asarray(value.numpy())
+    if scheduler is not None:
+        plain = (int, float, bool, str, type(None))
+        scheduler = {k: v for k, v in scheduler.items() if isinstance(v, plain)}
+    return arrays, scheduler
+
+
+def _restore_optimizer(
+    network: paddle.nn.Layer,
+    optimizer: paddle.optimizer.Optimizer,
+    arrays: dict[str, np.ndarray],
+    scheduler: dict[str, Any] | None,
+) -> None:
+    parameters = {name: parameter.name for name, parameter in network.named_parameters()}
+    values: dict[str, Any] = {}
+    for key, array in arrays.items():
+        owner, _, suffix = key.partition("|")
+        values[parameters[owner] + suffix] = paddle.to_tensor(array)
+    if scheduler is not None:
+        values[_SCHEDULER_KEY] = scheduler
+    optimizer.set_state_dict(values)

@@ -1,0 +1,53 @@
+"""Ctrl-C and SIGTERM while training: the step in progress is finished, then the run stops."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from types import FrameType, TracebackType
+
+from hub.errors import HubError
+
+
+class TrainingInterrupted(HubError):
+    """Training was asked to stop; `exit_code` is what a shell expects of a process so ended."""
+
+    def __init__(self, signal_number: int, message: str) -> None:
+        super().__init__(message)
+        self.exit_code = 128 + signal_number
+
+
+class StopRequests:
+    """While entered, remembers the first SIGINT or SIGTERM; a second one acts at once.
+
+    Must be entered after PaddlePaddle is imported: its import replaces the handlers.
+    """
+
+    def __init__(self) -> None:
+        self.received: int | None = None
+        self._previous: dict[int, object] = {}
+
+    def __enter__(self) -> StopRequests:
+        # Python allows handlers in the main thread only; elsewhere signals act as usual.
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._previous[number] = signal.signal(number, self._remember)
+        return self
+
+    def _remember(self, number: int, frame: FrameType | None) -> None:
+        self.received = number
+        self._restore()
+
+    def _restore(self) -> None:
+        for number, handler in self._previous.items():
+            # None stands for a handler that was not set from Python.
+            signal.signal(number, handler if handler is not None else signal.SIG_DFL)  # type: ignore[arg-type]
+        self._previous = {}
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._restore()
