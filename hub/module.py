@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
+from types import MethodType
 from typing import Any
 
 import numpy as np
@@ -41,7 +42,7 @@ _ARCHITECTURES = {
 }
 
 
-class Module(paddle.nn.Layer):  # type: ignore[misc]
+class Module(paddle.nn.Layer):
     """A model ready to be fine-tuned, to answer, or to be saved for inference.
 
     Args:
@@ -104,11 +105,7 @@ class Module(paddle.nn.Layer):  # type: ignore[misc]
             arrays = checkpoints.read_safetensors(path)
             checkpoints.load_arrays(self.network, arrays, self.config.model_type, path)
         self.eval()
-        # `paddle.jit.save(module, path)` looks for a `forward` that knows its input shapes. Calling
-        # the module does not go through it: see `__call__`.
-        self.forward = paddle.jit.to_static(
-            self.forward, input_spec=self.input_spec(), full_graph=True
-        )
+        self._trace_on_save()
 
     # --- making ----------------------------------------------------------------------------------
 
@@ -163,6 +160,17 @@ class Module(paddle.nn.Layer):  # type: ignore[misc]
         self.network = network
         self.labels_given = True
         network.train() if self.training else network.eval()
+        self._trace_on_save()
+
+    def _trace_on_save(self) -> None:
+        """Give `paddle.jit.save(module, path)` the `forward` it wants: one that knows its inputs.
+
+        Calling the module does not go through it: see `__call__`. A trace holds the parameters it
+        was made with, so a new network needs a new one.
+        """
+        self.forward = paddle.jit.to_static(  # type: ignore[method-assign]
+            MethodType(Module.forward, self), input_spec=self.input_spec(), full_graph=True
+        )
 
     # --- computing -------------------------------------------------------------------------------
 
@@ -285,7 +293,7 @@ class Module(paddle.nn.Layer):  # type: ignore[misc]
         return config
 
 
-class _BareEncoder(paddle.nn.Layer):  # type: ignore[misc]
+class _BareEncoder(paddle.nn.Layer):
     """The encoder alone, under the name that a network with a head gives it."""
 
     def __init__(self, config: ErnieConfig) -> None:
@@ -293,7 +301,7 @@ class _BareEncoder(paddle.nn.Layer):  # type: ignore[misc]
         self.encoder = ErnieModel(config)
 
     def forward(self, *inputs: paddle.Tensor) -> tuple[paddle.Tensor, paddle.Tensor]:
-        return self.encoder(*inputs)  # type: ignore[no-any-return]
+        return self.encoder(*inputs)
 
 
 def _locate(
@@ -364,6 +372,4 @@ def _labels_of(
 
 
 def _to_json(values: dict[str, Any]) -> str:
-    import json
-
     return json.dumps(values, ensure_ascii=False, indent=2) + "\n"

@@ -56,7 +56,7 @@ def sorted_batches(encodings: Sequence[Encoding], batch_size: int) -> list[np.nd
 def shuffled_batches(
     encodings: Sequence[Encoding], batch_size: int, seed: int, epoch: int
 ) -> list[np.ndarray]:
-    """Row numbers for one training epoch: every row once, in an order that `seed` and `epoch` fix."""
+    """Row numbers for one epoch: every row once, in an order that `seed` and `epoch` fix."""
     generator = np.random.default_rng((seed, epoch))
     lengths = np.array([len(encoding.input_ids) for encoding in encodings])
     order = generator.permutation(len(encodings))

@@ -75,7 +75,7 @@ class TextDataset(Sequence[Example]):
         return dict(Counter(self.labels).most_common())
 
     def split(self, fraction: float, seed: int) -> tuple[TextDataset, TextDataset]:
-        """Set `fraction` of the rows of each label aside; a label's only row stays in the first part.
+        """Set `fraction` of each label's rows aside; a label's only row stays in the first part.
 
         Raises:
             DataError: there are too few rows to set any aside.

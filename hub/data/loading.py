@@ -84,9 +84,7 @@ def _open(
             for row in data
         )
         return _rows_of(named), None, "the data", []
-    raise DataError(
-        f"Data must be a file, a folder, a name or rows, not {type(data).__name__}."
-    )
+    raise DataError(f"Data must be a file, a folder, a name or rows, not {type(data).__name__}.")
 
 
 def _rows_of(records: Iterable[Mapping[str, Any]]) -> Rows:

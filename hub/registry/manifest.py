@@ -44,7 +44,7 @@ class Manifest:
 
 
 def write_manifest(folder: Path, manifest: Manifest, names: Iterable[str]) -> None:
-    """Write `hub.json` for the files `names` of `folder`; it is the last file of a folder to appear."""
+    """Write `hub.json` for the files `names` of `folder`; it is the last file to appear."""
     files = {
         name: {"size": (folder / name).stat().st_size, "sha256": sha256_of(folder / name)}
         for name in sorted(names)

@@ -91,9 +91,7 @@ def run(
     return outputs
 
 
-def encode(
-    tokenizer: WordPieceTokenizer, texts: Sequence[str], max_seq_len: int
-) -> list[Encoding]:
+def encode(tokenizer: WordPieceTokenizer, texts: Sequence[str], max_seq_len: int) -> list[Encoding]:
     """Encode texts, saying once how many were too long and lost their end."""
     encodings = tokenizer.encode(texts, max_seq_len)
     cut = sum(encoding.truncated for encoding in encodings)

@@ -62,7 +62,7 @@ class TextClassification(Task):
         return None
 
     def metrics(self, logits: np.ndarray, targets: np.ndarray) -> Metrics:
-        """Accuracy, and F1 averaged over the classes: plainly (macro) and by frequency (weighted)."""
+        """Accuracy, and F1 averaged over classes: plainly (macro) and by frequency (weighted)."""
         return classification_metrics(logits.argmax(axis=-1), targets)
 
     def decode(self, logits: np.ndarray, probabilities: bool) -> list[Any]:

@@ -116,7 +116,10 @@ class WordPieceTokenizer:
             "tokenizer_class": "BertTokenizerFast",
             "do_lower_case": self.lowercase,
             "model_max_length": max_seq_len,
-            **{f"{name}_token": f"[{name.upper()}]" for name in ("pad", "cls", "sep", "mask", "unk")},
+            **{
+                f"{name}_token": f"[{name.upper()}]"
+                for name in ("pad", "cls", "sep", "mask", "unk")
+            },
         }
         text = json.dumps(settings, ensure_ascii=False, indent=2) + "\n"
         (folder / TOKENIZER_CONFIG_FILE).write_text(text, encoding="utf-8")
@@ -132,7 +135,7 @@ class WordPieceTokenizer:
         return int(self.backend.token_to_id("[PAD]"))
 
     def encode(self, texts: Sequence[Text], max_seq_len: int | None = None) -> list[Encoding]:
-        """Encode texts, or pairs of texts, to at most `max_seq_len` tokens each, special ones included.
+        """Encode texts, or pairs, to at most `max_seq_len` tokens each, special ones included.
 
         A pair is cut at the longer text first.
         """
@@ -146,7 +149,9 @@ class WordPieceTokenizer:
         ]
 
     @overload
-    def __call__(self, text: str, max_seq_len: int = ..., **options: Any) -> dict[str, list[int]]: ...
+    def __call__(
+        self, text: str, max_seq_len: int = ..., **options: Any
+    ) -> dict[str, list[int]]: ...
 
     @overload
     def __call__(

@@ -1,4 +1,4 @@
-"""What may be done along a run, beside training: derive from `Callback` and pass it to the Trainer."""
+"""What may be done along a run beside training: derive from `Callback`, pass it to the Trainer."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
 """Checkpoints of a run in progress: complete or absent, and enough to go on exactly.
 
-    checkpoint/
-      latest.json         names the newest complete one
-      step-120/           weights, optimizer, state.json
-      best.safetensors    the weights with the best dev metric so far
-      best.json           which epoch they are of
+checkpoint/
+  latest.json         names the newest complete one
+  step-120/           weights, optimizer, state.json
+  best.safetensors    the weights with the best dev metric so far
+  best.json           which epoch they are of
 """
 
 from __future__ import annotations
@@ -185,7 +185,7 @@ def _optimizer_arrays(
     for key, value in values.items():
         owner = max((n for n in names if key.startswith(f"{n}_")), key=len, default=None)
         if owner is not None:
-            arrays[f"{names[owner]}|{key[len(owner):]}"] = np.asarray(value.numpy())
+            arrays[f"{names[owner]}|{key[len(owner) :]}"] = np.asarray(value.numpy())
     if scheduler is not None:
         plain = (int, float, bool, str, type(None))
         scheduler = {k: v for k, v in scheduler.items() if isinstance(v, plain)}

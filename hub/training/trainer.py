@@ -95,7 +95,7 @@ class Trainer:
     def finetune_and_eval(
         self, train_data: Any, dev_data: Any = None, *, resume: bool = False, **changes: Any
     ) -> Metrics:
-        """Fine-tune on `train_data`, keep the weights that do best on `dev_data`, return their metrics.
+        """Fine-tune, keep the weights that do best on `dev_data`, and return their metrics.
 
         Args:
             train_data: anything `hub.load_dataset` takes.
@@ -359,9 +359,7 @@ class _Loop:
     def _keep_best(self, metrics: Metrics) -> None:
         state = self.state
         if self.metric not in metrics:
-            raise InputError(
-                f"There is no metric {self.metric!r}; there is {', '.join(metrics)}."
-            )
+            raise InputError(f"There is no metric {self.metric!r}; there is {', '.join(metrics)}.")
         if state.best_metric is not None and metrics[self.metric] <= state.best_metric:
             state.stale_epochs += 1
             return

@@ -69,20 +69,25 @@ def to_arrays(network: paddle.nn.Layer, model_type: str) -> Arrays:
     return arrays
 
 
-def load_arrays(network: paddle.nn.Layer, arrays: Arrays, model_type: str, source: Path) -> list[str]:
+def load_arrays(
+    network: paddle.nn.Layer, arrays: Arrays, model_type: str, source: Path
+) -> list[str]:
     """Put `arrays` (names and layout of `transformers`) into the network.
 
     Names may lack the model's prefix (a bare encoder, as `AutoModel.save_pretrained` writes it).
     Arrays that the network has no place for (pretraining heads) are left.
 
     Returns:
-        The names of the head's parameters that `arrays` does not hold; they keep their values.
+        The names of the head's parameters that `arrays` does not hold in the right shape; they keep
+        their values.
 
     Raises:
         ModelError: a part of the encoder is missing, or a shape differs.
     """
     linear = _linear_weights(network)
-    missing_encoder, missing_head, values = [], [], {}
+    missing_encoder: list[str] = []
+    missing_head: list[str] = []
+    values: Arrays = {}
     for name, parameter in network.named_parameters():
         key = transformers_name(name, model_type)
         array = arrays.get(key)
@@ -94,6 +99,9 @@ def load_arrays(network: paddle.nn.Layer, arrays: Arrays, model_type: str, sourc
         if name in linear:
             array = array.T
         if list(array.shape) != list(parameter.shape):
+            if not name.startswith("encoder."):
+                missing_head.append(name)  # a head for another number of labels
+                continue
             raise ModelError(
                 f"{source}: {key} has the shape {list(array.shape)}, but the configuration asks "
                 f"for {list(parameter.shape)}."
@@ -153,7 +161,9 @@ def _read_with_bfloat16(path: Path) -> Arrays:
         elif tensor["dtype"] in kinds:
             array = np.frombuffer(tensor["data"], kinds[tensor["dtype"]])
         else:
-            raise ModelError(f"{path}: {name} is of type {tensor['dtype']}, which is not supported.")
+            raise ModelError(
+                f"{path}: {name} is of type {tensor['dtype']}, which is not supported."
+            )
         arrays[name] = array.reshape(tensor["shape"])
     return arrays
 

@@ -47,7 +47,7 @@ def set_state(state: dict[str, Any]) -> None:
     _stream.generator.bit_generator.state = {**state, "state": {"state": words}}
 
 
-class Dropout(paddle.nn.Layer):  # type: ignore[misc]
+class Dropout(paddle.nn.Layer):
     """Zero each element with probability `p` while training; scale the others by `1 / (1 - p)`."""
 
     def __init__(self, p: float) -> None:

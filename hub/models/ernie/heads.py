@@ -8,7 +8,7 @@ from hub.models.ernie.dropout import Dropout
 from hub.models.ernie.modeling import ErnieModel
 
 
-class ErnieForSequenceClassification(paddle.nn.Layer):  # type: ignore[misc]
+class ErnieForSequenceClassification(paddle.nn.Layer):
     """One vector of class scores a text: a linear map of the pooled output."""
 
     def __init__(self, config: ErnieConfig, num_classes: int) -> None:

@@ -28,7 +28,7 @@ _ACTIVATIONS: dict[str, Callable[[paddle.Tensor], paddle.Tensor]] = {
 }
 
 
-class ErnieEmbeddings(nn.Layer):  # type: ignore[misc]
+class ErnieEmbeddings(nn.Layer):
     """The sum of word, position, segment and (where the model has it) task-type embeddings."""
 
     def __init__(self, config: ErnieConfig) -> None:
@@ -54,7 +54,7 @@ class ErnieEmbeddings(nn.Layer):  # type: ignore[misc]
         return self.dropout(self.layer_norm(summed))
 
 
-class SelfAttention(nn.Layer):  # type: ignore[misc]
+class SelfAttention(nn.Layer):
     """Multi-head scaled dot-product self-attention (https://arxiv.org/abs/1706.03762)."""
 
     def __init__(self, config: ErnieConfig) -> None:
@@ -85,7 +85,7 @@ class SelfAttention(nn.Layer):  # type: ignore[misc]
         return self.output(merged)
 
 
-class FeedForward(nn.Layer):  # type: ignore[misc]
+class FeedForward(nn.Layer):
     """Two linear maps with an activation between them."""
 
     def __init__(self, config: ErnieConfig) -> None:
@@ -99,7 +99,7 @@ class FeedForward(nn.Layer):  # type: ignore[misc]
         return self.output(self.activation(self.intermediate(x)))
 
 
-class ErnieLayer(nn.Layer):  # type: ignore[misc]
+class ErnieLayer(nn.Layer):
     """One transformer layer; each half is followed by dropout, a residual sum and a layer norm."""
 
     def __init__(self, config: ErnieConfig) -> None:
@@ -116,7 +116,7 @@ class ErnieLayer(nn.Layer):  # type: ignore[misc]
         return self.output_norm(x + self.dropout(self.feed_forward(x)))
 
 
-class ErniePooler(nn.Layer):  # type: ignore[misc]
+class ErniePooler(nn.Layer):
     """A dense layer with tanh over the first token, [CLS]."""
 
     def __init__(self, config: ErnieConfig) -> None:
@@ -128,7 +128,7 @@ class ErniePooler(nn.Layer):  # type: ignore[misc]
         return paddle.tanh(self.dense(sequence_output[:, 0]))
 
 
-class ErnieModel(nn.Layer):  # type: ignore[misc]
+class ErnieModel(nn.Layer):
     """The encoder: token ids in, one vector a token and one vector a text out."""
 
     def __init__(self, config: ErnieConfig) -> None:

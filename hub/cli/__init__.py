@@ -1,0 +1,1 @@
+"""The `hub` command: one file a command, no logic of its own."""

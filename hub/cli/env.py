@@ -1,0 +1,47 @@
+"""`hub env`."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, version
+
+import click
+
+from hub import __version__, constants
+from hub.cli.output import json_option, print_json
+
+_PACKAGES = (
+    "paddlepaddle", "numpy", "tokenizers", "safetensors", "datasets", "huggingface_hub",
+    "scikit-learn", "jieba", "sentencepiece", "onnxruntime", "paddle2onnx", "matplotlib",
+)  # fmt: skip
+
+
+@click.command("env")
+@json_option
+def env_command(as_json: bool) -> None:
+    """Show versions, settings and the machine, for bug reports."""
+    names = (*constants.OFFLINE_VARIABLES, constants.DEBUG_VARIABLE, constants.THREADS_VARIABLE)
+    facts = {
+        "ernie-hub": __version__,
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "processors": str(
+            len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        ),
+        **{package: _version(package) for package in _PACKAGES},
+        **{name: os.environ.get(name, "not set") for name in names},
+    }
+    if as_json:
+        print_json(facts)
+        return
+    width = max(map(len, facts))
+    for key, value in facts.items():
+        click.echo(f"{key:<{width}}  {value}")
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"

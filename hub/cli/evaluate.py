@@ -1,0 +1,59 @@
+"""`hub evaluate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from hub.cli.options import data_options
+from hub.cli.output import json_option, print_json, print_table, say
+
+
+@click.command("evaluate")
+@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("data")
+@data_options
+@click.option(
+    "--batch-size", type=click.IntRange(1), default=64, show_default=True, help="Texts at a time."
+)
+@json_option
+def evaluate_command(
+    model: Path,
+    data: str,
+    text_column: str,
+    label_column: str,
+    skip_bad_rows: bool,
+    batch_size: int,
+    as_json: bool,
+) -> None:
+    """Measure the fine-tuned or exported MODEL folder on the labelled texts DATA.
+
+    \b
+    Examples:
+      hub evaluate runs/travel test.tsv
+      hub evaluate runs/travel-onnx test.tsv --json
+    """
+    from hub.data import load_dataset
+    from hub.inference.loading import evaluate, load
+
+    rows = load_dataset(
+        data,
+        text_column=text_column,
+        label_column=label_column,
+        split="test",
+        skip_bad_rows=skip_bad_rows,
+    )
+    for note in rows.notes:
+        say(f"note      {note}")
+    if rows.skipped:
+        say(f"skipped   {len(rows.skipped):,} rows of {rows.source}")
+    metrics = evaluate(load(model), rows, batch_size)
+    if as_json:
+        print_json({"rows": len(rows), "skipped_rows": len(rows.skipped), **metrics})
+        return
+    names = {"accuracy": "accuracy", "macro_f1": "macro-F1", "weighted_f1": "weighted F1"}
+    print_table(
+        ["model", "rows", *(names.get(name, name) for name in metrics)],
+        [[str(model), f"{len(rows):,}", *(f"{value:.2%}" for value in metrics.values())]],
+    )

@@ -1,0 +1,89 @@
+"""`hub finetune`."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from hub.cli.options import data_options
+from hub.cli.output import json_option, print_json, say
+from hub.constants import DEFAULT_MODEL
+
+
+@click.command("finetune")
+@click.argument("train")
+@click.option(
+    "--output", "-o", required=True, type=click.Path(path_type=Path), help="Folder to write."
+)
+@click.option("--dev", help="Rows to choose the best epoch by; without it, a tenth of TRAIN.")
+@click.option(
+    "--model", default=DEFAULT_MODEL, show_default=True, help="A name (`hub list`) or a folder."
+)
+@data_options
+@click.option("--epochs", type=int, help="Passes over the rows, at most.")
+@click.option("--batch-size", type=int, help="Rows in a step.")
+@click.option("--learning-rate", type=float, help="The highest one, after the warm-up.")
+@click.option("--max-seq-len", type=int, help="Tokens to which texts are cut.")
+@click.option("--max-steps", type=int, help="Stop after this many steps.")
+@click.option("--patience", type=int, help="Epochs without a better metric before stopping.")
+@click.option(
+    "--metric",
+    type=click.Choice(["accuracy", "macro_f1", "weighted_f1"]),
+    help="What chooses the best epoch.",
+)
+@click.option("--seed", type=int, help="Of the head's weights, the order of rows, dropout.")
+@click.option("--resume", is_flag=True, help="Go on with the unfinished run in --output.")
+@click.option("--overwrite", is_flag=True, help="Replace the model in --output.")
+@click.option("--quiet", "-q", is_flag=True, help="No progress bar.")
+@json_option
+def finetune_command(
+    train: str,
+    output: Path,
+    dev: str | None,
+    model: str,
+    text_column: str,
+    label_column: str,
+    skip_bad_rows: bool,
+    resume: bool,
+    overwrite: bool,
+    quiet: bool,
+    as_json: bool,
+    **changes: Any,
+) -> None:
+    """Fine-tune a classifier on the labelled texts TRAIN.
+
+    TRAIN (and --dev) is a .tsv, .csv or .jsonl file with the columns text and label, a folder saved
+    by Hugging Face datasets, or a data set's name there. Settings that are not given are the
+    model's recommended ones. --output becomes a model folder with report.md, which also holds the
+    figures of a linear baseline.
+
+    \b
+    Examples:
+      hub finetune train.tsv --dev dev.tsv --output runs/travel
+      hub finetune data.csv --text-column 句子 --label-column 意图 --output runs/bank
+      hub finetune train.tsv --output runs/travel --resume
+    """
+    from hub.training.finetune import finetune
+
+    result = finetune(
+        train,
+        output,
+        dev=dev,
+        model=model,
+        resume=resume,
+        overwrite=overwrite,
+        text_column=text_column,
+        label_column=label_column,
+        skip_bad_rows=skip_bad_rows,
+        changes=changes,
+        command=shlex.join(["hub", *sys.argv[1:]]),
+        progress=not quiet,
+        say=say,
+    )
+    say(f"written   {output}: the model, report.md, metrics.json")
+    if as_json:
+        print_json(result.summary)

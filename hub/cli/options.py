@@ -1,0 +1,29 @@
+"""Options that more than one command takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+Decorated = Callable[..., Any]
+
+
+def data_options(function: Decorated) -> Decorated:
+    """--text-column, --label-column and --skip-bad-rows."""
+    for option in reversed(
+        (
+            click.option(
+                "--text-column", default="text", show_default=True, help="Column of the text."
+            ),
+            click.option(
+                "--label-column", default="label", show_default=True, help="Column of the label."
+            ),
+            click.option(
+                "--skip-bad-rows", is_flag=True, help="Leave unusable rows out, and count them."
+            ),
+        )
+    ):
+        function = option(function)
+    return function

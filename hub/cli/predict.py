@@ -1,0 +1,54 @@
+"""`hub predict`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from hub.cli.output import json_option, print_json
+
+
+@click.command("predict")
+@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("texts", nargs=-1)
+@click.option("--probabilities", "-p", is_flag=True, help="Also each label's probability.")
+@click.option(
+    "--batch-size", type=click.IntRange(1), default=32, show_default=True, help="Texts at a time."
+)
+@json_option
+def predict_command(
+    model: Path, texts: tuple[str, ...], probabilities: bool, batch_size: int, as_json: bool
+) -> None:
+    """Answer TEXTS with the fine-tuned or exported MODEL folder.
+
+    Without TEXTS, every line of the standard input is one.
+
+    \b
+    Examples:
+      hub predict runs/travel "这家酒店的电话是多少" --probabilities
+      hub predict runs/travel-onnx < questions.txt
+    """
+    from hub.inference.loading import load
+
+    given = list(texts)
+    if not given:
+        stream = click.get_text_stream("stdin", encoding="utf-8")
+        given = [line.rstrip("\r\n") for line in stream]
+    answers = load(model).predict(given, probabilities=probabilities, batch_size=batch_size)
+    if as_json:
+        print_json(
+            [
+                {"text": text, **(answer if probabilities else {"label": answer})}
+                for text, answer in zip(given, answers, strict=True)
+            ]
+        )
+        return
+    for text, answer in zip(given, answers, strict=True):
+        click.echo(_probabilities(text, answer) if probabilities else f"{answer}\t{text}")
+
+
+def _probabilities(text: str, answer: dict[str, Any]) -> str:
+    ranked = sorted(answer["probabilities"].items(), key=lambda item: -item[1])
+    return "\n".join([text, *(f"  {share:7.2%}  {label}" for label, share in ranked)])

@@ -1,0 +1,1 @@
+"""Fine-tuned models as inference artefacts: exporting them, and answering with them."""

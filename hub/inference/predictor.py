@@ -1,0 +1,72 @@
+"""`hub.Predictor`: answers from an exported folder, with nothing but its engine and NumPy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hub.data.batches import Batch
+from hub.errors import InputError, ModelError
+from hub.inference.engines import open_engine
+from hub.registry.manifest import read_manifest
+from hub.tasks import create_task, predict
+from hub.tokenizers import WordPieceTokenizer
+
+
+class Predictor:
+    """Answers texts with an exported model, as the module it was exported from does.
+
+    With the ONNX Runtime engine, PaddlePaddle is not imported.
+
+    Args:
+        directory: a folder that `hub export` wrote.
+        threads: how many threads compute; None is one a processor.
+
+    Raises:
+        ModelError: the folder is not an exported model, is incomplete, or was changed.
+        MissingPackageError: the engine's package is not installed.
+    """
+
+    def __init__(self, directory: str | Path, threads: int | None = None) -> None:
+        folder = Path(directory)
+        if not folder.is_dir():
+            raise InputError(f"There is no folder {folder}.")
+        if threads is not None and threads < 1:
+            raise InputError(f"threads must be 1 or more, not {threads}.")
+        manifest = read_manifest(folder)
+        if manifest is None or manifest.kind != "inference" or manifest.engine is None:
+            raise ModelError(
+                f"{folder} is not an exported model. Make one from a fine-tuned folder with: "
+                "hub export RUN --output DIR"
+            )
+        self.name = folder.name
+        self.task = create_task(manifest.task, manifest.labels)
+        self.tokenizer = WordPieceTokenizer.from_folder(folder)
+        self.max_seq_len = manifest.max_seq_len
+        self.engine = manifest.engine
+        self._forward = open_engine(manifest.engine, folder, threads)
+
+    def compute(self, batch: Batch) -> np.ndarray:
+        """The graph's output for a batch, float32 [B, ...]."""
+        return self._forward(batch)
+
+    def predict(
+        self, texts: Sequence[str], *, probabilities: bool = False, batch_size: int = 32
+    ) -> list[Any]:
+        """Answer each text; the answers are `Module.predict`'s.
+
+        Raises:
+            InputError: `texts` is not a list of strings.
+        """
+        return predict(
+            self.task,
+            self.tokenizer,
+            self.compute,
+            texts,
+            self.max_seq_len,
+            batch_size,
+            probabilities,
+        )

@@ -1,0 +1,306 @@
+"""`hub finetune`: from a data file to a model folder with its report."""
+
+from __future__ import annotations
+
+import json
+import platform
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hub import __version__
+from hub.backend import paddle, thread_count
+from hub.constants import (
+    CHECKPOINT_DIRECTORY,
+    DEFAULT_MODEL,
+    LOG_FILE,
+    MANIFEST_FILE,
+    METRICS_FILE,
+)
+from hub.data import TextDataset, load_dataset
+from hub.data.examples import BadRow
+from hub.errors import OutputError
+from hub.files import write_text
+from hub.module import Module
+from hub.tasks.base import Metrics, encode
+from hub.tasks.text_classification import TextClassification, labels_of
+from hub.training.arguments import TrainingArguments
+from hub.training.baseline import LinearBaseline
+from hub.training.callbacks import HistoryFile
+from hub.training.checkpoints import CheckpointStore
+from hub.training.report import write_report
+from hub.training.trainer import Trainer, default_arguments
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class FinetuneResult:
+    """What a run ended with: the content of `metrics.json`, and where the folder is."""
+
+    folder: Path
+    summary: dict[str, Any]
+
+
+def finetune(
+    train: str | Path,
+    output: str | Path,
+    *,
+    dev: str | Path | None = None,
+    model: str = DEFAULT_MODEL,
+    resume: bool = False,
+    overwrite: bool = False,
+    text_column: str = "text",
+    label_column: str = "label",
+    skip_bad_rows: bool = False,
+    changes: dict[str, Any] | None = None,
+    command: str = "",
+    progress: bool = True,
+    say: Say = print,
+) -> FinetuneResult:
+    """Fine-tune a classifier on a file and write its folder.
+
+    The folder holds the model (for this package and for `transformers`), `metrics.json`,
+    `metrics.jsonl` with an epoch a line, `report.md` with its plots, and a model card.
+
+    Args:
+        train: anything `hub.load_dataset` takes.
+        output: the folder to write.
+        dev: the same; None sets a tenth of the training rows aside.
+        model: a name of the catalogue, or a model folder.
+        resume: go on with the unfinished run in `output`.
+        overwrite: replace the model in `output`.
+        text_column: the column with the text.
+        label_column: the column with the label.
+        skip_bad_rows: leave unusable rows out instead of refusing the file.
+        changes: training arguments that differ from the model's recommended ones.
+        command: what the user typed, for the model card.
+        progress: show a progress bar.
+        say: told what happens, a line at a time.
+
+    Raises:
+        InputError: the data, the arguments or the output folder are not usable; nothing was done.
+        TrainingInterrupted: Ctrl-C or SIGTERM; `resume` goes on.
+    """
+    folder = Path(output)
+    _check_output(folder, resume, overwrite)
+    arguments = TrainingArguments().with_changes(**(changes or {}))  # refuse bad values early
+
+    columns = {"text_column": text_column, "label_column": label_column}
+    train_data = load_dataset(train, split="train", skip_bad_rows=skip_bad_rows, **columns)
+    labels = labels_of(train_data)
+    if dev is None:
+        train_data, dev_data = train_data.split(0.1, arguments.seed)
+    else:
+        dev_data = load_dataset(dev, split="dev", skip_bad_rows=skip_bad_rows, **columns)
+    task = TextClassification(labels)
+    if skip_bad_rows:
+        dev_data = _without_unknown_labels(dev_data, task)
+    dev_targets = task.targets(dev_data)
+    for data in (train_data, dev_data):
+        _describe(data, say)
+
+    module = Module(name=model, task="text-classification", label_map=labels, seed=arguments.seed)
+    arguments = default_arguments(module).with_changes(**(changes or {}))
+    _describe_model(module, say)
+    _prepare_output(folder, resume)
+
+    baseline = LinearBaseline().fit(train_data.texts, task.targets(train_data))
+    baseline_metrics = baseline.evaluate(dev_data.texts, dev_targets)
+    say(
+        f"baseline  {baseline.name}: {_show(baseline_metrics)} on dev, "
+        f"fitted in {baseline.seconds:.1f} s"
+    )
+    trainer = Trainer(
+        module,
+        checkpoint_dir=folder / CHECKPOINT_DIRECTORY,
+        arguments=arguments,
+        callbacks=[HistoryFile(folder / LOG_FILE)],
+        progress=progress,
+    )
+    started = time.monotonic()
+    metrics = trainer.finetune_and_eval(train_data, dev_data, resume=resume)
+    seconds = max(trainer.state.seconds, time.monotonic() - started)
+
+    logits = trainer.logits(
+        encode(module.tokenizer, dev_data.texts, module.max_seq_len), arguments.eval_batch_size
+    )
+    summary = {
+        "task": task.name,
+        "base_model": module.base_model,
+        "pretrained": _pretrained(module),
+        "labels": labels,
+        "rows": {"train": len(train_data), "dev": len(dev_data)},
+        "skipped_rows": {"train": len(train_data.skipped), "dev": len(dev_data.skipped)},
+        "dev": metrics,
+        "baseline": {"name": baseline.name, "seconds": baseline.seconds, "dev": baseline_metrics},
+        "beats_baseline": metrics[_metric(arguments)] > baseline_metrics[_metric(arguments)],
+        "metric": _metric(arguments),
+        "best_epoch": trainer.state.best_epoch,
+        "history": trainer.state.history,
+        "seconds": round(seconds, 1),
+        "arguments": arguments.to_dict(),
+        "data": {"train": train_data.source, "dev": dev_data.source},
+        "command": command,
+        "versions": _versions(),
+    }
+    _write_folder(folder, module, summary, dev_data, dev_targets, logits)
+    say(f"model     {module.base_model}: {_show(metrics)} on dev, trained in {seconds:.0f} s")
+    say(verdict(summary))
+    return FinetuneResult(folder, summary)
+
+
+def verdict(summary: dict[str, Any]) -> str:
+    """One sentence: does the fine-tuned model beat the baseline?"""
+    name = summary["metric"]
+    ours, theirs = summary["dev"][name], summary["baseline"]["dev"][name]
+    points = f"{abs(ours - theirs) * 100:.2f} points of {name}"
+    if summary["beats_baseline"]:
+        return f"verdict   the fine-tuned model beats the baseline by {points}."
+    if ours == theirs:
+        return "verdict   the fine-tuned model only equals the linear baseline."
+    advice = (
+        "more data or more epochs may help"
+        if summary["pretrained"]
+        else f"{summary['base_model']} is not pretrained; a pretrained --model will do better"
+    )
+    return f"verdict   the fine-tuned model LOSES to the linear baseline by {points}: {advice}."
+
+
+# --- the output folder ---------------------------------------------------------------------------
+
+
+def _check_output(folder: Path, resume: bool, overwrite: bool) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(f"{folder} is a file; --output takes a folder.")
+    unfinished = CheckpointStore(folder / CHECKPOINT_DIRECTORY, {}).exists()
+    if resume:
+        if not unfinished:
+            raise OutputError(f"{folder} holds no unfinished run: start without --resume.")
+        return
+    if not folder.exists() or not any(folder.iterdir()):
+        _check_writable(folder)
+        return
+    has_model = (folder / MANIFEST_FILE).exists()
+    if not has_model and not (folder / CHECKPOINT_DIRECTORY).exists():
+        if overwrite or not _only_logs(folder):
+            raise OutputError(
+                f"{folder} holds files that are not this package's: choose another --output."
+            )
+    elif not overwrite:
+        if unfinished:
+            raise OutputError(
+                f"{folder} holds an unfinished run: --resume goes on with it, --overwrite starts "
+                "again."
+            )
+        raise OutputError(
+            f"{folder} already holds a model: choose another --output, or replace it with "
+            "--overwrite."
+        )
+    _check_writable(folder)
+
+
+def _only_logs(folder: Path) -> bool:
+    return {path.name for path in folder.iterdir()} <= {LOG_FILE}
+
+
+def _check_writable(folder: Path) -> None:
+    """Find out now, not after training, by making the folder and a file in it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".writable"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise OutputError(f"{folder} cannot be written: {error.strerror or error}.") from error
+
+
+def _prepare_output(folder: Path, resume: bool) -> None:
+    if not resume:
+        CheckpointStore(folder / CHECKPOINT_DIRECTORY, {}).remove()
+        (folder / LOG_FILE).unlink(missing_ok=True)
+
+
+def _write_folder(
+    folder: Path,
+    module: Module,
+    summary: dict[str, Any],
+    dev: TextDataset,
+    targets: np.ndarray,
+    logits: np.ndarray,
+) -> None:
+    try:
+        module.save(folder)
+        write_text(folder / METRICS_FILE, json.dumps(summary, ensure_ascii=False, indent=2) + "\n")
+        write_report(folder, summary, dev, targets, logits)
+    except OSError as error:
+        raise OutputError(
+            f"{folder} cannot be written: {error.strerror or error}. The trained weights are kept "
+            f"in {folder / CHECKPOINT_DIRECTORY}: make room and run the same command with --resume."
+        ) from error
+    CheckpointStore(folder / CHECKPOINT_DIRECTORY, {}).remove()
+
+
+# --- talking -------------------------------------------------------------------------------------
+
+
+def _without_unknown_labels(data: TextDataset, task: TextClassification) -> TextDataset:
+    known = [e for e in data if task.number_of(e.label) is not None]
+    unknown = [
+        BadRow(e.line, f"the label {e.label!r} does not occur in the training data")
+        for e in data
+        if task.number_of(e.label) is None
+    ]
+    return TextDataset(known, data.source, [*data.skipped, *unknown], data.notes)
+
+
+def _describe(data: TextDataset, say: Say) -> None:
+    for note in data.notes:
+        say(f"note      {note}")
+    counts = data.label_counts()
+    common, rare = next(iter(counts.items())), list(counts.items())[-1]
+    say(
+        f"data      {data.source}: {len(data):,} rows, {len(counts)} labels, from "
+        f"{common[0]} ({common[1]:,}) to {rare[0]} ({rare[1]:,})"
+    )
+    if data.skipped:
+        first = data.skipped[0]
+        say(
+            f"skipped   {len(data.skipped):,} rows of {data.source}, the first in line "
+            f"{first.line}: {first.reason}"
+        )
+
+
+def _describe_model(module: Module, say: Say) -> None:
+    size = sum(parameter.size for parameter in module.network.parameters())
+    trained = "" if _pretrained(module) else ", NOT pretrained"
+    say(
+        f"model     {module.name}: {module.config.num_hidden_layers} layers, "
+        f"{size / 1e6:.1f} million parameters{trained}; {thread_count()} threads"
+    )
+
+
+def _pretrained(module: Module) -> bool:
+    return module.entry is None or module.entry.pretrained
+
+
+def _metric(arguments: TrainingArguments) -> str:
+    return arguments.metric or TextClassification.default_metric
+
+
+def _show(metrics: Metrics) -> str:
+    return f"accuracy {metrics['accuracy']:.2%}, macro-F1 {metrics['macro_f1']:.2%}"
+
+
+def _versions() -> dict[str, str]:
+    return {
+        "ernie-hub": __version__,
+        "paddlepaddle": paddle.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+        "machine": f"{platform.system()} {platform.machine()}, {thread_count()} threads",
+    }
