@@ -1,7 +1,7 @@
 """The one place that loads PaddlePaddle, after preparing the process for it.
 
-Everything in this package that computes with Paddle says `from hub.backend import paddle`. Most of
-what makes Paddle fast on a CPU has to be in the environment before the library loads:
+Everything in this package that computes with Paddle says `from hub.backend import paddle`. What
+makes Paddle fast on a CPU is best in the environment before the library loads:
 
 - `MKL_DEBUG_CPU_TYPE=5`: the MKL inside Paddle's CPU build takes a slow path on AMD processors;
   matrix products run 2.5 times faster with it where AVX2 is there.
@@ -87,10 +87,9 @@ def _keep_freed_memory() -> None:
         logger.debug("mallopt is not available")
 
 
-if "paddle" in sys.modules:
-    logger.info("paddle was imported before hub: its CPU settings could not be tuned")
-else:
-    _prepare_environment()
+_imported_before = "paddle" in sys.modules
+_threads_chosen = "FLAGS_paddle_num_threads" in os.environ
+_prepare_environment()
 _keep_freed_memory()
 
 # Paddle warns at every import that ccache is missing (of use to those who compile it) and that
@@ -110,6 +109,13 @@ if int(paddle.__version__.split(".")[0]) < 3:
         f"This package needs {_SUPPORTED}, but {paddle.__version__} is installed. "
         f"Install it with: pip install '{_SUPPORTED}'"
     )
+
+if _imported_before:
+    # MKL reads its variable at the first matrix product; the rest can still be told to Paddle.
+    for flag in ("FLAGS_use_stride_kernel", "FLAGS_paddle_num_threads"):
+        paddle.set_flags({flag: int(os.environ[flag])})
+    if not _threads_chosen:
+        paddle.base.core.set_num_threads(thread_count())
 
 # Paddle answers SIGTERM and SIGINT with a C++ stack trace; leave signals to Python.
 paddle.disable_signal_handler()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
 from hub.cli.output import json_option, print_json
+from hub.errors import InputError
 
 
 @click.command("predict")
@@ -32,10 +34,7 @@ def predict_command(
     """
     from hub.inference.loading import load
 
-    given = list(texts)
-    if not given:
-        stream = click.get_text_stream("stdin", encoding="utf-8")
-        given = [line.rstrip("\r\n") for line in stream]
+    given = list(texts) or _standard_input()
     answers = load(model).predict(given, probabilities=probabilities, batch_size=batch_size)
     if as_json:
         print_json(
@@ -47,6 +46,13 @@ def predict_command(
         return
     for text, answer in zip(given, answers, strict=True):
         click.echo(_probabilities(text, answer) if probabilities else f"{answer}\t{text}")
+
+
+def _standard_input() -> list[str]:
+    try:
+        return sys.stdin.buffer.read().decode("utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise InputError(f"The standard input is not UTF-8 ({error}).") from None
 
 
 def _probabilities(text: str, answer: dict[str, Any]) -> str:

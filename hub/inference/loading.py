@@ -2,20 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
+import numpy as np
+
+from hub.data import TextDataset
+from hub.data.batches import Batch
 from hub.errors import InputError, ModelError
 from hub.inference.predictor import Predictor
 from hub.registry.manifest import read_manifest
+from hub.tasks import Task
 from hub.tasks.base import Metrics, encode, run
-
-if TYPE_CHECKING:
-    from hub.data import TextDataset
-    from hub.module import Module
+from hub.tokenizers import WordPieceTokenizer
 
 
-def load(directory: Path, threads: int | None = None) -> Module | Predictor:
+class Answering(Protocol):
+    """What a fine-tuned module and a predictor have in common."""
+
+    @property
+    def task(self) -> Task | None: ...
+    @property
+    def tokenizer(self) -> WordPieceTokenizer: ...
+    @property
+    def max_seq_len(self) -> int: ...
+    def compute(self, batch: Batch) -> np.ndarray: ...
+    def predict(
+        self, texts: Sequence[str], *, probabilities: bool = ..., batch_size: int = ...
+    ) -> list[Any]: ...
+
+
+def load(directory: Path, threads: int | None = None) -> Answering:
     """Load a folder that answers texts.
 
     Raises:
@@ -38,7 +56,7 @@ def load(directory: Path, threads: int | None = None) -> Module | Predictor:
     return module
 
 
-def evaluate(model: Module | Predictor, data: TextDataset, batch_size: int = 64) -> Metrics:
+def evaluate(model: Answering, data: TextDataset, batch_size: int = 64) -> Metrics:
     """A loaded model's metrics on labelled texts, as fractions of 1.
 
     Raises:

@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, overload
+from typing import Any
 
 import tokenizers
 from tokenizers import decoders, models, normalizers, pre_tokenizers, processors
@@ -132,7 +132,7 @@ class WordPieceTokenizer:
     @property
     def pad_token_id(self) -> int:
         """The id of `[PAD]`."""
-        return int(self.backend.token_to_id("[PAD]"))
+        return int(self.backend.token_to_id("[PAD]") or 0)
 
     def encode(self, texts: Sequence[Text], max_seq_len: int | None = None) -> list[Encoding]:
         """Encode texts, or pairs, to at most `max_seq_len` tokens each, special ones included.
@@ -147,16 +147,6 @@ class WordPieceTokenizer:
             Encoding(encoded.ids, encoded.type_ids, bool(encoded.overflowing))
             for encoded in self.backend.encode_batch(list(texts))
         ]
-
-    @overload
-    def __call__(
-        self, text: str, max_seq_len: int = ..., **options: Any
-    ) -> dict[str, list[int]]: ...
-
-    @overload
-    def __call__(
-        self, text: Iterable[str], max_seq_len: int = ..., **options: Any
-    ) -> dict[str, list[list[int]]]: ...
 
     def __call__(
         self,

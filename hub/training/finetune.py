@@ -26,6 +26,7 @@ from hub.data.examples import BadRow
 from hub.errors import OutputError
 from hub.files import write_text
 from hub.module import Module
+from hub.registry import find_model
 from hub.tasks.base import Metrics, encode
 from hub.tasks.text_classification import TextClassification, labels_of
 from hub.training.arguments import TrainingArguments
@@ -88,7 +89,10 @@ def finetune(
     """
     folder = Path(output)
     _check_output(folder, resume, overwrite)
-    arguments = TrainingArguments().with_changes(**(changes or {}))  # refuse bad values early
+    # What costs nothing to refuse is refused first.
+    arguments = TrainingArguments().with_changes(**(changes or {}))
+    if not Path(model).is_dir():
+        find_model(model)
 
     columns = {"text_column": text_column, "label_column": label_column}
     train_data = load_dataset(train, split="train", skip_bad_rows=skip_bad_rows, **columns)
