@@ -49,7 +49,7 @@ def thread_count() -> int:
     value = os.environ.get(THREADS_VARIABLE)
     if value is None:
         return cpu_count()
-    if not value.isdigit() or int(value) == 0:
+    if not (value.isascii() and value.isdigit()) or int(value) == 0:
         raise InputError(f"{THREADS_VARIABLE} must be a whole number from 1, not {value!r}.")
     return int(value)
 

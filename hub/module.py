@@ -238,7 +238,7 @@ class Module(paddle.nn.Layer):
             self.tokenizer,
             self.compute,
             texts,
-            max_seq_len or self.max_seq_len,
+            self._length_limit(max_seq_len, None) if max_seq_len else self.max_seq_len,
             batch_size,
             probabilities,
         )

@@ -49,17 +49,23 @@ def detect_encoding(path: Path) -> TextEncoding:
             raise DataError(f"{path} is {kind}, not a text file: save it as UTF-8 TSV or CSV.")
     for mark, name in _BYTE_ORDER_MARKS:
         if start.startswith(mark):
-            return TextEncoding(name)
+            bad_line = _first_undecodable_line(path, name)
+            if bad_line is None:
+                return TextEncoding(name)
+            raise DataError(
+                f"{path}, line {bad_line}: not valid {name.upper()}, though the file begins with "
+                "its byte-order mark. Save it as UTF-8."
+            )
     if b"\x00" in start:
         raise DataError(f"{path} is a binary file, not text: save the data as UTF-8 TSV or CSV.")
-    bad_line = _first_undecodable_line(path, "utf-8")
-    if bad_line is None:
+    if (utf8_line := _first_undecodable_line(path, "utf-8")) is None:
         return TextEncoding("utf-8")
-    if _first_undecodable_line(path, "gb18030") is None:
+    if (gbk_line := _first_undecodable_line(path, "gb18030")) is None:
         return TextEncoding("gb18030", f"{path} is not UTF-8: read as GB18030 (GBK)")
+    # The encoding that got further is the one the file was meant to be in.
     raise DataError(
-        f"{path}, line {bad_line}: neither UTF-8 nor GB18030 (GBK). Is it a text file? "
-        "Save it as UTF-8."
+        f"{path}, line {max(utf8_line, gbk_line)}: neither UTF-8 nor GB18030 (GBK). Is it a text "
+        "file? Save it as UTF-8."
     )
 
 

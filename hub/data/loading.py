@@ -75,21 +75,21 @@ def _open(
         return open_loaded(data, split, "the data set")
     if hasattr(data, "to_dict") and hasattr(data, "columns"):  # pandas.DataFrame
         records = data.to_dict("records")
-        return _rows_of(records), list(data.columns), "the data frame", []
-    if isinstance(data, Iterable):
-        named = (
-            row
-            if isinstance(row, Mapping)
-            else dict(zip((text_column, label_column), row, strict=False))
-            for row in data
-        )
-        return _rows_of(named), None, "the data", []
+        rows = _rows_of(records, text_column, label_column)
+        return rows, list(data.columns), "the data frame", []
+    if isinstance(data, Iterable) and not isinstance(data, Mapping):
+        return _rows_of(data, text_column, label_column), None, "the data", []
     raise DataError(f"Data must be a file, a folder, a name or rows, not {type(data).__name__}.")
 
 
-def _rows_of(records: Iterable[Mapping[str, Any]]) -> Rows:
-    for number, record in enumerate(records, start=1):
-        yield number, dict(record)
+def _rows_of(rows: Iterable[Any], text_column: str, label_column: str) -> Rows:
+    for number, row in enumerate(rows, start=1):
+        if isinstance(row, Mapping):
+            yield number, dict(row)
+        elif isinstance(row, list | tuple) and len(row) == 2:
+            yield number, {text_column: row[0], label_column: row[1]}
+        else:
+            yield BadRow(number, f"neither a dictionary nor a (text, label) pair: {row!r:.60}")
 
 
 def _is_hub_name(text: str) -> bool:
@@ -110,8 +110,10 @@ def _require_columns(columns: list[str], text: str, label: str, source: str) -> 
 
 def _to_example(number: int, row: Mapping[str, Any], text: str, label: str) -> Example | BadRow:
     for name in (text, label):
-        if name not in row or row[name] is None:
+        if name not in row:
             return BadRow(number, f"no {name!r}; there is {', '.join(map(repr, row))}")
+        if row[name] is None:
+            return BadRow(number, f"{name!r} is null")
     if not isinstance(row[text], str):
         return BadRow(number, f"{text!r} is {type(row[text]).__name__}, not text")
     if isinstance(row[label], dict | list | float):

@@ -38,8 +38,11 @@ def read_rows(path: Path) -> tuple[Rows, list[str] | None, list[str]]:
         )
     if path.stat().st_size == 0:
         raise DataError(f"{path} is empty.")
-    encoding = detect_encoding(path)
-    file = path.open(encoding=encoding.name, newline="")
+    try:
+        encoding = detect_encoding(path)
+        file = path.open(encoding=encoding.name, newline="")
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}.") from error
     rows, columns = reader(file, path)
     return rows, columns, [encoding.note] if encoding.note else []
 
@@ -115,6 +118,8 @@ READERS: dict[str, Callable[[TextIO, Path], tuple[Rows, list[str] | None]]] = {
 
 
 def _check_header(columns: list[str], path: Path) -> None:
+    if not any(columns):
+        raise DataError(f"{path}, line 1: the first line must name the columns; it is blank.")
     if len(set(columns)) < len(columns):
         raise DataError(f"{path}, line 1: a column's name stands twice: {', '.join(columns)}.")
 

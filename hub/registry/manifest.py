@@ -69,21 +69,24 @@ def read_manifest(folder: Path) -> Manifest | None:
                 "Upgrade it with: pip install --upgrade ernie-hub"
             )
         manifest = Manifest(**values)
+        expected = {
+            name: (int(file["size"]), str(file["sha256"])) for name, file in manifest.files.items()
+        }
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise ModelError(f"{path} is damaged ({error}).") from error
-    for name, expected in manifest.files.items():
-        _check(folder / name, expected)
+    for name, (size, sha256) in expected.items():
+        _check(folder / name, size, sha256)
     return manifest
 
 
-def _check(path: Path, expected: dict[str, Any]) -> None:
+def _check(path: Path, size: int, sha256: str) -> None:
     if not path.exists():
         raise ModelError(f"{path} is missing, though {MANIFEST_FILE} lists it.")
     if path.name in _FREE_FILES:
         return
-    if path.stat().st_size != expected["size"] or sha256_of(path) != expected["sha256"]:
+    if path.stat().st_size != size or sha256_of(path) != sha256:
         raise ModelError(
             f"{path} is not the file that {MANIFEST_FILE} lists: it was changed or damaged. "
             f"Restore it (or, to keep the change, delete {MANIFEST_FILE} and load the folder as a "

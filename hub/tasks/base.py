@@ -33,8 +33,8 @@ class Task(ABC):
     """
 
     name: ClassVar[str]
-    # The metric that chooses the best checkpoint unless the user names another.
-    default_metric: ClassVar[str]
+    # What `metrics` gives; the first chooses the best checkpoint unless the user names another.
+    metric_names: ClassVar[tuple[str, ...]]
 
     def __init__(self, labels: Sequence[str]) -> None:
         self.labels = list(labels)
@@ -119,6 +119,8 @@ def predict(
     for number, text in enumerate(texts):
         if not isinstance(text, str):
             raise InputError(f"Text {number} is {type(text).__name__}, not a string.")
+    if batch_size < 1:
+        raise InputError(f"batch_size must be 1 or more, not {batch_size}.")
     if not texts:
         return []
     encodings = encode(tokenizer, texts, max_seq_len)

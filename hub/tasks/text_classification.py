@@ -20,7 +20,7 @@ class TextClassification(Task):
     """Multi-class classification with softmax and cross-entropy."""
 
     name: ClassVar[str] = "text-classification"
-    default_metric: ClassVar[str] = "accuracy"
+    metric_names: ClassVar[tuple[str, ...]] = ("accuracy", "macro_f1", "weighted_f1")
 
     def build_network(self, config: ErnieConfig) -> paddle.nn.Layer:
         """The encoder with a linear layer over its pooled output."""
@@ -57,9 +57,10 @@ class TextClassification(Task):
         """The number of a label given by name or by number; None if there is no such label."""
         if label in self._numbers:
             return self._numbers[label]
-        if label.isascii() and label.isdigit() and int(label) < len(self.labels):
-            return int(label)
-        return None
+        # Where the labels themselves are numbers, another number is not a position but unknown.
+        if _all_numbers(self.labels) or not _all_numbers([label]) or len(label) > 9:
+            return None
+        return int(label) if int(label) < len(self.labels) else None
 
     def metrics(self, logits: np.ndarray, targets: np.ndarray) -> Metrics:
         """Accuracy, and F1 averaged over classes: plainly (macro) and by frequency (weighted)."""

@@ -145,7 +145,7 @@ class WordPieceTokenizer:
             self.backend.enable_truncation(max_seq_len, strategy="longest_first")
         return [
             Encoding(encoded.ids, encoded.type_ids, bool(encoded.overflowing))
-            for encoded in self.backend.encode_batch(list(texts))
+            for encoded in self.backend.encode_batch([_valid(text) for text in texts])
         ]
 
     def __call__(
@@ -161,7 +161,7 @@ class WordPieceTokenizer:
             with `return_offsets` also `offset_mapping`, each token's (start, end) in the text, in
             characters, and (0, 0) for special tokens.
         """
-        texts = [text] if isinstance(text, str) else list(text)
+        texts = [_valid(t) for t in ([text] if isinstance(text, str) else text)]
         self.backend.enable_truncation(max_seq_len, strategy="longest_first")
         encoded = self.backend.encode_batch(texts)
         answer: dict[str, list[Any]] = {
@@ -174,6 +174,17 @@ class WordPieceTokenizer:
         if isinstance(text, str):
             return {name: values[0] for name, values in answer.items()}
         return answer
+
+
+def _valid(text: Any) -> Any:
+    """Half a surrogate pair, which JSON can hold and UTF-8 cannot, becomes U+FFFD."""
+    if isinstance(text, tuple):
+        return tuple(map(_valid, text))
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
 
 
 def read_vocabulary(path: Path) -> list[str]:

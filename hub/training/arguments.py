@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,17 +46,27 @@ class TrainingArguments:
     checkpoint_minutes: float = 1.0
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "eval_batch_size", "max_steps", "patience"):
+        least = {
+            "epochs": 1, "batch_size": 1, "eval_batch_size": 1, "max_steps": 1, "patience": 1,
+            "max_seq_len": 3, "seed": 0,
+        }  # fmt: skip
+        optional = {"max_steps", "patience", "max_seq_len"}
+        for name, limit in least.items():
             value = getattr(self, name)
-            if value is not None and (not isinstance(value, int) or value < 1):
-                raise InputError(f"{name} must be a whole number from 1, not {value!r}.")
-        if not self.learning_rate > 0:
-            raise InputError(f"learning_rate must be above 0, not {self.learning_rate!r}.")
-        if not 0 <= self.warmup_ratio < 1:
-            raise InputError(f"warmup_ratio must be from 0 to below 1, not {self.warmup_ratio!r}.")
-        for name in ("weight_decay", "max_grad_norm", "checkpoint_minutes"):
-            if not getattr(self, name) >= 0:
-                raise InputError(f"{name} must be 0 or more, not {getattr(self, name)!r}.")
+            if value is None and name in optional:
+                continue
+            if not isinstance(value, int) or isinstance(value, bool) or value < limit:
+                raise InputError(f"{name} must be a whole number from {limit}, not {value!r}.")
+        for name in (
+            "learning_rate", "warmup_ratio", "weight_decay", "max_grad_norm", "checkpoint_minutes",
+        ):  # fmt: skip
+            value = getattr(self, name)
+            if not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
+                raise InputError(f"{name} must be a number from 0, not {value!r}.")
+        if self.learning_rate == 0:
+            raise InputError("learning_rate must be above 0.")
+        if self.warmup_ratio >= 1:
+            raise InputError(f"warmup_ratio must be below 1, not {self.warmup_ratio!r}.")
 
     def with_changes(self, **changes: Any) -> TrainingArguments:
         """The same arguments but for those given; None leaves an argument as it is.

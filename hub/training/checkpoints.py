@@ -4,11 +4,11 @@ checkpoint/
   latest.json         names the newest complete one
   step-120/           weights, optimizer, state.json
   best.safetensors    the weights with the best dev metric so far
-  best.json           which epoch they are of
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shutil
@@ -31,6 +31,7 @@ _WEIGHTS = "weights.safetensors"
 _OPTIMIZER = "optimizer.safetensors"
 _BEST = "best.safetensors"
 _SCHEDULER_KEY = "LR_Scheduler"
+_LEFT_OUT = object()
 
 
 class CheckpointStore:
@@ -59,7 +60,7 @@ class CheckpointStore:
         Raises:
             OutputError: it cannot be written; the last good checkpoint is untouched.
         """
-        name = f"step-{state.step}"
+        name = self._free_name(state.step)
         temporary = self.folder / f".{name}.{os.getpid()}"
         try:
             shutil.rmtree(temporary, ignore_errors=True)
@@ -74,9 +75,7 @@ class CheckpointStore:
                 "dropout": dropout.get_state(),
             }
             write_text(temporary / _STATE, json.dumps(content, ensure_ascii=False))
-            target = self.folder / name
-            shutil.rmtree(target, ignore_errors=True)
-            temporary.replace(target)
+            temporary.replace(self.folder / name)
             write_text(self.folder / _LATEST, json.dumps({"name": name}))
         except (OSError, safetensors.SafetensorError) as error:
             shutil.rmtree(temporary, ignore_errors=True)
@@ -87,6 +86,14 @@ class CheckpointStore:
         for other in self.folder.glob("*step-*"):
             if other.name != name:
                 shutil.rmtree(other, ignore_errors=True)
+
+    def _free_name(self, step: int) -> str:
+        """A name no other checkpoint has: the same step may be saved twice, ending an epoch."""
+        for count in itertools.count(1):
+            name = f"step-{step}" if count == 1 else f"step-{step}-{count}"
+            if not (self.folder / name).exists():
+                return name
+        raise AssertionError("unreachable")
 
     def load(
         self, network: paddle.nn.Layer, optimizer: paddle.optimizer.Optimizer
@@ -99,16 +106,20 @@ class CheckpointStore:
         try:
             name = json.loads((self.folder / _LATEST).read_text(encoding="utf-8"))["name"]
             content = json.loads((self.folder / name / _STATE).read_text(encoding="utf-8"))
+            identity, state = content["identity"], TrainingState(**content["state"])
+            scheduler, stream = content["scheduler"], content["dropout"]
         except FileNotFoundError:
             raise TrainingError(
                 f"{self.folder} holds no checkpoint to resume from: start without --resume."
             ) from None
-        except (OSError, ValueError, KeyError) as error:
-            raise TrainingError(f"The checkpoint in {self.folder} is damaged: {error}.") from error
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise TrainingError(
+                f"The checkpoint in {self.folder} is damaged ({type(error).__name__}: {error})."
+            ) from error
         changed = [
-            f"{key} was {content['identity'].get(key)!r} and is {value!r}"
+            f"{key} was {identity.get(key)!r} and is {value!r}"
             for key, value in self.identity.items()
-            if content["identity"].get(key) != value
+            if identity.get(key) != value
         ]
         if changed:
             raise TrainingError(
@@ -117,9 +128,9 @@ class CheckpointStore:
             )
         set_weights(network, read_safetensors(self.folder / name / _WEIGHTS))
         arrays = read_safetensors(self.folder / name / _OPTIMIZER)
-        _restore_optimizer(network, optimizer, arrays, content["scheduler"])
-        dropout.set_state(content["dropout"])
-        return TrainingState(**content["state"])
+        _restore_optimizer(network, optimizer, arrays, scheduler)
+        dropout.set_state(stream)
+        return state
 
     def exists(self) -> bool:
         """Whether there is a checkpoint to resume from."""
@@ -186,10 +197,17 @@ def _optimizer_arrays(
         owner = max((n for n in names if key.startswith(f"{n}_")), key=len, default=None)
         if owner is not None:
             arrays[f"{names[owner]}|{key[len(owner) :]}"] = np.asarray(value.numpy())
-    if scheduler is not None:
-        plain = (int, float, bool, str, type(None))
-        scheduler = {k: v for k, v in scheduler.items() if isinstance(v, plain)}
-    return arrays, scheduler
+    return arrays, None if scheduler is None else _plain(scheduler)
+
+
+def _plain(value: Any) -> Any:
+    """What JSON can hold of a scheduler's state; schedulers may hold schedulers."""
+    if isinstance(value, dict):
+        kept = {key: _plain(inner) for key, inner in value.items()}
+        return {key: inner for key, inner in kept.items() if inner is not _LEFT_OUT}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    return value if isinstance(value, int | float | str | None) else _LEFT_OUT
 
 
 def _restore_optimizer(

@@ -293,7 +293,7 @@ def _pretrained(module: Module) -> bool:
 
 
 def _metric(arguments: TrainingArguments) -> str:
-    return arguments.metric or TextClassification.default_metric
+    return arguments.metric or TextClassification.metric_names[0]
 
 
 def _show(metrics: Metrics) -> str:

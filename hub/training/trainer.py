@@ -76,6 +76,10 @@ class Trainer:
                 f"{module.name} was loaded without a task: give hub.Module task='seq-cls'."
             )
         if use_gpu is not None:
+            if use_gpu and not paddle.is_compiled_with_cuda():
+                raise InputError(
+                    "use_gpu=True needs the GPU build of PaddlePaddle, and this is the CPU build."
+                )
             paddle.set_device("gpu" if use_gpu else "cpu")
         self.module = module
         self.optimizer = optimizer
@@ -151,7 +155,7 @@ class Trainer:
             DataError: the data is unusable, or has a label that the model does not know.
         """
         dataset = load_dataset(data, split="test")
-        encoded = self._encode(dataset, self.arguments)
+        encoded = self._encode(dataset, None)
         return self.task.metrics(
             self.logits(encoded.encodings, batch_size or self.arguments.eval_batch_size),
             encoded.targets,
@@ -178,9 +182,9 @@ class Trainer:
             )
         self.module.set_labels(labels_of(train), arguments.seed)
 
-    def _encode(self, data: TextDataset, arguments: TrainingArguments) -> EncodedData:
+    def _encode(self, data: TextDataset, max_seq_len: int | None) -> EncodedData:
         targets = self.task.targets(data)
-        length = arguments.max_seq_len or self.module.max_seq_len
+        length = max_seq_len or self.module.max_seq_len
         limit = self.module.config.max_position_embeddings
         if length > limit:
             raise InputError(f"max_seq_len is {length}; {self.module.name} takes {limit} at most.")
@@ -197,9 +201,13 @@ class Trainer:
         arguments: TrainingArguments,
         resume: bool,
     ) -> None:
-        train = self._encode(train_data, arguments)
-        dev = None if dev_data is None else self._encode(dev_data, arguments)
-        metric = arguments.metric or self.task.default_metric
+        metric = arguments.metric or self.task.metric_names[0]
+        if metric not in self.task.metric_names:
+            raise InputError(
+                f"There is no metric {metric!r}; there is {', '.join(self.task.metric_names)}."
+            )
+        train = self._encode(train_data, arguments.max_seq_len)
+        dev = None if dev_data is None else self._encode(dev_data, arguments.max_seq_len)
         network = self.module.network
         if arguments.max_seq_len is not None:
             self.module.max_seq_len = arguments.max_seq_len
@@ -278,6 +286,8 @@ class _Loop:
             self._epoch(stop)
             self._end_epoch()
             self._save()
+            if stop.received is not None and not self._finished():
+                self._stop(stop.received)
         if state.best_metric is not None:
             if self.best is None and self.store is not None:
                 self.best = self.store.load_best()
@@ -358,8 +368,6 @@ class _Loop:
 
     def _keep_best(self, metrics: Metrics) -> None:
         state = self.state
-        if self.metric not in metrics:
-            raise InputError(f"There is no metric {self.metric!r}; there is {', '.join(metrics)}.")
         if state.best_metric is not None and metrics[self.metric] <= state.best_metric:
             state.stale_epochs += 1
             return

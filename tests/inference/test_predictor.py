@@ -1,0 +1,130 @@
+"""An exported folder answers by itself, refuses what was changed, and needs no PaddlePaddle."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+import hub
+from hub.errors import InputError, MissingPackageError, ModelError, OutputError
+from hub.inference.export import export
+
+TEXTS = ["今天下雨吗", "听一首歌", "", "买 2 张 iPhone 票？", "明天天气好吗" * 30]
+
+
+@pytest.fixture(scope="module")
+def module(tiny_folder: Path) -> hub.Module:
+    """A small classifier, not trained."""
+    return hub.Module(directory=tiny_folder, task="seq-cls", label_map=["天气", "音乐", "车票"])
+
+
+@pytest.fixture(scope="module", params=["onnx", "paddle"])
+def exported(
+    request: pytest.FixtureRequest, module: hub.Module, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """The classifier, exported for each engine."""
+    folder = tmp_path_factory.mktemp("exported") / str(request.param)
+    assert export(module, folder, str(request.param)) < 1e-5
+    return folder
+
+
+def test_it_gives_the_modules_answers_at_any_batch_size(module: hub.Module, exported: Path) -> None:
+    predictor = hub.Predictor(exported)
+    expected = module.predict(TEXTS, probabilities=True)
+    for batch_size in (1, 2, 32):
+        answers = predictor.predict(TEXTS, probabilities=True, batch_size=batch_size)
+        for answer, wanted in zip(answers, expected, strict=True):
+            assert answer["label"] == wanted["label"]
+            assert answer["probabilities"] == pytest.approx(wanted["probabilities"], abs=1e-5)
+    assert predictor.predict(TEXTS) == module.predict(TEXTS)
+    assert predictor.predict([]) == []
+
+
+def test_onnx_answers_from_many_threads_are_those_of_one(
+    module: hub.Module, tmp_path: Path
+) -> None:
+    export(module, tmp_path / "m", "onnx")
+    predictor = hub.Predictor(tmp_path / "m", threads=1)
+    alone = [predictor.predict([text]) for text in TEXTS * 10]
+    with ThreadPoolExecutor(8) as pool:
+        together = list(pool.map(lambda text: predictor.predict([text]), TEXTS * 10))
+    assert together == alone
+
+
+def test_a_changed_byte_a_missing_file_and_a_newer_format_are_refused(
+    exported: Path, tmp_path: Path
+) -> None:
+    graph = "model.onnx" if (exported / "model.onnx").exists() else "model.pdiparams"
+    changed = shutil.copytree(exported, tmp_path / "changed")
+    content = bytearray((changed / graph).read_bytes())
+    content[len(content) // 2] ^= 1
+    (changed / graph).write_bytes(content)
+    with pytest.raises(ModelError, match=graph):
+        hub.Predictor(changed)
+    missing = shutil.copytree(exported, tmp_path / "missing")
+    (missing / "tokenizer.json").unlink()
+    with pytest.raises(ModelError, match=r"tokenizer\.json is missing"):
+        hub.Predictor(missing)
+    newer = shutil.copytree(exported, tmp_path / "newer")
+    text = (newer / "hub.json").read_text(encoding="utf-8")
+    (newer / "hub.json").write_text(
+        text.replace('"format_version": 1', '"format_version": 2'), encoding="utf-8"
+    )
+    with pytest.raises(ModelError, match="Upgrade"):
+        hub.Predictor(newer)
+
+
+def test_the_onnx_engine_imports_neither_paddle_nor_datasets(
+    module: hub.Module, tmp_path: Path
+) -> None:
+    export(module, tmp_path / "m", "onnx")
+    code = (
+        "import sys, hub\n"
+        f"print(hub.Predictor({str(tmp_path / 'm')!r}).predict(['今天下雨吗'])[0])\n"
+        "heavy = {'paddle', 'datasets', 'sklearn', 'torch', 'pandas'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == module.predict(["今天下雨吗"])[0]
+
+
+def test_an_export_that_fails_leaves_nothing(
+    module: hub.Module, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from hub.inference import export as export_module
+
+    monkeypatch.setattr(export_module, "_TOLERANCE", -1.0)
+    with pytest.raises(ModelError, match="differs from the module's"):
+        export(module, tmp_path / "out" / "m", "onnx")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_missing_package_names_the_extra_to_install(
+    module: hub.Module, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "paddle2onnx", None)
+    with pytest.raises(MissingPackageError, match=r"pip install 'ernie-hub\[onnx\]'"):
+        export(module, tmp_path / "m", "onnx")
+    monkeypatch.delitem(sys.modules, "paddle2onnx")
+    export(module, tmp_path / "m", "onnx")
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(MissingPackageError, match="onnxruntime"):
+        hub.Predictor(tmp_path / "m")
+
+
+def test_wrong_arguments_are_refused(module: hub.Module, tiny_folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="'tflite' is unknown"):
+        export(module, tmp_path / "m", "tflite")
+    with pytest.raises(ModelError, match="not an exported model"):
+        hub.Predictor(tiny_folder)
+    with pytest.raises(InputError, match="no folder"):
+        hub.Predictor(tmp_path / "none")
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="is a file"):
+        export(module, tmp_path / "file", "onnx")
