@@ -1,0 +1,203 @@
+"""`hub.Module`: names, labels, answers, and Paddle's own ways of saving it."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import hub
+from hub.backend import paddle
+from hub.data.batches import Batch, collate
+from hub.errors import InputError, ModelError, UnknownModelError
+
+LABELS = ["天气", "音乐", "车票"]
+TEXTS = ["今天下雨吗", "听", "", "明天北京到海南的高铁票还有吗，要 2 张", "iPhone 😀"]
+
+
+@pytest.fixture(scope="module")
+def module(tiny_folder: Path) -> hub.Module:
+    """A small classifier, not trained."""
+    return hub.Module(directory=tiny_folder, task="seq-cls", label_map=LABELS)
+
+
+def batch_of(module: hub.Module, texts: list[str]) -> Batch:
+    """Texts as the network reads them."""
+    encodings = module.tokenizer.encode(texts, module.max_seq_len)
+    return collate(encodings, np.arange(len(texts)), module.tokenizer.pad_token_id)
+
+
+@pytest.mark.parametrize(
+    "name", ["ernie-pocket-zh", "ernie_pocket_zh", "ERNIE_Pocket-ZH", "pocket"]
+)
+def test_spellings_of_a_name_find_the_model(name: str) -> None:
+    module = hub.Module(name=name, task="seq-cls", num_classes=4)
+    assert module.name == "ernie-pocket-zh"
+    assert module.predict(["你好"])[0] in {"0", "1", "2", "3"}
+
+
+def test_the_embedded_model_is_the_same_every_time() -> None:
+    first, second = (hub.Module(name="pocket", task="seq-cls", num_classes=2) for _ in range(2))
+    for (name, one), (_, two) in zip(
+        first.named_parameters(), second.named_parameters(), strict=True
+    ):
+        assert (one.numpy() == two.numpy()).all(), name
+    # The numbers do not depend on the machine: the sum of a matrix, kept.
+    weight = first.network.encoder.layers[3].feed_forward.output.weight.numpy()
+    assert weight.astype(np.float64).std() == pytest.approx(0.0176, abs=2e-4)
+
+
+def test_an_unknown_name_is_answered_with_the_nearest() -> None:
+    with pytest.raises(UnknownModelError, match="'ernie-pocket-zh'"):
+        hub.Module(name="ernie_pokcet_zh")
+    with pytest.raises(UnknownModelError, match=r"no version '9\.9\.9'"):
+        hub.Module(name="ernie-pocket-zh", version="9.9.9")
+
+
+def test_labels_are_taken_as_a_map_a_list_or_a_number(tiny_folder: Path) -> None:
+    for given in (dict(enumerate(LABELS)), LABELS, tuple(LABELS)):
+        made = hub.Module(directory=tiny_folder, task="seq-cls", label_map=given)
+        assert made.task is not None and made.task.labels == LABELS
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"task": "seq-cls", "label_map": {1: "a", 2: "b"}}, "number its labels 0 to 1"),
+        ({"task": "seq-cls", "label_map": ["a", "b"], "num_classes": 3}, "num_classes is 3"),
+        ({"task": "seq-cls", "label_map": ["a", "a"]}, "stands twice"),
+        ({"label_map": ["a", "b"]}, "say task='seq-cls'"),
+        ({"task": "translation"}, "no task 'translation'"),
+        ({"task": "seq-cls", "max_seq_len": 65}, "3 to 64 tokens"),
+    ],
+)
+def test_arguments_that_do_not_fit_are_refused(
+    tiny_folder: Path, arguments: dict[str, object], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        hub.Module(name=str(tiny_folder), **arguments)  # type: ignore[arg-type]
+
+
+def test_name_and_directory_exclude_each_other(tiny_folder: Path) -> None:
+    with pytest.raises(InputError, match="either"):
+        hub.Module()
+    with pytest.raises(InputError, match="either"):
+        hub.Module(name="pocket", directory=tiny_folder)
+
+
+def test_probabilities_sum_to_one_and_the_best_is_the_label(module: hub.Module) -> None:
+    answers = module.predict(TEXTS, probabilities=True)
+    assert module.predict(TEXTS) == [answer["label"] for answer in answers]
+    for answer in answers:
+        assert list(answer["probabilities"]) == LABELS
+        assert sum(answer["probabilities"].values()) == pytest.approx(1.0)
+        assert answer["score"] == max(answer["probabilities"].values())
+        assert answer["probabilities"][answer["label"]] == answer["score"]
+
+
+def test_a_text_alone_is_refused_and_no_text_is_no_answer(module: hub.Module) -> None:
+    with pytest.raises(InputError, match="list of texts"):
+        module.predict("今天")
+    assert module.predict([]) == []
+
+
+def test_a_very_long_text_is_cut_and_said_once(
+    module: hub.Module, caplog: pytest.LogCaptureFixture
+) -> None:
+    long = "今天下雨吗" * 20_000
+    with caplog.at_level(logging.WARNING):
+        answers = module.predict(["今天", long, long], probabilities=True)
+    assert [r.message for r in caplog.records] == [
+        "2 of 3 texts are longer than 64 tokens: only their beginning was read."
+    ]
+    assert answers[1] == answers[2]
+    cut = module.predict([long[:100]], probabilities=True)[0]["probabilities"]
+    assert answers[1]["probabilities"] == pytest.approx(cut, abs=1e-6)
+
+
+def test_texts_are_answered_alike_alone_and_together(module: hub.Module) -> None:
+    together = module.predict(TEXTS, probabilities=True)
+    for text, answer in zip(TEXTS, together, strict=True):
+        alone = module.predict([text], probabilities=True)[0]["probabilities"]
+        assert alone == pytest.approx(answer["probabilities"], abs=1e-6)
+
+
+def test_a_module_without_a_task_cannot_answer(tiny_folder: Path) -> None:
+    config = (tiny_folder / "config.json").read_text(encoding="utf-8")
+    if "ForSequenceClassification" in config:
+        pytest.skip("the tiny model has a task of its own")
+    with pytest.raises(InputError, match="without a task"):
+        hub.Module(directory=tiny_folder).predict(["今天"])
+
+
+def test_jit_save_needs_no_argument_and_keeps_the_logits(
+    module: hub.Module, tmp_path: Path
+) -> None:
+    path = str(tmp_path / "ernie_intent_model")
+    paddle.jit.save(module, path)
+    loaded = paddle.jit.load(path)
+    loaded.eval()
+    config = paddle.inference.Config(f"{path}.json", f"{path}.pdiparams")
+    config.disable_glog_info()
+    predictor = paddle.inference.create_predictor(config)
+    for texts in (TEXTS[:1], TEXTS[:2], TEXTS, ["今天天气" * 30] * 5):
+        batch = batch_of(module, texts)
+        wanted = module.compute(batch)
+        arrays = [batch.input_ids, batch.token_type_ids, batch.attention_mask]
+        static = loaded(*map(paddle.to_tensor, arrays)).numpy()
+        np.testing.assert_allclose(static, wanted, rtol=0, atol=1e-5)
+        for name, array in zip(predictor.get_input_names(), arrays, strict=True):
+            predictor.get_input_handle(name).copy_from_cpu(array)
+        predictor.run()
+        output = predictor.get_output_handle(predictor.get_output_names()[0]).copy_to_cpu()
+        np.testing.assert_allclose(output, wanted, rtol=0, atol=1e-5)
+
+
+def test_jit_save_after_new_labels_saves_the_new_network(tiny_folder: Path, tmp_path: Path) -> None:
+    module = hub.Module(directory=tiny_folder, task="seq-cls", label_map=["a", "b"])
+    paddle.jit.save(module, str(tmp_path / "old"))
+    module.set_labels(list("abcde"), seed=3)
+    paddle.jit.save(module, str(tmp_path / "new"))
+    batch = batch_of(module, TEXTS)
+    loaded = paddle.jit.load(str(tmp_path / "new"))
+    loaded.eval()
+    arrays = (batch.input_ids, batch.token_type_ids, batch.attention_mask)
+    output = loaded(*map(paddle.to_tensor, arrays)).numpy()
+    assert output.shape == (len(TEXTS), 5)
+    np.testing.assert_allclose(output, module.compute(batch), rtol=0, atol=1e-5)
+
+
+def test_a_saved_folder_comes_back_with_task_labels_and_logits(
+    module: hub.Module, tmp_path: Path
+) -> None:
+    module.save(tmp_path / "saved")
+    again = hub.Module(directory=tmp_path / "saved")
+    assert again.task is not None and again.task.labels == LABELS
+    batch = batch_of(module, TEXTS)
+    np.testing.assert_array_equal(again.compute(batch), module.compute(batch))
+
+
+def test_a_changed_byte_in_a_saved_folder_is_refused(module: hub.Module, tmp_path: Path) -> None:
+    module.save(tmp_path / "saved")
+    path = tmp_path / "saved" / "model.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-50] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ModelError, match=r"model\.safetensors is not the file"):
+        hub.Module(directory=tmp_path / "saved")
+
+
+def test_load_checkpoint_puts_weights_over_the_models(
+    module: hub.Module, tiny_folder: Path, tmp_path: Path
+) -> None:
+    module.save(tmp_path / "saved")
+    other = hub.Module(directory=tiny_folder, task="seq-cls", label_map=LABELS, seed=5)
+    batch = batch_of(module, TEXTS)
+    assert np.abs(other.compute(batch) - module.compute(batch)).max() > 1e-4
+    weights = tmp_path / "saved" / "model.safetensors"
+    loaded = hub.Module(
+        directory=tiny_folder, task="seq-cls", label_map=LABELS, seed=5, load_checkpoint=weights
+    )
+    np.testing.assert_array_equal(loaded.compute(batch), module.compute(batch))
