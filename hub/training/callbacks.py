@@ -53,7 +53,7 @@ class ProgressBar(Callback):
         self._epochs = arguments.epochs
         self._metric = metric
         self._bar = tqdm(
-            total=rows * arguments.epochs,
+            total=min(rows * arguments.epochs, state.total_steps * arguments.batch_size),
             initial=rows * state.epoch + state.epoch_rows,
             unit=" rows",
             unit_scale=False,

@@ -1,0 +1,71 @@
+"""What the READMEs show can be typed as it stands."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from hub.cli.main import cli
+
+ROOT = Path(__file__).parents[2]
+READMES = ["README.md", "README.zh-CN.md"]
+
+
+def blocks(readme: str, language: str) -> list[str]:
+    """The code blocks of one language, in their order."""
+    text = (ROOT / readme).read_text(encoding="utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
+
+
+def commands(readme: str) -> list[str]:
+    """Every `hub ...` line of the blocks, and of the inline code that names files."""
+    lines = [line for block in blocks(readme, "") for line in block.splitlines()]
+    return [line for line in lines if line.startswith("hub ")]
+
+
+@pytest.mark.parametrize("readme", READMES)
+def test_every_command_is_understood(readme: str) -> None:
+    found = commands(readme)
+    assert [shlex.split(line)[1] for line in found] == ["finetune", "evaluate", "predict", "export"]
+    for line in found:
+        _, name, *arguments = shlex.split(line)
+        with cli.make_context("hub", [name]) as context:
+            command = cli.get_command(context, name)
+            assert command is not None
+            command.make_context(name, arguments, parent=context)  # raises for what it cannot read
+
+
+@pytest.mark.parametrize("readme", READMES)
+def test_the_python_block_runs(
+    readme: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows = [f"{text}{n}\t{label}\n" for n in range(8) for text, label in
+            (("帮我查一下余额", "查余额"), ("转账给小王", "转账"))]  # fmt: skip
+    for name in ("train.tsv", "dev.tsv"):
+        Path(name).write_text("text\tlabel\n" + "".join(rows), encoding="utf-8")
+    block = blocks(readme, "python")[0]
+    names: dict[str, object] = {}
+    exec(compile(block, readme, "exec"), names)
+    assert names["metrics"]["accuracy"] >= 0.5  # type: ignore[index]
+    assert Path("runs/intent/hub.json").exists()
+    assert Path("ernie_intent_model.json").exists()
+
+
+@pytest.mark.parametrize("readme", READMES)
+def test_every_linked_file_exists(readme: str) -> None:
+    text = (ROOT / readme).read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)]+)\)", text):
+        assert (ROOT / target).exists(), target
+
+
+@pytest.mark.parametrize("readme", READMES)
+def test_every_make_target_exists(readme: str) -> None:
+    text = (ROOT / readme).read_text(encoding="utf-8")
+    targets = set(re.findall(r"\bmake (\w+)", text))
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for target in targets:
+        assert re.search(rf"^{target}:", makefile, flags=re.MULTILINE), target
