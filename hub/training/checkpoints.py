@@ -81,7 +81,8 @@ class CheckpointStore:
             shutil.rmtree(temporary, ignore_errors=True)
             raise OutputError(
                 f"The checkpoint at step {state.step} could not be written to {self.folder}: "
-                f"{error}. The one before is intact."
+                f"{error}. "
+                + ("The one before is intact." if self.exists() else "There is none before it.")
             ) from error
         for other in self.folder.glob("*step-*"):
             if other.name != name:

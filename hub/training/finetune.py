@@ -189,27 +189,23 @@ def _check_output(folder: Path, resume: bool, overwrite: bool) -> None:
     if not folder.exists() or not any(folder.iterdir()):
         _check_writable(folder)
         return
+    if unfinished and not overwrite:
+        raise OutputError(
+            f"{folder} holds an unfinished run: --resume goes on with it, --overwrite starts again."
+        )
     has_model = (folder / MANIFEST_FILE).exists()
-    if not has_model and not (folder / CHECKPOINT_DIRECTORY).exists():
-        if overwrite or not _only_logs(folder):
-            raise OutputError(
-                f"{folder} holds files that are not this package's: choose another --output."
-            )
-    elif not overwrite:
-        if unfinished:
-            raise OutputError(
-                f"{folder} holds an unfinished run: --resume goes on with it, --overwrite starts "
-                "again."
-            )
+    if has_model and not overwrite:
         raise OutputError(
             f"{folder} already holds a model: choose another --output, or replace it with "
             "--overwrite."
         )
+    # What is left of a run that never reached its first checkpoint may go.
+    leftovers = {LOG_FILE, CHECKPOINT_DIRECTORY}
+    if not has_model and any(path.name not in leftovers for path in folder.iterdir()):
+        raise OutputError(
+            f"{folder} holds files that are not this package's: choose another --output."
+        )
     _check_writable(folder)
-
-
-def _only_logs(folder: Path) -> bool:
-    return {path.name for path in folder.iterdir()} <= {LOG_FILE}
 
 
 def _check_writable(folder: Path) -> None:

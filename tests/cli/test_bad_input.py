@@ -134,6 +134,18 @@ def test_an_output_folder_with_files_of_the_user(hub: Hub, train: Path, tmp_path
     assert (tmp_path / "out" / "thesis.docx").exists()
 
 
+def test_what_a_run_left_that_never_saved_anything_may_go(
+    hub: Hub, train: Path, tmp_path: Path, tiny_folder: Path
+) -> None:
+    (tmp_path / "out" / "checkpoint").mkdir(parents=True)
+    (tmp_path / "out" / "checkpoint" / "best.safetensors").write_bytes(b"half")
+    (tmp_path / "out" / "metrics.jsonl").touch()
+    options = ["--model", str(tiny_folder), "--epochs", "1", "--quiet", "-o", "out"]
+    code, _, err = hub("finetune", train, "--dev", train, *options)
+    assert code == 0, err
+    assert not (tmp_path / "out" / "checkpoint").exists()
+
+
 def test_resume_without_an_unfinished_run(hub: Hub, train: Path) -> None:
     refused(hub("finetune", train, "-o", "out", "--resume"), "no unfinished run")
 
