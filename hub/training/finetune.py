@@ -33,6 +33,7 @@ from hub.training.arguments import TrainingArguments
 from hub.training.baseline import LinearBaseline
 from hub.training.callbacks import HistoryFile
 from hub.training.checkpoints import CheckpointStore
+from hub.training.loop import compute_logits
 from hub.training.report import write_report
 from hub.training.trainer import Trainer, default_arguments
 
@@ -130,9 +131,8 @@ def finetune(
     metrics = trainer.finetune_and_eval(train_data, dev_data, resume=resume)
     seconds = max(trainer.state.seconds, time.monotonic() - started)
 
-    logits = trainer.logits(
-        encode(module.tokenizer, dev_data.texts, module.max_seq_len), arguments.eval_batch_size
-    )
+    encodings = encode(module.tokenizer, dev_data.texts, module.max_seq_len)
+    logits = compute_logits(module, encodings, arguments.eval_batch_size)
     summary = {
         "task": task.name,
         "base_model": module.base_model,

@@ -4,39 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import math
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from hub.backend import paddle
 from hub.data import TextDataset, load_dataset
-from hub.data.batches import collate, shuffled_batches
-from hub.errors import InputError, TrainingError
+from hub.errors import InputError
 from hub.models.ernie import dropout
 from hub.module import Module
 from hub.tasks import Task
-from hub.tasks.base import Metrics, encode, run
+from hub.tasks.base import Metrics, encode
 from hub.tasks.text_classification import labels_of
-from hub.tokenizers import Encoding
 from hub.training.arguments import TrainingArguments
 from hub.training.callbacks import Callback, ProgressBar
-from hub.training.checkpoints import CheckpointStore, copy_weights, set_weights
+from hub.training.checkpoints import CheckpointStore
+from hub.training.loop import EncodedData, TrainingLoop, compute_logits
 from hub.training.optimization import default_optimizer
-from hub.training.signals import StopRequests, TrainingInterrupted
+from hub.training.signals import StopRequests
 from hub.training.state import TrainingState
-
-
-@dataclass(frozen=True)
-class EncodedData:
-    """A data set as the network reads it."""
-
-    encodings: list[Encoding]
-    targets: np.ndarray
-    fingerprint: str
 
 
 class Trainer:
@@ -156,18 +142,14 @@ class Trainer:
         """
         dataset = load_dataset(data, split="test")
         encoded = self._encode(dataset, None)
-        return self.task.metrics(
-            self.logits(encoded.encodings, batch_size or self.arguments.eval_batch_size),
-            encoded.targets,
+        logits = compute_logits(
+            self.module, encoded.encodings, batch_size or self.arguments.eval_batch_size
         )
+        return self.task.metrics(logits, encoded.targets)
 
     def predict(self, data: Sequence[str], **options: Any) -> list[Any]:
         """`Module.predict`, where PaddleHub's users look for it."""
         return self.module.predict(data, **options)
-
-    def logits(self, encodings: Sequence[Encoding], batch_size: int) -> np.ndarray:
-        """The network's output for encoded texts, [N, ...], in their order."""
-        return run(self.module.compute, encodings, self.module.tokenizer.pad_token_id, batch_size)
 
     # --- the run ---------------------------------------------------------------------------------
 
@@ -224,7 +206,9 @@ class Trainer:
             if store is None:
                 raise InputError("There is nothing to resume from without a checkpoint_dir.")
             self.state = store.load(network, optimizer)
-        loop = _Loop(self, arguments, train, dev, metric, optimizer, store)
+        loop = TrainingLoop(
+            self.module, self.state, arguments, train, dev, metric, optimizer, store, self.callbacks
+        )
         for callback in self.callbacks:
             callback.on_train_begin(arguments, self.state, len(train.encodings), metric)
         try:
@@ -251,150 +235,6 @@ class Trainer:
         # How often to save, and how many rows to evaluate at once, change no result.
         del identity["checkpoint_minutes"], identity["eval_batch_size"]
         return CheckpointStore(self.checkpoint_dir, identity)
-
-
-class _Loop:
-    """One run of training steps, epochs and evaluations."""
-
-    def __init__(
-        self,
-        trainer: Trainer,
-        arguments: TrainingArguments,
-        train: EncodedData,
-        dev: EncodedData | None,
-        metric: str,
-        optimizer: paddle.optimizer.Optimizer,
-        store: CheckpointStore | None,
-    ) -> None:
-        self.trainer = trainer
-        self.arguments = arguments
-        self.train = train
-        self.dev = dev
-        self.metric = metric
-        self.optimizer = optimizer
-        self.store = store
-        self.state = trainer.state
-        self.module = trainer.module
-        self.network = trainer.module.network
-        self.best: dict[str, np.ndarray] | None = None
-        self.started = time.monotonic() - self.state.seconds
-        self.saved = time.monotonic()
-
-    def run(self, stop: StopRequests) -> None:
-        state = self.state
-        while not self._finished():
-            self._epoch(stop)
-            self._end_epoch()
-            self._save()
-            if stop.received is not None and not self._finished():
-                self._stop(stop.received)
-        if state.best_metric is not None:
-            if self.best is None and self.store is not None:
-                self.best = self.store.load_best()
-            if self.best is not None:
-                set_weights(self.network, self.best)
-
-    def _finished(self) -> bool:
-        state, patience = self.state, self.arguments.patience
-        if state.epoch >= self.arguments.epochs or state.step >= state.total_steps:
-            return True
-        return patience is not None and state.stale_epochs >= patience
-
-    def _epoch(self, stop: StopRequests) -> None:
-        state, arguments = self.state, self.arguments
-        order = shuffled_batches(
-            self.train.encodings, arguments.batch_size, arguments.seed, state.epoch
-        )
-        for rows in order[state.batch :]:
-            if state.step >= state.total_steps:
-                break
-            loss = self._step(rows)
-            state.step += 1
-            state.batch += 1
-            state.epoch_loss += loss * len(rows)
-            state.epoch_rows += len(rows)
-            for callback in self.trainer.callbacks:
-                callback.on_step(state, loss, len(rows))
-            if stop.received is not None:
-                self._stop(stop.received)
-            if time.monotonic() - self.saved > 60 * arguments.checkpoint_minutes:
-                self._save()
-
-    def _step(self, rows: np.ndarray) -> float:
-        batch = collate(self.train.encodings, rows, self.module.tokenizer.pad_token_id)
-        self.network.train()
-        logits = self.network(
-            paddle.to_tensor(batch.input_ids),
-            paddle.to_tensor(batch.token_type_ids),
-            paddle.to_tensor(batch.attention_mask),
-        )
-        loss = self.trainer.task.loss(logits, self.train.targets[rows])
-        value = float(loss)
-        if not math.isfinite(value):
-            raise TrainingError(
-                f"The loss of step {self.state.step + 1} is {value} (rows "
-                f"{', '.join(str(row + 1) for row in rows[:8])}, ... of the training data): the "
-                f"run diverged. Lower the learning rate ({self.optimizer.get_lr():.1e})."
-            )
-        loss.backward()
-        self.optimizer.step()
-        self.optimizer.clear_grad()
-        scheduler = getattr(self.optimizer, "_learning_rate", None)
-        if isinstance(scheduler, paddle.optimizer.lr.LRScheduler):
-            scheduler.step()
-        return value
-
-    def _end_epoch(self) -> None:
-        state = self.state
-        state.seconds = time.monotonic() - self.started
-        entry: dict[str, Any] = {
-            "epoch": state.epoch + 1,
-            "step": state.step,
-            "loss": state.epoch_loss / max(1, state.epoch_rows),
-            "learning_rate": self.optimizer.get_lr(),
-            "seconds": round(state.seconds, 3),
-        }
-        if self.dev is not None:
-            logits = self.trainer.logits(self.dev.encodings, self.arguments.eval_batch_size)
-            metrics = self.trainer.task.metrics(logits, self.dev.targets)
-            entry.update({f"dev_{name}": value for name, value in metrics.items()})
-            self._keep_best(metrics)
-        state.history.append(entry)
-        state.epoch += 1
-        state.batch = state.epoch_rows = 0
-        state.epoch_loss = 0.0
-        for callback in self.trainer.callbacks:
-            callback.on_epoch_end(state, entry)
-
-    def _keep_best(self, metrics: Metrics) -> None:
-        state = self.state
-        if state.best_metric is not None and metrics[self.metric] <= state.best_metric:
-            state.stale_epochs += 1
-            return
-        state.best_metric, state.best_epoch = metrics[self.metric], state.epoch + 1
-        state.stale_epochs = 0
-        self.best = copy_weights(self.network)
-        if self.store is not None:
-            self.store.save_best(self.best)
-
-    def _save(self) -> None:
-        if self.store is None:
-            return
-        self.state.seconds = time.monotonic() - self.started
-        self.store.save(self.network, self.optimizer, self.state)
-        self.saved = time.monotonic()
-
-    def _stop(self, signal_number: int) -> None:
-        state = self.state
-        done = f"step {state.step} of {state.total_steps}"
-        if self.store is None:
-            raise TrainingInterrupted(signal_number, f"Stopped at {done}; nothing was saved.")
-        self._save()
-        raise TrainingInterrupted(
-            signal_number,
-            f"Stopped at {done}. The run is saved in {self.store.folder}: "
-            "the same command with --resume goes on from here.",
-        )
 
 
 def default_arguments(module: Module) -> TrainingArguments:

@@ -1,0 +1,198 @@
+"""The training loop: steps, evaluations, the best weights, checkpoints and stopping."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from hub.backend import paddle
+from hub.data.batches import collate, shuffled_batches
+from hub.errors import InputError, TrainingError
+from hub.module import Module
+from hub.tasks.base import Metrics, run
+from hub.tokenizers import Encoding
+from hub.training.arguments import TrainingArguments
+from hub.training.callbacks import Callback
+from hub.training.checkpoints import CheckpointStore, copy_weights, set_weights
+from hub.training.signals import StopRequests, TrainingInterrupted
+from hub.training.state import TrainingState
+
+
+@dataclass(frozen=True)
+class EncodedData:
+    """A data set as the network reads it."""
+
+    encodings: list[Encoding]
+    targets: np.ndarray
+    fingerprint: str
+
+
+def compute_logits(module: Module, encodings: Sequence[Encoding], batch_size: int) -> np.ndarray:
+    """The network's output for encoded texts, [N, ...], in their order."""
+    return run(module.compute, encodings, module.tokenizer.pad_token_id, batch_size)
+
+
+class TrainingLoop:
+    """One run of training steps, epochs and evaluations.
+
+    Args:
+        module: what is trained; its network ends with the best weights.
+        state: where the run stands; updated in place.
+        arguments: the settings.
+        train: the rows to learn from.
+        dev: the rows to choose the best epoch by, if there are any.
+        metric: the dev metric that chooses.
+        optimizer: over the network's parameters; its scheduler is stepped after every batch.
+        store: where the run is kept, if anywhere.
+        callbacks: told of every step and epoch.
+    """
+
+    def __init__(
+        self,
+        module: Module,
+        state: TrainingState,
+        arguments: TrainingArguments,
+        train: EncodedData,
+        dev: EncodedData | None,
+        metric: str,
+        optimizer: paddle.optimizer.Optimizer,
+        store: CheckpointStore | None,
+        callbacks: Sequence[Callback],
+    ) -> None:
+        if module.task is None:
+            raise InputError(f"{module.name} has no task to train.")
+        self.module = module
+        self.task = module.task
+        self.network = module.network
+        self.state = state
+        self.arguments = arguments
+        self.train = train
+        self.dev = dev
+        self.metric = metric
+        self.optimizer = optimizer
+        self.store = store
+        self.callbacks = callbacks
+        self.best: dict[str, np.ndarray] | None = None
+        self.started = time.monotonic() - self.state.seconds
+        self.saved = time.monotonic()
+
+    def run(self, stop: StopRequests) -> None:
+        state = self.state
+        while not self._finished():
+            self._epoch(stop)
+            self._end_epoch()
+            self._save()
+            if stop.received is not None and not self._finished():
+                self._stop(stop.received)
+        if state.best_metric is not None:
+            if self.best is None and self.store is not None:
+                self.best = self.store.load_best()
+            if self.best is not None:
+                set_weights(self.network, self.best)
+
+    def _finished(self) -> bool:
+        state, patience = self.state, self.arguments.patience
+        if state.epoch >= self.arguments.epochs or state.step >= state.total_steps:
+            return True
+        return patience is not None and state.stale_epochs >= patience
+
+    def _epoch(self, stop: StopRequests) -> None:
+        state, arguments = self.state, self.arguments
+        order = shuffled_batches(
+            self.train.encodings, arguments.batch_size, arguments.seed, state.epoch
+        )
+        for rows in order[state.batch :]:
+            if state.step >= state.total_steps:
+                break
+            loss = self._step(rows)
+            state.step += 1
+            state.batch += 1
+            state.epoch_loss += loss * len(rows)
+            state.epoch_rows += len(rows)
+            for callback in self.callbacks:
+                callback.on_step(state, loss, len(rows))
+            if stop.received is not None:
+                self._stop(stop.received)
+            if time.monotonic() - self.saved > 60 * arguments.checkpoint_minutes:
+                self._save()
+
+    def _step(self, rows: np.ndarray) -> float:
+        batch = collate(self.train.encodings, rows, self.module.tokenizer.pad_token_id)
+        self.network.train()
+        logits = self.network(
+            paddle.to_tensor(batch.input_ids),
+            paddle.to_tensor(batch.token_type_ids),
+            paddle.to_tensor(batch.attention_mask),
+        )
+        loss = self.task.loss(logits, self.train.targets[rows])
+        value = float(loss)
+        if not math.isfinite(value):
+            raise TrainingError(
+                f"The loss of step {self.state.step + 1} is {value} (rows "
+                f"{', '.join(str(row + 1) for row in rows[:8])}, ... of the training data): the "
+                f"run diverged. Lower the learning rate ({self.optimizer.get_lr():.1e})."
+            )
+        loss.backward()
+        self.optimizer.step()
+        self.optimizer.clear_grad()
+        scheduler = getattr(self.optimizer, "_learning_rate", None)
+        if isinstance(scheduler, paddle.optimizer.lr.LRScheduler):
+            scheduler.step()
+        return value
+
+    def _end_epoch(self) -> None:
+        state = self.state
+        state.seconds = time.monotonic() - self.started
+        entry: dict[str, Any] = {
+            "epoch": state.epoch + 1,
+            "step": state.step,
+            "loss": state.epoch_loss / max(1, state.epoch_rows),
+            "learning_rate": self.optimizer.get_lr(),
+            "seconds": round(state.seconds, 3),
+        }
+        if self.dev is not None:
+            logits = compute_logits(self.module, self.dev.encodings, self.arguments.eval_batch_size)
+            metrics = self.task.metrics(logits, self.dev.targets)
+            entry.update({f"dev_{name}": value for name, value in metrics.items()})
+            self._keep_best(metrics)
+        state.history.append(entry)
+        state.epoch += 1
+        state.batch = state.epoch_rows = 0
+        state.epoch_loss = 0.0
+        for callback in self.callbacks:
+            callback.on_epoch_end(state, entry)
+
+    def _keep_best(self, metrics: Metrics) -> None:
+        state = self.state
+        if state.best_metric is not None and metrics[self.metric] <= state.best_metric:
+            state.stale_epochs += 1
+            return
+        state.best_metric, state.best_epoch = metrics[self.metric], state.epoch + 1
+        state.stale_epochs = 0
+        self.best = copy_weights(self.network)
+        if self.store is not None:
+            self.store.save_best(self.best)
+
+    def _save(self) -> None:
+        if self.store is None:
+            return
+        self.state.seconds = time.monotonic() - self.started
+        self.store.save(self.network, self.optimizer, self.state)
+        self.saved = time.monotonic()
+
+    def _stop(self, signal_number: int) -> None:
+        state = self.state
+        done = f"step {state.step} of {state.total_steps}"
+        if self.store is None:
+            raise TrainingInterrupted(signal_number, f"Stopped at {done}; nothing was saved.")
+        self._save()
+        raise TrainingInterrupted(
+            signal_number,
+            f"Stopped at {done}. The run is saved in {self.store.folder}: "
+            "the same command with --resume goes on from here.",
+        )
