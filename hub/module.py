@@ -133,8 +133,7 @@ class Module(paddle.nn.Layer):
             self._initialize_head(network, seed)
             return network
         initialize(network, self.config, seed)
-        path = folder / WEIGHTS_FILE
-        arrays = checkpoints.read_safetensors(path)
+        arrays, path = checkpoints.read_folder(folder)
         missing = checkpoints.load_arrays(network, arrays, self.config.model_type, path)
         if missing:
             logger.info("%s has no weights for the head: it starts untrained", self.name)

@@ -67,6 +67,22 @@ def batches() -> list[dict[str, torch.Tensor]]:
     return made
 
 
+def make_bin(model: PreTrainedModel, path: Path) -> None:
+    """Keep the weights as PyTorch's pickle too, with a strided tensor, a bfloat16 one, and the
+    names of layer norms in old files."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    state = model.state_dict()
+    word = "bert.embeddings.word_embeddings.weight"
+    state[word] = state[word].t().contiguous().t()
+    state["extra"] = torch.tensor([0.5, -2.0]).bfloat16()
+    old = {"LayerNorm.weight": "LayerNorm.gamma", "LayerNorm.bias": "LayerNorm.beta"}
+    for name in list(state):
+        for new, former in old.items():
+            if name.endswith(new):
+                state[name.replace(new, former)] = state.pop(name)
+    torch.save(state, path)
+
+
 def main() -> None:
     for number, (name, model) in enumerate(cases().items()):
         torch.manual_seed(number)
@@ -76,6 +92,8 @@ def main() -> None:
         folder = FOLDER / name
         model.save_pretrained(folder)
         vocabulary = [*SPECIAL_TOKENS, *CHARACTERS]
+        if name == "bert":
+            make_bin(model, FOLDER / "bert-bin" / "pytorch_model.bin")
         (folder / "vocab.txt").write_text("".join(f"{e}\n" for e in vocabulary), encoding="utf-8")
         golden = []
         for batch in batches():

@@ -1,5 +1,7 @@
 """Weights in files: the names and the layout of Hugging Face `transformers`, both ways.
 
+`model.safetensors` is read and written; `pytorch_model.bin` and PaddleNLP's `.pdparams` are read.
+
 `transformers` (torch) keeps a Linear's weight as [out, in], Paddle as [in, out]: it is transposed
 here, at the door, and nowhere else.
 """
@@ -18,8 +20,13 @@ from hub.backend import paddle
 from hub.constants import WEIGHTS_FILE
 from hub.errors import ModelError
 from hub.files import write_whole
+from hub.models.pickles import Arrays, read_paddle, read_torch
 
-Arrays = dict[str, np.ndarray]
+
+def _query_key_value(found: re.Match[str]) -> str:
+    names = {"q": "query", "k": "key", "v": "value"}
+    return f"encoder.layer.{found[1]}.attention.self.{names[found[2]]}."
+
 
 # (ours, transformers'), applied in this order to names inside the encoder.
 _RENAMED = (
@@ -138,7 +145,7 @@ def read_safetensors(path: Path) -> Arrays:
         ModelError: the file is missing, cut short or not a safetensors file.
     """
     if not path.exists():
-        raise ModelError(_missing_weights(path.parent))
+        raise ModelError(f"There is no file {path}.")
     try:
         with safetensors.safe_open(path, framework="np") as file:
             if all(file.get_slice(key).get_dtype() != "BF16" for key in file.keys()):  # noqa: SIM118
@@ -168,15 +175,58 @@ def _read_with_bfloat16(path: Path) -> Arrays:
     return arrays
 
 
-def _missing_weights(folder: Path) -> str:
-    others = [
-        name
-        for name in ("pytorch_model.bin", "model_state.pdparams", "model.safetensors.index.json")
-        if (folder / name).exists()
-    ]
-    if others:
-        return (
-            f"{folder} holds its weights as {others[0]}, which cannot be read yet. Save the model "
-            f"as one {WEIGHTS_FILE} (transformers: `model.save_pretrained(folder)`)."
-        )
-    return f"{folder} holds no weights: {WEIGHTS_FILE} is missing."
+# PaddleNLP's names inside the encoder -> transformers', applied in this order.
+_FROM_PADDLENLP = (
+    (r"encoder\.layers\.(\d+)\.self_attn\.([qkv])_proj\.", _query_key_value),
+    (r"encoder\.layers\.(\d+)\.self_attn\.out_proj\.", r"encoder.layer.\1.attention.output.dense."),
+    (r"encoder\.layers\.(\d+)\.linear1\.", r"encoder.layer.\1.intermediate.dense."),
+    (r"encoder\.layers\.(\d+)\.linear2\.", r"encoder.layer.\1.output.dense."),
+    (r"encoder\.layers\.(\d+)\.norm1\.", r"encoder.layer.\1.attention.output.LayerNorm."),
+    (r"encoder\.layers\.(\d+)\.norm2\.", r"encoder.layer.\1.output.LayerNorm."),
+    (r"embeddings\.layer_norm\.", r"embeddings.LayerNorm."),
+)
+
+
+def from_paddlenlp(arrays: Arrays) -> Arrays:
+    """PaddleNLP's weights under the names and in the layout of `transformers`."""
+    converted = {}
+    for name, array in arrays.items():
+        new_name = name
+        for pattern, replacement in _FROM_PADDLENLP:
+            new_name = re.sub(pattern, replacement, new_name)
+        # Its Linear weights are Paddle's, [in, out]; embeddings are the same in both.
+        is_linear = array.ndim == 2 and "embeddings" not in name
+        converted[new_name] = np.ascontiguousarray(array.T) if is_linear else array
+    return converted
+
+
+def from_torch(arrays: Arrays) -> Arrays:
+    """Weights of a `.bin` file with the old names of layer norms made new."""
+
+    def renamed(name: str) -> str:
+        return re.sub(r"\.gamma$", ".weight", re.sub(r"\.beta$", ".bias", name))
+
+    return {renamed(name): array for name, array in arrays.items()}
+
+
+def read_folder(folder: Path) -> tuple[Arrays, Path]:
+    """Read a model folder's weights, whatever their format, as `transformers` names them.
+
+    Returns:
+        The arrays, and the file they came from.
+
+    Raises:
+        ModelError: there are none, or the file is damaged or unsafe.
+    """
+    path = folder / WEIGHTS_FILE
+    if path.exists():
+        return read_safetensors(path), path
+    path = folder / "pytorch_model.bin"
+    if path.exists():
+        return from_torch(read_torch(path)), path
+    for path in sorted(folder.glob("*.pdparams")):
+        return from_paddlenlp(read_paddle(path)), path
+    raise ModelError(
+        f"{folder} holds no weights: neither {WEIGHTS_FILE} nor pytorch_model.bin nor a .pdparams "
+        "file."
+    )
