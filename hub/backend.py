@@ -120,4 +120,18 @@ if _imported_before:
 # Paddle answers SIGTERM and SIGINT with a C++ stack trace; leave signals to Python.
 paddle.disable_signal_handler()
 
-__all__ = ["cpu_count", "paddle", "thread_count"]
+
+def use_device(gpu: bool) -> None:
+    """Compute on the GPU, or on the CPU, from now on.
+
+    Raises:
+        InputError: a GPU is asked for and this is the CPU build of PaddlePaddle.
+    """
+    if gpu and not paddle.is_compiled_with_cuda():
+        raise InputError(
+            "use_gpu=True needs the GPU build of PaddlePaddle, and this is the CPU build."
+        )
+    paddle.set_device("gpu" if gpu else "cpu")
+
+
+__all__ = ["cpu_count", "paddle", "thread_count", "use_device"]

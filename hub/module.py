@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from hub import __version__
-from hub.backend import paddle
+from hub.backend import paddle, use_device
 from hub.constants import (
     CONFIG_FILE,
     DEFAULT_MAX_SEQ_LEN,
@@ -217,8 +217,16 @@ class Module(paddle.nn.Layer):
         probabilities: bool = False,
         batch_size: int = 32,
         max_seq_len: int | None = None,
+        use_gpu: bool | None = None,
     ) -> list[Any]:
         """Answer each text.
+
+        Args:
+            texts: the texts; each may also be a list of one text, as PaddleHub has it.
+            probabilities: give every label's probability too.
+            batch_size: texts computed at a time.
+            max_seq_len: texts are cut to this many tokens; None is the module's own limit.
+            use_gpu: compute on the GPU; None is wherever Paddle computes.
 
         Returns:
             For text classification a label each; with `probabilities` a dictionary each: `label`,
@@ -227,6 +235,8 @@ class Module(paddle.nn.Layer):
         Raises:
             InputError: the module has no task, or `texts` is not a list of strings.
         """
+        if use_gpu is not None:
+            use_device(use_gpu)
         if self.task is None:
             raise InputError(
                 f"{self.name} was loaded without a task and cannot answer: fine-tune it first, or "

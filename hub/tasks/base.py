@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -115,7 +115,7 @@ def predict(
     """Answer `texts` in their order; every engine and the module itself answer through this."""
     if isinstance(texts, str):
         raise InputError("Give a list of texts: predict([text]).")
-    texts = list(texts)
+    texts = [_single(text) for text in texts]
     for number, text in enumerate(texts):
         if not isinstance(text, str):
             raise InputError(f"Text {number} is {type(text).__name__}, not a string.")
@@ -135,7 +135,6 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     return result
 
 
-def chunks(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
-    """Consecutive pieces of `items`, `size` long."""
-    for start in range(0, len(items), size):
-        yield items[start : start + size]
+def _single(text: Any) -> Any:
+    """PaddleHub's callers give each text as a list of one."""
+    return text[0] if isinstance(text, list | tuple) and len(text) == 1 else text

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hub.backend import paddle
+from hub.backend import paddle, use_device
 from hub.data import TextDataset, load_dataset
 from hub.errors import InputError
 from hub.models.ernie import dropout
@@ -62,11 +62,7 @@ class Trainer:
                 f"{module.name} was loaded without a task: give hub.Module task='seq-cls'."
             )
         if use_gpu is not None:
-            if use_gpu and not paddle.is_compiled_with_cuda():
-                raise InputError(
-                    "use_gpu=True needs the GPU build of PaddlePaddle, and this is the CPU build."
-                )
-            paddle.set_device("gpu" if use_gpu else "cpu")
+            use_device(use_gpu)
         self.module = module
         self.optimizer = optimizer
         self.checkpoint_dir = None if checkpoint_dir is None else Path(checkpoint_dir)
@@ -120,13 +116,18 @@ class Trainer:
         batch_size: int | None = None,
         eval_dataset: Any = None,
         *,
+        num_workers: int = 0,
+        log_interval: int = 10,
+        save_interval: int = 1,
         resume: bool = False,
         **changes: Any,
     ) -> None:
         """Fine-tune on `train_dataset`, in PaddleHub's spelling.
 
-        Without `eval_dataset` nothing is set aside and the last epoch's weights are kept. The other
-        arguments and errors are `finetune_and_eval`'s.
+        Without `eval_dataset` nothing is set aside and the last epoch's weights are kept.
+        `num_workers`, `log_interval` and `save_interval` are taken for the sake of PaddleHub's
+        callers and change nothing: texts are encoded beforehand, the bar shows every step, every
+        epoch is saved. The other arguments and errors are `finetune_and_eval`'s.
         """
         arguments = self.arguments.with_changes(epochs=epochs, batch_size=batch_size, **changes)
         train = load_dataset(train_dataset, split="train")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hub.data.batches import Batch
 from hub.errors import InputError
 from hub.tasks import create_task, predict
-from hub.tasks.base import chunks, encode, run, softmax
+from hub.tasks.base import encode, run, softmax
 from hub.tokenizers import Encoding, WordPieceTokenizer
 
 TOKENIZER = WordPieceTokenizer.from_vocabulary(
@@ -76,7 +76,7 @@ def test_predict_refuses_a_single_string() -> None:
         predict(TASK, TOKENIZER, forward, "甲乙", 8, 4, False)
 
 
-@pytest.mark.parametrize("wrong", [None, 7, b"x", ["甲"], float("nan")])
+@pytest.mark.parametrize("wrong", [None, 7, b"x", ["甲", "乙"], float("nan")])
 def test_predict_refuses_what_is_not_a_string_and_names_it(wrong: object) -> None:
     with pytest.raises(InputError, match=rf"Text 1 is {type(wrong).__name__}, not a string"):
         predict(TASK, TOKENIZER, forward, ["甲", wrong], 8, 4, False)  # type: ignore[list-item]
@@ -116,8 +116,3 @@ def test_softmax_is_a_distribution_that_keeps_the_order() -> None:
     probabilities = softmax(logits)
     assert probabilities.sum(-1) == pytest.approx(np.ones(50))
     assert (probabilities.argmax(-1) == logits.argmax(-1)).all()
-
-
-def test_chunks_are_consecutive_and_complete() -> None:
-    assert list(chunks([1, 2, 3, 4, 5], 2)) == [[1, 2], [3, 4], [5]]
-    assert list(chunks([], 2)) == []

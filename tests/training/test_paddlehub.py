@@ -1,0 +1,37 @@
+"""PaddleHub 2.x's calls work with only the import changed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hub.backend import paddle
+
+Rows = list[tuple[str, str]]
+
+
+def test_the_classification_demo(
+    tiny_folder: Path, toy_train: Rows, toy_dev: Rows, tmp_path: Path
+) -> None:
+    import hub
+
+    label_map = dict(enumerate(sorted({label for _, label in toy_train})))
+    model = hub.Module(name=str(tiny_folder), task="seq-cls", label_map=label_map)
+    optimizer = paddle.optimizer.Adam(learning_rate=1e-2, parameters=model.parameters())
+    trainer = hub.Trainer(model, optimizer, checkpoint_dir=tmp_path / "ckpt", use_gpu=False)
+    trainer.train(
+        toy_train, epochs=12, batch_size=8, eval_dataset=toy_dev, log_interval=10, save_interval=1
+    )
+    data = [[text] for text, _ in toy_dev]
+    results = model.predict(data, max_seq_len=50, batch_size=1, use_gpu=False)
+    right = sum(mine == row[1] for mine, row in zip(results, toy_dev, strict=True))
+    assert right / len(toy_dev) == trainer.evaluate(toy_dev, batch_size=4)["accuracy"]
+    assert right / len(toy_dev) > 0.5
+
+
+def test_labels_may_be_numbers(tiny_folder: Path) -> None:
+    import hub
+
+    model = hub.Module(name=str(tiny_folder), task="seq-cls", num_classes=2)
+    rows = [("今天下雨", 0), ("听一首歌", 1)] * 8
+    hub.Trainer(model, progress=False).train(rows, epochs=1, batch_size=4)
+    assert model.predict(["今天下雨"])[0] in {"0", "1"}
