@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MethodType
@@ -342,7 +343,8 @@ def _choose_task(
     architecture = (config.get("architectures") or [""])[0]
     if task is None and manifest is not None:
         task = manifest.task
-    if task is None and architecture.endswith("ForSequenceClassification"):
+    has_head = architecture.endswith("ForSequenceClassification")
+    if task is None and has_head:
         task = "text-classification"
     if task is None:
         if labels is not None:
@@ -354,6 +356,9 @@ def _choose_task(
     elif config.get("id2label") and "label2id" in config:
         by_number = {int(number): label for number, label in config["id2label"].items()}
         stored = [by_number[number] for number in sorted(by_number)]
+        if all(re.fullmatch(r"LABEL_\d+", label) for label in stored):
+            # transformers' placeholders, which it writes for models without a head too.
+            labels, stored = labels or (stored if has_head else None), None
     if labels is None:
         labels = stored
     if labels is None:

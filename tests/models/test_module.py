@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -78,6 +80,23 @@ def test_arguments_that_do_not_fit_are_refused(
 ) -> None:
     with pytest.raises(InputError, match=message):
         hub.Module(name=str(tiny_folder), **arguments)  # type: ignore[arg-type]
+
+
+def test_placeholder_labels_of_a_bare_encoder_are_no_labels(
+    tiny_folder: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(tiny_folder, tmp_path / "bare")
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    names = {"0": "LABEL_0", "1": "LABEL_1"}
+    config |= {"id2label": names, "label2id": {v: int(k) for k, v in names.items()}}
+    config["architectures"] = ["ErnieModel"]
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    module = hub.Module(directory=folder, task="seq-cls")
+    hub.Trainer(module, progress=False).train([("今天", "甲"), ("听歌", "乙"), ("车票", "丙")], 1)
+    assert module.task is not None and module.task.labels == ["丙", "乙", "甲"]
+    config["architectures"] = ["ErnieForSequenceClassification"]
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    assert hub.Module(directory=folder).predict(["今天"])[0] in names.values()
 
 
 def test_name_and_directory_exclude_each_other(tiny_folder: Path) -> None:
