@@ -7,11 +7,11 @@ makes Paddle fast on a CPU is best in the environment before the library loads:
   matrix products run 2.5 times faster with it where AVX2 is there.
 - `FLAGS_paddle_num_threads` and `OMP_NUM_THREADS`: Paddle computes on one thread without them.
 - `FLAGS_use_stride_kernel=0`: transposed tensors as views cost a slow element-by-element copy in
-  the next operator; real transposes made a training step of a small ERNIE 1.5 times faster.
+  the next operator.
 - `OMP_WAIT_POLICY=passive`: waiting threads that spin starve the others on a shared machine.
 - glibc gives every large tensor back to the kernel after each step unless told to keep it.
 
-A value that the user has set always wins.
+`docs/performance.md` says what each gives. A value that the user has set always wins.
 """
 
 from __future__ import annotations
