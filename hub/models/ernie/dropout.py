@@ -1,8 +1,9 @@
 """Dropout that a small CPU can afford, and whose randomness can be saved and restored.
 
 Paddle's CPU dropout draws one number an element, slowly and on one thread. Here one random byte an
-element decides, drawn by NumPy's SFC64, at about a quarter of the time. The probability is therefore a multiple of 1/256 (0.1 becomes 26/256 = 0.1016); the kept
-values are scaled by the exact probability, so the expectation is unchanged.
+element decides, drawn by NumPy's SFC64, at about a quarter of the time. The probability is
+therefore a multiple of 1/256 (0.1 becomes 26/256 = 0.1016); the kept values are scaled by the exact
+probability, so the expectation is unchanged.
 
 On other devices Paddle's own dropout runs.
 """
