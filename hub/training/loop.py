@@ -97,6 +97,8 @@ class TrainingLoop:
 
     def _finished(self) -> bool:
         state, patience = self.state, self.arguments.patience
+        if state.batch:
+            return False  # a run stopped at an epoch's last step has yet to be evaluated
         if state.epoch >= self.arguments.epochs or state.step >= state.total_steps:
             return True
         return patience is not None and state.stale_epochs >= patience

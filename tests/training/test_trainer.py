@@ -475,6 +475,25 @@ def test_a_run_may_be_interrupted_again_and_again(
     assert digest(resumed) == digest(expected)
 
 
+@pytest.mark.parametrize("max_steps", [None, 10])
+def test_a_run_stopped_at_its_very_last_step_is_still_evaluated(
+    trainer: Callable[..., Trainer],
+    tmp_path: Path,
+    toy_train: Rows,
+    toy_dev: Rows,
+    max_steps: int | None,
+) -> None:
+    expected = trainer(max_steps=max_steps)
+    metrics = expected.finetune_and_eval(toy_train, toy_dev)
+    last = expected.state.step
+    with pytest.raises(TrainingInterrupted, match=f"Stopped at step {last} of {last}"):
+        stopped = trainer(tmp_path / "run", [Recorder(last)], max_steps=max_steps)
+        stopped.finetune_and_eval(toy_train, toy_dev)
+    resumed = trainer(tmp_path / "run", max_steps=max_steps)
+    assert resumed.finetune_and_eval(toy_train, toy_dev, resume=True) == metrics
+    assert digest(resumed) == digest(expected)
+
+
 def test_a_finished_run_can_be_resumed_without_a_step(
     trainer: Callable[..., Trainer], tmp_path: Path, toy_train: Rows, toy_dev: Rows
 ) -> None:
