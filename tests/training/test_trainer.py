@@ -475,7 +475,7 @@ def test_a_run_may_be_interrupted_again_and_again(
     assert digest(resumed) == digest(expected)
 
 
-@pytest.mark.parametrize("max_steps", [None, 10])
+@pytest.mark.parametrize("max_steps", [None, 10, 5])
 def test_a_run_stopped_at_its_very_last_step_is_still_evaluated(
     trainer: Callable[..., Trainer],
     tmp_path: Path,
@@ -491,6 +491,7 @@ def test_a_run_stopped_at_its_very_last_step_is_still_evaluated(
         stopped.finetune_and_eval(toy_train, toy_dev)
     resumed = trainer(tmp_path / "run", max_steps=max_steps)
     assert resumed.finetune_and_eval(toy_train, toy_dev, resume=True) == metrics
+    assert without_seconds(resumed.state.history) == without_seconds(expected.state.history)
     assert digest(resumed) == digest(expected)
 
 
