@@ -109,7 +109,13 @@ def finetune(
     for data in (train_data, dev_data):
         _describe(data, say)
 
-    module = Module(name=model, task="text-classification", label_map=labels, seed=arguments.seed)
+    module = Module(
+        name=model,
+        task="text-classification",
+        label_map=labels,
+        max_seq_len=arguments.max_seq_len,
+        seed=arguments.seed,
+    )
     arguments = default_arguments(module).with_changes(**(changes or {}))
     _describe_model(module, say)
     _prepare_output(folder, resume)
@@ -187,7 +193,6 @@ def _check_output(folder: Path, resume: bool, overwrite: bool) -> None:
             raise OutputError(f"{folder} holds no unfinished run: start without --resume.")
         return
     if not folder.exists() or not any(folder.iterdir()):
-        _check_writable(folder)
         return
     if unfinished and not overwrite:
         raise OutputError(
@@ -205,24 +210,20 @@ def _check_output(folder: Path, resume: bool, overwrite: bool) -> None:
         raise OutputError(
             f"{folder} holds files that are not this package's: choose another --output."
         )
-    _check_writable(folder)
 
 
-def _check_writable(folder: Path) -> None:
-    """Find out now, not after training, by making the folder and a file in it."""
+def _prepare_output(folder: Path, resume: bool) -> None:
+    """Make the folder and find out now, not after training, whether files can be made in it."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / ".writable"
         probe.touch()
         probe.unlink()
+        if not resume:
+            CheckpointStore(folder / CHECKPOINT_DIRECTORY, {}).remove()
+            (folder / LOG_FILE).unlink(missing_ok=True)
     except OSError as error:
         raise OutputError(f"{folder} cannot be written: {error.strerror or error}.") from error
-
-
-def _prepare_output(folder: Path, resume: bool) -> None:
-    if not resume:
-        CheckpointStore(folder / CHECKPOINT_DIRECTORY, {}).remove()
-        (folder / LOG_FILE).unlink(missing_ok=True)
 
 
 def _write_folder(

@@ -44,6 +44,7 @@ def refused(answer: tuple[int, str, str], *parts: str, code: int = 2) -> None:
     """Assert one sentence on stderr with the given parts, and no traceback."""
     exit_code, out, err = answer
     assert exit_code == code, err
+    assert not Path("out").is_dir() or any(Path("out").iterdir())  # no empty folder is left
     assert out == ""
     assert "Traceback" not in err
     assert err.count("Error:") == 1
@@ -111,7 +112,10 @@ def test_an_output_folder_that_is_a_file(hub: Hub, train: Path, tmp_path: Path) 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX permissions")
 def test_an_output_folder_that_cannot_be_written(hub: Hub, train: Path) -> None:
     # Below a device no folder can be made, not even by root.
-    refused(hub("finetune", train, "-o", "/dev/null/out"), "/dev/null/out", "cannot be written")
+    answer = hub("finetune", train, "--dev", train, "-o", "/dev/null/out")
+    exit_code, _, err = answer
+    assert exit_code == 2
+    assert err.splitlines()[-1] == "Error: /dev/null/out cannot be written: Not a directory."
 
 
 def test_an_output_folder_with_another_model(
