@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MethodType
 from typing import Any
@@ -100,20 +100,23 @@ class Module(paddle.nn.Layer):
         self._check_vocabulary(folder)
         self.max_seq_len = self._length_limit(max_seq_len, manifest)
         self.task, self.labels_given = _choose_task(task, num_classes, label_map, manifest, raw)
-        self.network = self._build_network(folder, seed)
+        labels_stored = self.labels_given and label_map is None and num_classes is None
+        self.network = self._build_network(folder, seed, labels_stored)
         if load_checkpoint is not None:
             path = Path(load_checkpoint)
             arrays = checkpoints.read_safetensors(path)
-            checkpoints.load_arrays(self.network, arrays, self.config.model_type, path)
+            kind = self.config.model_type
+            if missing := checkpoints.load_arrays(self.network, arrays, kind, path):
+                logger.warning("%s has no fitting weights for %s", path, ", ".join(missing))
         self.eval()
         self._trace_on_save()
 
     # --- making ----------------------------------------------------------------------------------
 
     def _check_vocabulary(self, folder: Path) -> None:
-        if self.tokenizer.vocab_size > self.config.vocab_size:
+        if self.tokenizer.id_count > self.config.vocab_size:
             raise ModelError(
-                f"{folder}: the tokenizer has {self.tokenizer.vocab_size:,} entries, but the model "
+                f"{folder}: the tokenizer has ids up to {self.tokenizer.id_count:,}, but the model "
                 f"only has embeddings for {self.config.vocab_size:,}."
             )
 
@@ -121,11 +124,11 @@ class Module(paddle.nn.Layer):
         limit = self.config.max_position_embeddings
         if asked is None:
             return manifest.max_seq_len if manifest else min(DEFAULT_MAX_SEQ_LEN, limit)
-        if not 3 <= asked <= limit:
+        if not isinstance(asked, int) or not 3 <= asked <= limit:
             raise InputError(f"max_seq_len is {asked}; {self.name} takes 3 to {limit} tokens.")
         return asked
 
-    def _build_network(self, folder: Path, seed: int) -> paddle.nn.Layer:
+    def _build_network(self, folder: Path, seed: int, labels_stored: bool) -> paddle.nn.Layer:
         network = (
             _BareEncoder(self.config) if self.task is None else self.task.build_network(self.config)
         )
@@ -136,7 +139,12 @@ class Module(paddle.nn.Layer):
         initialize(network, self.config, seed)
         arrays, path = checkpoints.read_folder(folder)
         missing = checkpoints.load_arrays(network, arrays, self.config.model_type, path)
-        if missing:
+        if missing and labels_stored:
+            raise ModelError(
+                f"{path} holds no fitting weights for {', '.join(missing)}, though the folder "
+                "describes a fine-tuned model: its answers would be random."
+            )
+        if missing and self.task is not None:
             logger.info("%s has no weights for the head: it starts untrained", self.name)
         return network
 
@@ -200,7 +208,13 @@ class Module(paddle.nn.Layer):
         ]
 
     def compute(self, batch: Batch) -> np.ndarray:
-        """The network's output for a batch, without gradients, as float32 [B, ...]."""
+        """The network's output for a batch, without gradients, as float32 [B, ...].
+
+        Raises:
+            InputError: the module has no task, and so more than one output: call it instead.
+        """
+        if self.task is None:
+            raise InputError(f"{self.name} was loaded without a task: call the module itself.")
         self.eval()
         with paddle.no_grad():
             output = self.network(
@@ -248,7 +262,7 @@ class Module(paddle.nn.Layer):
             self.tokenizer,
             self.compute,
             texts,
-            self._length_limit(max_seq_len, None) if max_seq_len else self.max_seq_len,
+            self.max_seq_len if max_seq_len is None else self._length_limit(max_seq_len, None),
             batch_size,
             probabilities,
         )
@@ -354,8 +368,7 @@ def _choose_task(
     if manifest is not None and manifest.task == task_name(task):
         stored = manifest.labels
     elif config.get("id2label") and "label2id" in config:
-        by_number = {int(number): label for number, label in config["id2label"].items()}
-        stored = [by_number[number] for number in sorted(by_number)]
+        stored = _stored_labels(config["id2label"])
         if all(re.fullmatch(r"LABEL_\d+", label) for label in stored):
             # transformers' placeholders, which it writes for models without a head too.
             labels, stored = labels or (stored if has_head else None), None
@@ -366,20 +379,37 @@ def _choose_task(
     return create_task(task, labels), True
 
 
+def _stored_labels(id2label: Any) -> list[str]:
+    """The labels of a `config.json`, checked."""
+    try:
+        by_number = {int(number): str(label) for number, label in id2label.items()}
+        return [by_number[number] for number in range(len(by_number))]
+    except (AttributeError, ValueError, KeyError) as error:
+        raise ModelError(
+            f"id2label in {CONFIG_FILE} does not number its labels from 0: {id2label!r:.200}."
+        ) from error
+
+
 def _labels_of(
     label_map: Mapping[int, str] | Sequence[str] | None, num_classes: int | None
 ) -> list[str] | None:
+    if num_classes is not None and (not isinstance(num_classes, int) or num_classes < 2):
+        raise InputError(f"num_classes must be a whole number from 2, not {num_classes!r}.")
     if label_map is None:
         return None if num_classes is None else [str(number) for number in range(num_classes)]
     if isinstance(label_map, Mapping):
-        if sorted(label_map) != list(range(len(label_map))):
+        if set(label_map) != set(range(len(label_map))):
             raise InputError(
                 f"label_map must number its labels 0 to {len(label_map) - 1}, "
-                f"not {', '.join(map(str, sorted(label_map)))}."
+                f"not {', '.join(map(repr, label_map))}."
             )
         labels = [label_map[number] for number in range(len(label_map))]
+    elif isinstance(label_map, str) or not isinstance(label_map, Iterable):
+        raise InputError(f"label_map must be a dictionary or a list, not {label_map!r}.")
     else:
         labels = list(label_map)
+    if len(labels) < 2 or not all(isinstance(label, str) for label in labels):
+        raise InputError(f"label_map must hold two strings or more, not {labels!r}.")
     if num_classes is not None and num_classes != len(labels):
         raise InputError(f"num_classes is {num_classes}, but label_map has {len(labels)} labels.")
     return labels

@@ -22,7 +22,7 @@ from hub.constants import (
     TOKENIZER_FILE,
     VOCABULARY_FILE,
 )
-from hub.errors import ModelError
+from hub.errors import InputError, ModelError
 
 # A longer word becomes [UNK], as in the originals.
 _MAX_WORD_CHARACTERS = 100
@@ -58,8 +58,10 @@ class WordPieceTokenizer:
     def from_vocabulary(cls, entries: Sequence[str], lowercase: bool = True) -> WordPieceTokenizer:
         """Build the tokenizer of ERNIE and BERT for a vocabulary; an entry's position is its id.
 
+        An entry that stands twice keeps its last id, as in `transformers`.
+
         Raises:
-            ModelError: an entry stands twice, or a special token is missing.
+            ModelError: a special token is missing.
         """
         ids = {entry: index for index, entry in enumerate(entries)}
         missing = [t for t in ("[PAD]", "[CLS]", "[SEP]", "[MASK]", "[UNK]") if t not in ids]
@@ -108,9 +110,11 @@ class WordPieceTokenizer:
         """Write `tokenizer.json`, `vocab.txt` and `tokenizer_config.json` for `transformers`."""
         self.backend.no_truncation()
         self.backend.save(str(folder / TOKENIZER_FILE))
-        vocabulary = self.backend.get_vocab()
-        entries = sorted(vocabulary, key=vocabulary.__getitem__)
-        text = "".join(f"{entry}\n" for entry in entries)
+        # The line is the id. Of an entry that stands twice in the original (as "$" does in
+        # ERNIE 3.0's) only the last id is kept, and the other needs a line all the same.
+        names = {number: entry for entry, number in self.backend.get_vocab().items()}
+        rows = (names.get(n, f"[unused-id-{n}]") for n in range(self.id_count))
+        text = "".join(f"{entry}\n" for entry in rows)
         (folder / VOCABULARY_FILE).write_text(text, encoding="utf-8", newline="\n")
         settings = {
             "tokenizer_class": "BertTokenizerFast",
@@ -125,9 +129,9 @@ class WordPieceTokenizer:
         (folder / TOKENIZER_CONFIG_FILE).write_text(text, encoding="utf-8")
 
     @property
-    def vocab_size(self) -> int:
-        """The number of entries."""
-        return int(self.backend.get_vocab_size())
+    def id_count(self) -> int:
+        """The highest id and 1: the embeddings a model must have."""
+        return max(self.backend.get_vocab().values()) + 1
 
     @property
     def pad_token_id(self) -> int:
@@ -141,6 +145,8 @@ class WordPieceTokenizer:
         """
         if max_seq_len is None:
             self.backend.no_truncation()
+        elif max_seq_len < 3:
+            raise InputError(f"max_seq_len is {max_seq_len}; a text takes 3 tokens at least.")
         else:
             self.backend.enable_truncation(max_seq_len, strategy="longest_first")
         return [

@@ -86,8 +86,10 @@ def make_bin(model: PreTrainedModel, path: Path) -> None:
 def main() -> None:
     for number, (name, model) in enumerate(cases().items()):
         torch.manual_seed(number)
-        for parameter in model.parameters():
-            torch.nn.init.normal_(parameter, std=0.3)
+        for parameter_name, parameter in model.named_parameters():
+            # Around 1 for layer norms: scales around 0 would make every answer alike.
+            mean = 1.0 if parameter_name.endswith("LayerNorm.weight") else 0.0
+            torch.nn.init.normal_(parameter, mean=mean, std=0.3)
         model.eval()
         folder = FOLDER / name
         model.save_pretrained(folder)

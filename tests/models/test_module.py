@@ -72,6 +72,11 @@ def test_labels_are_taken_as_a_map_a_list_or_a_number(tiny_folder: Path) -> None
         ({"task": "seq-cls", "label_map": ["a", "a"]}, "stands twice"),
         ({"label_map": ["a", "b"]}, "say task='seq-cls'"),
         ({"task": "translation"}, "no task 'translation'"),
+        ({"task": "seq-cls", "label_map": "天气"}, "must be a dictionary or a list"),
+        ({"task": "seq-cls", "label_map": {}}, "two strings or more"),
+        ({"task": "seq-cls", "label_map": {"0": "a", "1": "b"}}, "not '0', '1'"),
+        ({"task": "seq-cls", "label_map": [1, 2]}, "two strings or more"),
+        ({"task": "seq-cls", "num_classes": 0}, "num_classes must be"),
         ({"task": "seq-cls", "max_seq_len": 65}, "3 to 64 tokens"),
     ],
 )
@@ -96,7 +101,31 @@ def test_placeholder_labels_of_a_bare_encoder_are_no_labels(
     assert module.task is not None and module.task.labels == ["丙", "乙", "甲"]
     config["architectures"] = ["ErnieForSequenceClassification"]
     (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
-    assert hub.Module(directory=folder).predict(["今天"])[0] in names.values()
+    # A classifier by its description, whose head is not in the file: no random answers.
+    with pytest.raises(ModelError, match="answers would be random"):
+        hub.Module(directory=folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"hidden_size": "24"}, "hidden_size is '24'"),
+        ({"num_attention_heads": 0}, "num_attention_heads is 0"),
+        ({"hidden_act": "swish"}, "hidden_act is 'swish'"),
+        ({"model_type": "gpt2"}, "model_type is 'gpt2'"),
+        ({"position_embedding_type": "relative_key"}, "only 'absolute'"),
+        ({"id2label": {"0": "a", "7": "b"}, "label2id": {}}, "does not number its labels"),
+        ({"id2label": ["a", "b"], "label2id": {}}, "does not number its labels"),
+    ],
+)
+def test_a_configuration_that_makes_no_sense_is_refused(
+    tiny_folder: Path, tmp_path: Path, change: dict[str, object], message: str
+) -> None:
+    folder = shutil.copytree(tiny_folder, tmp_path / "model")
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    (folder / "config.json").write_text(json.dumps(config | change), encoding="utf-8")
+    with pytest.raises(ModelError, match=message):
+        hub.Module(directory=folder, task="seq-cls")
 
 
 def test_name_and_directory_exclude_each_other(tiny_folder: Path) -> None:

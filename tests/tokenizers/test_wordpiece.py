@@ -85,6 +85,17 @@ def test_a_saved_tokenizer_comes_back_the_same(ernie: WordPieceTokenizer, tmp_pa
     assert from_vocabulary.encode(TEXTS) == ernie.encode(TEXTS)
 
 
+def test_an_entry_that_stands_twice_moves_no_other(tmp_path: Path) -> None:
+    # ERNIE 3.0's vocabulary has "$" at two places.
+    original = WordPieceTokenizer.from_vocabulary([*SPECIAL, "$", "a", "$", "b"])
+    original.save(tmp_path, 16)
+    assert original.id_count == len(read_vocabulary(tmp_path / "vocab.txt")) == 9
+    (tmp_path / "tokenizer.json").unlink()
+    again = WordPieceTokenizer.from_folder(tmp_path)
+    assert again.encode(["a $ b"]) == original.encode(["a $ b"])
+    assert original.encode(["a b"])[0].input_ids == [1, 6, 8, 2]
+
+
 def test_a_cased_vocabulary_stays_cased(tmp_path: Path) -> None:
     entries = [*SPECIAL, "A", "a"]
     WordPieceTokenizer.from_vocabulary(entries, lowercase=False).save(tmp_path, 16)

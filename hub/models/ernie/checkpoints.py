@@ -22,6 +22,9 @@ from hub.errors import ModelError
 from hub.files import write_whole
 from hub.models.pickles import Arrays, read_paddle, read_torch
 
+# The types of a safetensors file that NumPy has.
+_NUMPY_KINDS = {"F64": np.float64, "F32": np.float32, "F16": np.float16, "I64": np.int64}
+
 
 def _query_key_value(found: re.Match[str]) -> str:
     names = {"q": "query", "k": "key", "v": "value"}
@@ -148,7 +151,8 @@ def read_safetensors(path: Path) -> Arrays:
         raise ModelError(f"There is no file {path}.")
     try:
         with safetensors.safe_open(path, framework="np") as file:
-            if all(file.get_slice(key).get_dtype() != "BF16" for key in file.keys()):  # noqa: SIM118
+            kinds = {file.get_slice(key).get_dtype() for key in file.keys()}  # noqa: SIM118
+            if kinds <= _NUMPY_KINDS.keys():
                 return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
         return _read_with_bfloat16(path)
     except (safetensors.SafetensorError, OSError) as error:
@@ -159,14 +163,13 @@ def read_safetensors(path: Path) -> Arrays:
 
 def _read_with_bfloat16(path: Path) -> Arrays:
     """NumPy has no bfloat16: its bits are the upper half of a float32's."""
-    kinds = {"F64": np.float64, "F32": np.float32, "F16": np.float16, "I64": np.int64}
     arrays = {}
     for name, tensor in safetensors.deserialize(path.read_bytes()):
         if tensor["dtype"] == "BF16":
             bits = np.frombuffer(tensor["data"], np.uint16).astype(np.uint32) << 16
             array = bits.view(np.float32)
-        elif tensor["dtype"] in kinds:
-            array = np.frombuffer(tensor["data"], kinds[tensor["dtype"]])
+        elif tensor["dtype"] in _NUMPY_KINDS:
+            array = np.frombuffer(tensor["data"], _NUMPY_KINDS[tensor["dtype"]])
         else:
             raise ModelError(
                 f"{path}: {name} is of type {tensor['dtype']}, which is not supported."

@@ -13,6 +13,10 @@ from hub.errors import ModelError
 
 ACTIVATIONS = ("gelu", "gelu_new", "gelu_pytorch_tanh", "relu")
 MODEL_TYPES = ("ernie", "bert")
+_COUNTS = (
+    "vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size",
+    "max_position_embeddings", "type_vocab_size", "task_type_vocab_size",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,10 @@ class ErnieConfig:
     initializer_range: float = 0.02
 
     def __post_init__(self) -> None:
+        for name in _COUNTS:
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise ModelError(f"{name} is {value!r}; it must be a whole number from 1.")
         if self.model_type not in MODEL_TYPES:
             raise ModelError(
                 f"model_type is {self.model_type!r}; supported are {', '.join(MODEL_TYPES)}."
