@@ -85,30 +85,6 @@ def test_a_folder_in_bfloat16_answers_as_its_numbers_in_float32(tmp_path: Path) 
     np.testing.assert_array_equal(widened.compute(batch), wanted.compute(batch))
 
 
-def test_jit_save_of_a_folder_that_came_back_keeps_the_logits(tmp_path: Path) -> None:
-    first = hub.Module(directory=GOLDEN / "ernie-3.0")
-    first.save(tmp_path / "saved")
-    module = hub.Module(directory=tmp_path / "saved")
-    path = str(tmp_path / "static")
-    paddle.jit.save(module, path)
-    loaded = paddle.jit.load(path)
-    loaded.eval()
-    config = paddle.inference.Config(f"{path}.json", f"{path}.pdiparams")
-    config.disable_glog_info()
-    predictor = paddle.inference.create_predictor(config)
-    for texts in (TEXTS[:1], TEXTS[1:2], TEXTS, ["今天天气" * 30] * 5):
-        batch = batch_of(module, texts)
-        wanted = first.compute(batch)
-        arrays = [batch.input_ids, batch.token_type_ids, batch.attention_mask]
-        static = loaded(*map(paddle.to_tensor, arrays)).numpy()
-        np.testing.assert_allclose(static, wanted, rtol=0, atol=1e-5)
-        for name, array in zip(predictor.get_input_names(), arrays, strict=True):
-            predictor.get_input_handle(name).copy_from_cpu(array)
-        predictor.run()
-        output = predictor.get_output_handle(predictor.get_output_names()[0]).copy_to_cpu()
-        np.testing.assert_allclose(output, wanted, rtol=0, atol=1e-5)
-
-
 def test_a_folder_of_a_newer_format_is_refused(tmp_path: Path) -> None:
     hub.Module(directory=GOLDEN / "bert").save(tmp_path / "saved")
     path = tmp_path / "saved" / "hub.json"

@@ -172,19 +172,25 @@ def test_texts_are_answered_alike_alone_and_together(module: hub.Module) -> None
         assert alone == pytest.approx(answer["probabilities"], abs=1e-6)
 
 
-def test_a_module_without_a_task_cannot_answer(tiny_folder: Path) -> None:
-    config = (tiny_folder / "config.json").read_text(encoding="utf-8")
-    if "ForSequenceClassification" in config:
-        pytest.skip("the tiny model has a task of its own")
+def test_a_module_without_a_task_cannot_answer() -> None:
+    encoder = hub.Module(name="pocket")
+    assert encoder.task is None
     with pytest.raises(InputError, match="without a task"):
-        hub.Module(directory=tiny_folder).predict(["今天"])
+        encoder.predict(["今天"])
+    with pytest.raises(InputError, match="call the module itself"):
+        encoder.compute(batch_of(encoder, ["今天"]))
 
 
+@pytest.mark.parametrize("reloaded", [False, True])
 def test_jit_save_needs_no_argument_and_keeps_the_logits(
-    module: hub.Module, tmp_path: Path
+    module: hub.Module, tmp_path: Path, reloaded: bool
 ) -> None:
     path = str(tmp_path / "ernie_intent_model")
-    paddle.jit.save(module, path)
+    if reloaded:
+        module.save(tmp_path / "saved")
+        paddle.jit.save(hub.Module(directory=tmp_path / "saved"), path)
+    else:
+        paddle.jit.save(module, path)
     loaded = paddle.jit.load(path)
     loaded.eval()
     config = paddle.inference.Config(f"{path}.json", f"{path}.pdiparams")
