@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 # --- Environment ---------------------------------------------------------------------------------
 
 OFFLINE_VARIABLES = ("HUB_OFFLINE", "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
 DEBUG_VARIABLE = "HUB_DEBUG"
 THREADS_VARIABLE = "HUB_NUM_THREADS"
+# Where models, unfinished downloads, locks and settings are kept.
+HOME_VARIABLE = "HUB_HOME"
+# The sources of models in the order to try them, separated by commas.
+SOURCES_VARIABLE = "HUB_SOURCES"
+# The team's own catalogue: a folder, an https:// or an object store's address; and its token.
+CATALOGUE_VARIABLE = "HUB_CATALOGUE"
+TOKEN_VARIABLE = "HUB_TOKEN"
+# Seconds without a byte after which a connection is given up.
+TIMEOUT_VARIABLE = "HUB_TIMEOUT_S"
+PROGRESS_VARIABLE = "HUB_PROGRESS"
+HF_ENDPOINT_VARIABLE = "HF_ENDPOINT"
+MODELSCOPE_ENDPOINT_VARIABLE = "MODELSCOPE_ENDPOINT"
+MODELSCOPE_TOKEN_VARIABLE = "MODELSCOPE_API_TOKEN"
 
 
 def is_true(value: str | None) -> bool:
@@ -19,6 +33,28 @@ def is_true(value: str | None) -> bool:
 def offline() -> bool:
     """Whether the user forbids the network."""
     return any(is_true(os.environ.get(name)) for name in OFFLINE_VARIABLES)
+
+
+def home() -> Path:
+    """The folder of everything this package keeps between runs: `HUB_HOME`."""
+    if chosen := os.environ.get(HOME_VARIABLE):
+        return Path(chosen).expanduser()
+    cache = os.environ.get("XDG_CACHE_HOME")
+    return (Path(cache) if cache else Path.home() / ".cache") / "ernie-hub"
+
+
+def timeout_s() -> float:
+    """Seconds without a byte after which a connection is given up."""
+    try:
+        return max(0.1, float(os.environ.get(TIMEOUT_VARIABLE, "")))
+    except ValueError:
+        return 30.0
+
+
+def show_progress() -> bool:
+    """Whether progress bars are wanted; they also need a terminal."""
+    value = os.environ.get(PROGRESS_VARIABLE)
+    return value is None or is_true(value)
 
 
 def debug() -> bool:
@@ -34,6 +70,10 @@ WEIGHTS_FILE = "model.safetensors"
 TOKENIZER_FILE = "tokenizer.json"
 TOKENIZER_CONFIG_FILE = "tokenizer_config.json"
 VOCABULARY_FILE = "vocab.txt"
+SENTENCEPIECE_FILE = "spm_cased_simp_sampled.model"
+# ernie-tiny's word dictionary: as it is published (a pickle), and as it is kept.
+PUBLISHED_WORDS_FILE = "dict.wordseg.pickle"
+WORDS_FILE = "word_dict.json"
 CARD_FILE = "README.md"
 METRICS_FILE = "metrics.json"
 LOG_FILE = "metrics.jsonl"

@@ -3,10 +3,14 @@
 HubError                     exit code 1
 ├── MissingPackageError      an optional package is not installed
 ├── ModelError               a model's files are damaged, or of a kind that is not supported
+├── DownloadError            a file cannot be fetched
+│   ├── ChecksumError        what came is not what was expected
+│   └── OfflineError         it is not on this machine, and the network is forbidden or absent
 ├── TrainingError            training cannot go on
 └── InputError               exit code 2: what the user gave is wrong
     ├── DataError            a data file, with its lines
     ├── OutputError          the place to write to
+    ├── CatalogueError       a team's catalogue refuses what is asked of it
     └── UnknownModelError    a model name
 """
 
@@ -33,6 +37,37 @@ class ModelError(HubError):
     """A model folder is incomplete, damaged, or of a kind that is not supported."""
 
 
+class DownloadError(HubError):
+    """A file cannot be fetched.
+
+    Attributes:
+        transient: whether the same request may succeed later.
+        status: the HTTP status that says so, if one does.
+        retry_after_s: how long the server asks to wait, if it says so.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        transient: bool = False,
+        status: int | None = None,
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.transient = transient
+        self.status = status
+        self.retry_after_s = retry_after_s
+
+
+class ChecksumError(DownloadError):
+    """What came is not what was expected: its checksum, size or content type is another."""
+
+
+class OfflineError(DownloadError):
+    """A model is not on this machine, and the network is forbidden or cannot be reached."""
+
+
 class TrainingError(HubError):
     """Training cannot start or cannot go on."""
 
@@ -53,3 +88,7 @@ class OutputError(InputError):
 
 class UnknownModelError(InputError):
     """No model has this name."""
+
+
+class CatalogueError(InputError):
+    """A team's catalogue refuses what is asked of it; nothing was changed."""

@@ -44,3 +44,16 @@ def _umask() -> int:
 def write_text(path: Path, text: str) -> None:
     """Write a UTF-8 text file in one step."""
     write_whole(path, lambda p: p.write_text(text, encoding="utf-8", newline="\n"))
+
+
+def readable_size(size: float) -> str:
+    """The size in the unit a person would choose.
+
+    >>> readable_size(74_900_000)
+    '75 MB'
+    """
+    for unit in ("bytes", "kB", "MB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}"
+        size /= 1000
+    return f"{size:.1f} GB"

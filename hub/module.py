@@ -16,24 +16,23 @@ from hub import __version__
 from hub.backend import paddle, use_device
 from hub.constants import (
     CONFIG_FILE,
-    DEFAULT_MAX_SEQ_LEN,
     MANIFEST_FILE,
-    TOKENIZER_CONFIG_FILE,
-    TOKENIZER_FILE,
-    VOCABULARY_FILE,
     WEIGHTS_FILE,
 )
 from hub.data.batches import Batch
 from hub.errors import InputError, ModelError, OutputError
 from hub.files import write_text
-from hub.models.ernie import checkpoints
+from hub.models.conversion import check_vocabulary, default_length
+from hub.models.ernie import checkpoints, formats
 from hub.models.ernie.config import ErnieConfig, read_config
 from hub.models.ernie.initialization import initialize
 from hub.models.ernie.modeling import ErnieModel
-from hub.registry import ModelEntry, find_model
+from hub.models.installation import locate
+from hub.registry import ModelEntry
 from hub.registry.manifest import Manifest, read_manifest, write_manifest
+from hub.registry.store import Store
 from hub.tasks import Task, create_task, predict, task_name
-from hub.tokenizers import WordPieceTokenizer
+from hub.tokenizers import load_tokenizer
 
 logger = logging.getLogger(__name__)
 
@@ -47,8 +46,11 @@ class Module(paddle.nn.Layer):
     """A model ready to be fine-tuned, to answer, or to be saved for inference.
 
     Args:
-        name: a model of the catalogue (`hub list`; `-` and `_` are the same), or a folder.
-        version: the catalogue's version, if it must be that one.
+        name: a model of the catalogue (`hub list`; `-` and `_` are the same), a team's model
+            (`NAME`, `NAME@1.0.0` or `NAME@prod`), a repository of a public hub
+            (`hf://organisation/name`, `modelscope://organisation/name`), or a folder. What is not
+            on this machine is fetched, checked and kept (`HUB_HOME`).
+        version: the version, if `name` does not hold it.
         directory: a model folder: one this package wrote, which brings its task and labels, or any
             Hugging Face folder of an ERNIE or BERT model with `model.safetensors`.
         task: "text-classification" (or "seq-cls"); None is the bare encoder, unless the folder has
@@ -58,6 +60,7 @@ class Module(paddle.nn.Layer):
         load_checkpoint: a `model.safetensors` whose weights are put over the model's.
         max_seq_len: texts are cut to this many tokens (128, or what the folder says).
         seed: where the weights of a new head come from.
+        quiet: show no progress bar while the model is fetched.
 
     Attributes:
         network: the `paddle.nn.Layer` that computes; calling the module calls it.
@@ -67,6 +70,7 @@ class Module(paddle.nn.Layer):
 
     Raises:
         UnknownModelError: no model has this name.
+        DownloadError: it is not on this machine and cannot be fetched.
         ModelError: the folder is incomplete, damaged or of an unsupported kind.
         InputError: the arguments do not fit together.
     """
@@ -83,10 +87,12 @@ class Module(paddle.nn.Layer):
         load_checkpoint: str | Path | None = None,
         max_seq_len: int | None = None,
         seed: int = 0,
+        quiet: bool = False,
     ) -> None:
         super().__init__()
-        self.entry, folder = _locate(name, version, directory)
-        manifest = read_manifest(folder)
+        self.entry, folder = _locate(name, version, directory, quiet)
+        # What lies in the store was checked when it was put there.
+        manifest = read_manifest(folder, check_content=not Store().holds(folder))
         if manifest is not None and manifest.kind != "model":
             raise ModelError(
                 f"{folder} is an exported model: it answers (hub.Predictor, `hub predict`) but "
@@ -94,17 +100,17 @@ class Module(paddle.nn.Layer):
             )
         raw = read_config(folder / CONFIG_FILE)
         self.config = ErnieConfig.from_dict(raw)
-        self.name = self.entry.name if self.entry else folder.name
+        self.name = _name_of(self.entry, manifest, folder)
         self.base_model = manifest.base_model if manifest else self.name
-        self.tokenizer = WordPieceTokenizer.from_folder(folder)
-        self._check_vocabulary(folder)
+        self.tokenizer = load_tokenizer(folder)
+        check_vocabulary(self.tokenizer, self.config, folder)
         self.max_seq_len = self._length_limit(max_seq_len, manifest)
         self.task, self.labels_given = _choose_task(task, num_classes, label_map, manifest, raw)
         labels_stored = self.labels_given and label_map is None and num_classes is None
         self.network = self._build_network(folder, seed, labels_stored)
         if load_checkpoint is not None:
             path = Path(load_checkpoint)
-            arrays = checkpoints.read_safetensors(path)
+            arrays = formats.read_safetensors(path)
             kind = self.config.model_type
             if missing := checkpoints.load_arrays(self.network, arrays, kind, path):
                 logger.warning("%s has no fitting weights for %s", path, ", ".join(missing))
@@ -113,17 +119,10 @@ class Module(paddle.nn.Layer):
 
     # --- making ----------------------------------------------------------------------------------
 
-    def _check_vocabulary(self, folder: Path) -> None:
-        if self.tokenizer.id_count > self.config.vocab_size:
-            raise ModelError(
-                f"{folder}: the tokenizer has ids up to {self.tokenizer.id_count:,}, but the model "
-                f"only has embeddings for {self.config.vocab_size:,}."
-            )
-
     def _length_limit(self, asked: int | None, manifest: Manifest | None) -> int:
         limit = self.config.max_position_embeddings
         if asked is None:
-            return manifest.max_seq_len if manifest else min(DEFAULT_MAX_SEQ_LEN, limit)
+            return manifest.max_seq_len if manifest else default_length(self.config)
         if not isinstance(asked, int) or not 3 <= asked <= limit:
             raise InputError(f"max_seq_len is {asked}; {self.name} takes 3 to {limit} tokens.")
         return asked
@@ -137,7 +136,7 @@ class Module(paddle.nn.Layer):
             self._initialize_head(network, seed)
             return network
         initialize(network, self.config, seed)
-        arrays, path = checkpoints.read_folder(folder)
+        arrays, path = formats.read_folder(folder)
         missing = checkpoints.load_arrays(network, arrays, self.config.model_type, path)
         if missing and labels_stored:
             raise ModelError(
@@ -287,7 +286,7 @@ class Module(paddle.nn.Layer):
             # While files are exchanged the folder is not a model: its manifest goes first.
             (folder / MANIFEST_FILE).unlink(missing_ok=True)
             arrays = checkpoints.to_arrays(self.network, self.config.model_type)
-            checkpoints.write_safetensors(arrays, folder / WEIGHTS_FILE)
+            formats.write_safetensors(arrays, folder / WEIGHTS_FILE)
             self.save_description(folder)
         except OSError as error:
             raise OutputError(f"{folder} cannot be written: {error.strerror or error}.") from error
@@ -299,8 +298,7 @@ class Module(paddle.nn.Layer):
             base_model=self.base_model,
             package_version=__version__,
         )
-        names = [WEIGHTS_FILE, CONFIG_FILE, TOKENIZER_FILE, TOKENIZER_CONFIG_FILE, VOCABULARY_FILE]
-        write_manifest(folder, manifest, names)
+        write_manifest(folder, manifest, [WEIGHTS_FILE, CONFIG_FILE, *self.tokenizer.files])
 
     def save_description(self, folder: Path) -> None:
         """Write what describes the model beside its weights: `config.json` and the tokenizer."""
@@ -329,7 +327,7 @@ class _BareEncoder(paddle.nn.Layer):
 
 
 def _locate(
-    name: str | None, version: str | None, directory: str | Path | None
+    name: str | None, version: str | None, directory: str | Path | None, quiet: bool
 ) -> tuple[ModelEntry | None, Path]:
     """The catalogue's entry (None for a folder) and the folder that holds the files."""
     if (name is None) == (directory is None):
@@ -341,8 +339,13 @@ def _locate(
         if not folder.is_dir():
             raise ModelError(f"There is no folder {folder}.")
         return None, folder
-    entry = find_model(str(name), version)
-    return entry, entry.folder
+    return locate(str(name), version, quiet=quiet)
+
+
+def _name_of(entry: ModelEntry | None, manifest: Manifest | None, folder: Path) -> str:
+    if entry is not None:
+        return entry.name
+    return manifest.name if manifest and manifest.name else folder.name
 
 
 def _choose_task(

@@ -63,8 +63,9 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     Shared by the whole session: copy it before changing anything in it.
     """
-    from hub.models.ernie.checkpoints import to_arrays, write_safetensors
+    from hub.models.ernie.checkpoints import to_arrays
     from hub.models.ernie.config import ErnieConfig
+    from hub.models.ernie.formats import write_safetensors
     from hub.models.ernie.heads import ErnieForSequenceClassification
     from hub.models.ernie.initialization import initialize
 

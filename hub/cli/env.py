@@ -21,7 +21,12 @@ _PACKAGES = (
 @json_option
 def env_command(as_json: bool) -> None:
     """Show versions, settings and the machine, for bug reports."""
-    names = (*constants.OFFLINE_VARIABLES, constants.DEBUG_VARIABLE, constants.THREADS_VARIABLE)
+    names = (
+        constants.HOME_VARIABLE, constants.SOURCES_VARIABLE, constants.CATALOGUE_VARIABLE,
+        *constants.OFFLINE_VARIABLES, constants.HF_ENDPOINT_VARIABLE,
+        constants.MODELSCOPE_ENDPOINT_VARIABLE, constants.TIMEOUT_VARIABLE,
+        constants.PROGRESS_VARIABLE, constants.DEBUG_VARIABLE, constants.THREADS_VARIABLE,
+    )  # fmt: skip
     facts = {
         "ernie-hub": __version__,
         "python": platform.python_version(),
@@ -29,6 +34,7 @@ def env_command(as_json: bool) -> None:
         "processors": str(
             len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
         ),
+        "models": str(constants.home()),
         **{package: _version(package) for package in _PACKAGES},
         **{name: os.environ.get(name, "not set") for name in names},
     }

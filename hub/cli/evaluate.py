@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
 from hub.cli.options import data_options
@@ -11,7 +9,7 @@ from hub.cli.output import json_option, print_json, print_table, say
 
 
 @click.command("evaluate")
-@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("model")
 @click.argument("data")
 @data_options
 @click.option(
@@ -19,7 +17,7 @@ from hub.cli.output import json_option, print_json, print_table, say
 )
 @json_option
 def evaluate_command(
-    model: Path,
+    model: str,
     data: str,
     text_column: str,
     label_column: str,
@@ -27,7 +25,7 @@ def evaluate_command(
     batch_size: int,
     as_json: bool,
 ) -> None:
-    """Measure the fine-tuned or exported MODEL folder on the labelled texts DATA.
+    """Measure the fine-tuned or exported MODEL, a folder or a registered name, on the texts DATA.
 
     \b
     Examples:

@@ -23,6 +23,16 @@ _COMMANDS = {
     "list": ("models", "List the models known by name."),
     "search": ("models", "Search the models by words."),
     "show": ("models", "Show all that is known of a model."),
+    "install": ("install", "Fetch a model so that it can be used without a network."),
+    "download": ("install", "Fetch a model into a folder, to carry it to another machine."),
+    "uninstall": ("install", "Remove a model from this machine."),
+    "cache": ("cache", "Show, verify and clean the models on this machine."),
+    "convert": ("convert", "Write a checkpoint of another format in this package's form."),
+    "register": ("team", "Give a fine-tuned or exported model a name on this machine."),
+    "push": ("team", "Publish a model in the team's catalogue."),
+    "pull": ("team", "Bring a model from the team's catalogue."),
+    "alias": ("team", "Point an alias such as prod to a version."),
+    "config": ("config", "Show or change the settings of this machine."),
     "env": ("env", "Show versions, settings and the machine, for bug reports."),
 }
 

@@ -27,3 +27,6 @@ def data_options(function: Decorated) -> Decorated:
     ):
         function = option(function)
     return function
+
+
+quiet_option = click.option("--quiet", "-q", is_flag=True, help="No progress bar.")

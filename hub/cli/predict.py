@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import Any
 
 import click
@@ -13,7 +12,7 @@ from hub.errors import InputError
 
 
 @click.command("predict")
-@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("model")
 @click.argument("texts", nargs=-1)
 @click.option("--probabilities", "-p", is_flag=True, help="Also each label's probability.")
 @click.option(
@@ -21,9 +20,9 @@ from hub.errors import InputError
 )
 @json_option
 def predict_command(
-    model: Path, texts: tuple[str, ...], probabilities: bool, batch_size: int, as_json: bool
+    model: str, texts: tuple[str, ...], probabilities: bool, batch_size: int, as_json: bool
 ) -> None:
-    """Answer TEXTS with the fine-tuned or exported MODEL folder.
+    """Answer TEXTS with the fine-tuned or exported MODEL, a folder or a registered name.
 
     Without TEXTS, every line of the standard input is one.
 

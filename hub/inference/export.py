@@ -13,7 +13,7 @@ import numpy as np
 
 from hub import __version__
 from hub.backend import paddle
-from hub.constants import MANIFEST_FILE, TOKENIZER_CONFIG_FILE, TOKENIZER_FILE, VOCABULARY_FILE
+from hub.constants import MANIFEST_FILE
 from hub.errors import InputError, MissingPackageError, ModelError, OutputError
 from hub.inference.engines import GRAPH_FILES, open_engine
 from hub.module import Module
@@ -23,7 +23,6 @@ from hub.tasks.base import run
 # The oldest opset that has every operator of the graph; older runtimes can load it.
 _OPSET = 17
 _TOLERANCE = 1e-4
-_TOKENIZER_FILES = (TOKENIZER_FILE, TOKENIZER_CONFIG_FILE, VOCABULARY_FILE)
 # Short, long, mixed and empty texts: what a graph with a fixed shape would get wrong.
 _PROBES = (
     "你好",
@@ -63,7 +62,7 @@ def export(
     if module.task is None:
         raise InputError(f"{module.name} has no task to answer: fine-tune it before exporting.")
     folder = Path(output)
-    _check_output(folder, overwrite)
+    _check_output(folder, overwrite, module.tokenizer.files)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as scratch:
@@ -80,7 +79,7 @@ def export(
                 package_version=__version__,
                 engine=format,
             )
-            write_manifest(made, manifest, [*GRAPH_FILES[format], *_TOKENIZER_FILES])
+            write_manifest(made, manifest, [*GRAPH_FILES[format], *module.tokenizer.files])
             difference = _largest_difference(module, made, format)
             if folder.exists():
                 shutil.rmtree(folder)
@@ -90,7 +89,7 @@ def export(
     return difference
 
 
-def _check_output(folder: Path, overwrite: bool) -> None:
+def _check_output(folder: Path, overwrite: bool, tokenizer_files: list[str]) -> None:
     if folder.is_file():
         raise OutputError(f"{folder} is a file; --output takes a folder.")
     if not folder.exists() or not any(folder.iterdir()):
@@ -101,7 +100,7 @@ def _check_output(folder: Path, overwrite: bool) -> None:
         )
     own = {
         MANIFEST_FILE,
-        *_TOKENIZER_FILES,
+        *tokenizer_files,
         *(name for names in GRAPH_FILES.values() for name in names),
     }
     others = sorted(path.name for path in folder.iterdir() if path.name not in own)

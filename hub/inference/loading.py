@@ -10,12 +10,13 @@ import numpy as np
 
 from hub.data import TextDataset
 from hub.data.batches import Batch
-from hub.errors import InputError, ModelError
+from hub.errors import ModelError
 from hub.inference.predictor import Predictor
+from hub.models.installation import folder_of
 from hub.registry.manifest import read_manifest
 from hub.tasks import Task
 from hub.tasks.base import Metrics, encode, run
-from hub.tokenizers import WordPieceTokenizer
+from hub.tokenizers import Tokenizer
 
 
 class Answering(Protocol):
@@ -24,7 +25,7 @@ class Answering(Protocol):
     @property
     def task(self) -> Task | None: ...
     @property
-    def tokenizer(self) -> WordPieceTokenizer: ...
+    def tokenizer(self) -> Tokenizer: ...
     @property
     def max_seq_len(self) -> int: ...
     def compute(self, batch: Batch) -> np.ndarray: ...
@@ -33,16 +34,20 @@ class Answering(Protocol):
     ) -> list[Any]: ...
 
 
-def load(directory: Path, threads: int | None = None) -> Answering:
-    """Load a folder that answers texts.
+def load(model: str | Path, threads: int | None = None) -> Answering:
+    """Load a model that answers texts.
+
+    Args:
+        model: its folder, or the name of a team's model, such as `travel@prod`.
+        threads: how many threads compute; None is one a processor.
 
     Raises:
-        InputError: there is no such folder.
+        InputError: there is no such folder or model.
+        DownloadError: it cannot be fetched.
         ModelError: it holds no model, or one without a task.
     """
-    if not directory.is_dir():
-        raise InputError(f"There is no folder {directory}.")
-    manifest = read_manifest(directory)
+    directory = folder_of(model)
+    manifest = read_manifest(directory, check_content=False)  # whoever loads it checks the rest
     if manifest is not None and manifest.kind == "inference":
         return Predictor(directory, threads)
     from hub.module import Module

@@ -11,9 +11,11 @@ import numpy as np
 from hub.data.batches import Batch
 from hub.errors import InputError, ModelError
 from hub.inference.engines import open_engine
+from hub.models.installation import folder_of
 from hub.registry.manifest import read_manifest
+from hub.registry.store import Store
 from hub.tasks import create_task, predict
-from hub.tokenizers import WordPieceTokenizer
+from hub.tokenizers import load_tokenizer
 
 
 class Predictor:
@@ -22,7 +24,8 @@ class Predictor:
     With the ONNX Runtime engine, PaddlePaddle is not imported.
 
     Args:
-        directory: a folder that `hub export` wrote.
+        directory: a folder that `hub export` wrote, or the name under which a team registered one,
+            such as `travel@prod`.
         threads: how many threads compute; None is one a processor.
 
     Raises:
@@ -31,20 +34,18 @@ class Predictor:
     """
 
     def __init__(self, directory: str | Path, threads: int | None = None) -> None:
-        folder = Path(directory)
-        if not folder.is_dir():
-            raise InputError(f"There is no folder {folder}.")
+        folder = folder_of(directory)
         if threads is not None and threads < 1:
             raise InputError(f"threads must be 1 or more, not {threads}.")
-        manifest = read_manifest(folder)
-        if manifest is None or manifest.kind != "inference" or manifest.engine is None:
+        manifest = read_manifest(folder, check_content=not Store().holds(folder))
+        if manifest is None or manifest.task is None or manifest.engine is None:
             raise ModelError(
                 f"{folder} is not an exported model. Make one from a fine-tuned folder with: "
                 "hub export RUN --output DIR"
             )
-        self.name = folder.name
+        self.name = manifest.name or folder.name
         self.task = create_task(manifest.task, manifest.labels)
-        self.tokenizer = WordPieceTokenizer.from_folder(folder)
+        self.tokenizer = load_tokenizer(folder)
         self.max_seq_len = manifest.max_seq_len
         self.engine = manifest.engine
         self._forward = open_engine(manifest.engine, folder, threads)

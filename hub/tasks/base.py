@@ -12,7 +12,7 @@ import numpy as np
 from hub.data.batches import Batch, collate, sorted_batches
 from hub.data.examples import TextDataset
 from hub.errors import InputError
-from hub.tokenizers import Encoding, WordPieceTokenizer
+from hub.tokenizers import Encoding, Tokenizer
 
 if TYPE_CHECKING:
     from hub.backend import paddle
@@ -91,7 +91,7 @@ def run(
     return outputs
 
 
-def encode(tokenizer: WordPieceTokenizer, texts: Sequence[str], max_seq_len: int) -> list[Encoding]:
+def encode(tokenizer: Tokenizer, texts: Sequence[str], max_seq_len: int) -> list[Encoding]:
     """Encode texts, saying once how many were too long and lost their end."""
     encodings = tokenizer.encode(texts, max_seq_len)
     cut = sum(encoding.truncated for encoding in encodings)
@@ -105,7 +105,7 @@ def encode(tokenizer: WordPieceTokenizer, texts: Sequence[str], max_seq_len: int
 
 def predict(
     task: Task,
-    tokenizer: WordPieceTokenizer,
+    tokenizer: Tokenizer,
     forward: Forward,
     texts: Sequence[str],
     max_seq_len: int,

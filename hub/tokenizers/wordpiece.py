@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,20 +22,10 @@ from hub.constants import (
     VOCABULARY_FILE,
 )
 from hub.errors import InputError, ModelError
+from hub.tokenizers.base import Encoding, Text, read_vocabulary, whole_text
 
 # A longer word becomes [UNK], as in the originals.
 _MAX_WORD_CHARACTERS = 100
-
-Text = str | tuple[str, str]
-
-
-@dataclass(frozen=True)
-class Encoding:
-    """One text (or pair of texts) as the model reads it; the lists are T long."""
-
-    input_ids: list[int]
-    token_type_ids: list[int]
-    truncated: bool
 
 
 class WordPieceTokenizer:
@@ -129,6 +118,11 @@ class WordPieceTokenizer:
         (folder / TOKENIZER_CONFIG_FILE).write_text(text, encoding="utf-8")
 
     @property
+    def files(self) -> list[str]:
+        """The names of the files that `save` writes."""
+        return [TOKENIZER_FILE, TOKENIZER_CONFIG_FILE, VOCABULARY_FILE]
+
+    @property
     def id_count(self) -> int:
         """The highest id and 1: the embeddings a model must have."""
         return max(self.backend.get_vocab().values()) + 1
@@ -151,7 +145,7 @@ class WordPieceTokenizer:
             self.backend.enable_truncation(max_seq_len, strategy="longest_first")
         return [
             Encoding(encoded.ids, encoded.type_ids, bool(encoded.overflowing))
-            for encoded in self.backend.encode_batch([_valid(text) for text in texts])
+            for encoded in self.backend.encode_batch([whole_text(text) for text in texts])
         ]
 
     def __call__(
@@ -167,7 +161,7 @@ class WordPieceTokenizer:
             with `return_offsets` also `offset_mapping`, each token's (start, end) in the text, in
             characters, and (0, 0) for special tokens.
         """
-        texts = [_valid(t) for t in ([text] if isinstance(text, str) else text)]
+        texts = [whole_text(t) for t in ([text] if isinstance(text, str) else text)]
         self.backend.enable_truncation(max_seq_len, strategy="longest_first")
         encoded = self.backend.encode_batch(texts)
         answer: dict[str, list[Any]] = {
@@ -180,25 +174,6 @@ class WordPieceTokenizer:
         if isinstance(text, str):
             return {name: values[0] for name, values in answer.items()}
         return answer
-
-
-def _valid(text: Any) -> Any:
-    """Half a surrogate pair, which JSON can hold and UTF-8 cannot, becomes U+FFFD."""
-    if isinstance(text, tuple):
-        return tuple(map(_valid, text))
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return text
-
-
-def read_vocabulary(path: Path) -> list[str]:
-    """Read a `vocab.txt`: an entry a line, or two columns of which the first is the entry."""
-    lines = path.read_text(encoding="utf-8").split("\n")
-    if lines and lines[-1] == "":
-        lines.pop()
-    return [line.rstrip("\r").split("\t")[0] for line in lines]
 
 
 def _read_settings(path: Path) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from hub.backend import paddle
 from hub.errors import OutputError, TrainingError
 from hub.files import write_text, write_whole
 from hub.models.ernie import dropout
-from hub.models.ernie.checkpoints import read_safetensors
+from hub.models.ernie.formats import read_safetensors
 from hub.training.state import TrainingState
 
 _LATEST = "latest.json"

@@ -25,8 +25,8 @@ from hub.data import TextDataset, load_dataset
 from hub.data.examples import BadRow
 from hub.errors import OutputError
 from hub.files import write_text
+from hub.models.installation import check_name_is_known
 from hub.module import Module
-from hub.registry import find_model
 from hub.tasks.base import Metrics, encode
 from hub.tasks.text_classification import TextClassification, labels_of
 from hub.training.arguments import TrainingArguments
@@ -73,7 +73,7 @@ def finetune(
         train: anything `hub.load_dataset` takes.
         output: the folder to write.
         dev: the same; None sets a tenth of the training rows aside.
-        model: a name of the catalogue, or a model folder.
+        model: a name of the catalogue, a team's model, or a model folder.
         resume: go on with the unfinished run in `output`.
         overwrite: replace the model in `output`.
         text_column: the column with the text.
@@ -93,7 +93,7 @@ def finetune(
     # What costs nothing to refuse is refused first.
     arguments = TrainingArguments().with_changes(**(changes or {}))
     if not Path(model).is_dir():
-        find_model(model)
+        check_name_is_known(model)
 
     columns = {"text_column": text_column, "label_column": label_column}
     train_data = load_dataset(train, split="train", skip_bad_rows=skip_bad_rows, **columns)

@@ -181,7 +181,7 @@ def test_a_text_of_100000_characters_is_cut_and_said(
 
 def test_models_that_are_none(hub: Hub, train: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    refused(hub("predict", "nowhere", "你好"), "There is no folder nowhere")
+    refused(hub("predict", "nowhere", "你好"), "There is no model 'nowhere'", "nor as a folder")
     refused(hub("predict", "empty", "你好"), "empty is not a model folder", code=1)
     refused(hub("evaluate", "empty", train), "empty is not a model folder", code=1)
     refused(hub("export", "empty", "-o", "out"), "empty is not a model folder", code=1)

@@ -13,7 +13,8 @@ from safetensors.numpy import load_file, save_file
 
 import hub
 from hub.errors import ModelError
-from hub.models.ernie.checkpoints import read_safetensors, transformers_name
+from hub.models.ernie.checkpoints import transformers_name
+from hub.models.ernie.formats import read_safetensors
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,32 @@ import pytest
 
 import hub
 from hub.errors import UnknownModelError
+from hub.models.ernie.config import ErnieConfig
+from hub.models.ernie.shapes import encoder_shapes
 from hub.registry import ModelEntry, find_model, list_models, search_models
+from hub.registry.names import check_name, check_version
 
 PACKAGE = Path(hub.__file__).parent
 CATALOGUE: dict[str, Any] = json.loads((PACKAGE / "registry.json").read_text(encoding="utf-8"))
 SCHEMA: dict[str, Any] = json.loads((PACKAGE / "registry.schema.json").read_text(encoding="utf-8"))
 ENTRIES = list_models()
 every_entry = pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
+every_embedded = pytest.mark.parametrize(
+    "entry", [entry for entry in ENTRIES if entry.folder], ids=lambda entry: entry.name
+)
+
+
+def baidu(**change: Any) -> dict[str, Any]:
+    """A source that is right but for `change`."""
+    weights = {"url": "https://example.org/model_state.pdparams", **change}
+    vocabulary = {"url": "https://example.org/vocab.txt"}
+    files = {"model_state.pdparams": weights, "vocab.txt": vocabulary}
+    return {"sources": [{"kind": "baidu", "files": files}]}
+
+
+def test_a_right_entry_is_taken() -> None:
+    right = {**CATALOGUE["models"][0], **baidu(md5="0" * 32, sha256="0" * 64, size=1)}
+    jsonschema.validate({**CATALOGUE, "models": [right]}, SCHEMA)
 
 
 def test_the_catalogue_is_valid() -> None:
@@ -36,6 +56,20 @@ def test_the_catalogue_is_valid() -> None:
         {"finetuning": {"learning_rate": 0}},
         {"finetuning": {"nonsense": 1}},
         {"source": {}},
+        {"sources": []},
+        {"sources": [{"kind": "embedded"}]},
+        {"sources": [{"kind": "ftp", "repository": "a/b"}]},
+        {"sources": [{"kind": "huggingface", "repository": "no-organisation"}]},
+        {"sources": [{"kind": "baidu", "files": {"vocab.txt": {"url": "https://example.org/v"}}}]},
+        baidu(url="http://example.org/model_state.pdparams"),
+        baidu(url="https://example.org/model_state.pdparams?token=secret"),
+        baidu(md5="d41d8cd98f00b204e9800998ecf8427"),
+        baidu(sha256="E3B0C44298FC1C149AFBF4C8996FB92427AE41E4649B934CA495991B7852B855"),
+        baidu(size=0),
+        baidu(crc="0"),
+        {"tokenizer": {"kind": "wordpiece"}},
+        {"architecture": {**CATALOGUE["models"][0]["architecture"], "hidden_act": "tanh"}},
+        {"aliases": ["a/b/c"]},
         {"scores": [{"dataset": "x", "metric": "accuracy", "value": 0.9}]},
     ],
 )
@@ -67,23 +101,112 @@ def test_an_entry_as_a_dictionary_is_the_one_of_the_file(entry: ModelEntry) -> N
     json.dumps(entry.to_dict())
 
 
-@every_entry
+@every_embedded
 def test_an_entrys_configuration_is_its_architecture(entry: ModelEntry) -> None:
+    assert entry.folder is not None
     config = json.loads((entry.folder / "config.json").read_text(encoding="utf-8"))
     assert entry.architecture.items() <= config.items()
 
 
-@every_entry
+@every_embedded
 def test_an_entrys_vocabulary_has_the_size_it_says(entry: ModelEntry) -> None:
+    assert entry.folder is not None
     lines = (entry.folder / "vocab.txt").read_text(encoding="utf-8").splitlines()
     assert len(lines) == len(set(lines)) <= entry.architecture["vocab_size"]
 
 
-@every_entry
-def test_an_entrys_number_of_parameters_is_the_networks(entry: ModelEntry) -> None:
+@every_embedded
+def test_an_embedded_model_has_the_parameters_it_says(entry: ModelEntry) -> None:
     module = hub.Module(name=entry.name)
     assert sum(parameter.size for parameter in module.network.parameters()) == entry.parameters
     assert module.entry == entry
+
+
+@every_entry
+def test_an_entrys_number_of_parameters_is_its_architectures(entry: ModelEntry) -> None:
+    shapes = encoder_shapes(ErnieConfig.from_dict(dict(entry.architecture)))
+    assert sum(math.prod(shape) for shape in shapes.values()) == entry.parameters
+
+
+@every_entry
+def test_an_entrys_name_is_safe_as_a_folder(entry: ModelEntry) -> None:
+    assert check_name(entry.name) == entry.name
+    assert check_version(entry.version) == entry.version
+
+
+@every_entry
+def test_a_public_model_has_a_source_and_says_what_it_is(entry: ModelEntry) -> None:
+    kinds = {source.kind for source in entry.sources}
+    assert kinds <= {"embedded", "baidu", "modelscope", "huggingface"}
+    assert entry.licence != "unknown"
+    assert entry.trained_on
+    if entry.pretrained:
+        assert "baidu" in kinds or "huggingface" in kinds
+    for source in entry.sources:
+        if source.repository:
+            assert source.repository.lower() in entry.aliases  # found by its id
+            assert source.revision == {"huggingface": "main", "modelscope": "master"}[source.kind]
+
+
+def test_models_known_in_several_places_have_them_all() -> None:
+    def kinds(name: str) -> list[str]:
+        return [source.kind for source in find_model(name).sources]
+
+    assert kinds("ernie-1.0") == ["baidu", "modelscope", "huggingface"]
+    assert kinds("ernie-3.0-base-zh") == ["baidu", "modelscope", "huggingface", "huggingface"]
+    assert kinds("hfl/rbt3") == ["baidu", "huggingface"]
+
+
+def test_published_checksums_are_in_the_catalogue() -> None:
+    def md5(name: str) -> str | None:
+        return find_model(name).sources[0].files["model_state.pdparams"].md5
+
+    assert md5("uie-nano") == "48db5206232e89ef16b66467562d90e5"
+    assert md5("rocketqa-zh-dureader-query-encoder") == "6125930530fd55ed715b0595e65789aa"
+    assert md5("ernie-3.0-nano-zh") is None  # none is published
+
+
+def test_the_family_is_complete() -> None:
+    names = {entry.name for entry in ENTRIES}
+    sizes = ("nano", "micro", "mini", "medium", "base")
+    assert {f"ernie-3.0-{size}-zh" for size in (*sizes, "xbase")} <= names
+    assert {f"ernie-3.0-tiny-{size}-v2-zh" for size in ("pico", *sizes)} <= names
+    assert {"ernie-1.0-base-zh", "ernie-2.0-base-zh", "ernie-2.0-large-zh", "ernie-tiny"} <= names
+    assert {"ernie-gram-zh", "ernie-health-zh", "bert-base-chinese"} <= names
+    assert {f"chinese-{n}" for n in ("bert-wwm", "bert-wwm-ext", "roberta-wwm-ext")} <= names
+    assert {"chinese-roberta-wwm-ext-large", "rbt3", "rbt4", "rbt6", "rbtl3"} <= names
+    assert {"chinese-macbert-base", "chinese-macbert-large"} <= names
+
+
+@pytest.mark.parametrize(
+    ("spelling", "name"),
+    [
+        # PaddleHub's
+        ("ernie", "ernie-1.0-base-zh"),
+        ("ernie_tiny", "ernie-tiny"),
+        ("bert_chinese_L-12_H-768_A-12", "bert-base-chinese"),
+        ("chinese_bert_wwm_ext", "chinese-bert-wwm-ext"),
+        ("roberta_wwm_ext_chinese_L-24_H-1024_A-16", "chinese-roberta-wwm-ext-large"),
+        # PaddleNLP's
+        ("ernie-1.0", "ernie-1.0-base-zh"),
+        ("ernie-3.0-tiny-nano-v1-zh", "ernie-3.0-nano-zh"),
+        ("bert-wwm-chinese", "chinese-bert-wwm"),
+        ("macbert-base-chinese", "chinese-macbert-base"),
+        ("ernie-health-chinese", "ernie-health-zh"),
+        # the hubs'
+        ("nghuyong/ernie-3.0-nano-zh", "ernie-3.0-nano-zh"),
+        ("PaddlePaddle/ernie-3.0-nano-zh", "ernie-3.0-nano-zh"),
+        ("hfl/chinese-roberta-wwm-ext", "chinese-roberta-wwm-ext"),
+    ],
+)
+def test_the_peers_names_find_their_model(spelling: str, name: str) -> None:
+    assert find_model(spelling).name == name
+
+
+def test_a_pattern_chooses_models() -> None:
+    assert [e.name for e in list_models("ERNIE_3.0-n*")] == ["ernie-3.0-nano-zh"]
+    assert {e.name for e in list_models("hfl/*")} >= {"rbt3", "chinese-bert-wwm"}
+    assert list_models("nothing*") == []
 
 
 @every_entry
@@ -119,6 +242,14 @@ def test_a_name_like_no_other_is_answered_without_a_guess() -> None:
     with pytest.raises(UnknownModelError) as caught:
         find_model("qqqqqqqq")
     assert "Did you mean" not in str(caught.value)
+
+
+def test_the_names_of_one_model_are_one_proposal() -> None:
+    with pytest.raises(UnknownModelError, match=r"Did you mean 'ernie-tiny'"):
+        find_model("ernie_tny")
+    with pytest.raises(UnknownModelError) as caught:
+        find_model("ernie-3.0-tiny-nano-v1-z")
+    assert str(caught.value).count("'ernie-3.0-nano-zh'") == 1
 
 
 def test_an_unknown_version_is_answered_with_the_one_there_is() -> None:

@@ -1,6 +1,4 @@
-"""Weights in files: the names and the layout of Hugging Face `transformers`, both ways.
-
-`model.safetensors` is read and written; `pytorch_model.bin` and PaddleNLP's `.pdparams` are read.
+"""A network's parameters under the names and in the layout of Hugging Face `transformers`.
 
 `transformers` (torch) keeps a Linear's weight as [out, in], Paddle as [in, out]: it is transposed
 here, at the door, and nowhere else.
@@ -13,23 +11,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
-import safetensors
-import safetensors.numpy
 
 from hub.backend import paddle
-from hub.constants import WEIGHTS_FILE
 from hub.errors import ModelError
-from hub.files import write_whole
-from hub.models.pickles import Arrays, read_paddle, read_torch
-
-# The types of a safetensors file that NumPy has.
-_NUMPY_KINDS = {"F64": np.float64, "F32": np.float32, "F16": np.float16, "I64": np.int64}
-
-
-def _query_key_value(found: re.Match[str]) -> str:
-    names = {"q": "query", "k": "key", "v": "value"}
-    return f"encoder.layer.{found[1]}.attention.self.{names[found[2]]}."
-
+from hub.models.pickles import Arrays
 
 # (ours, transformers'), applied in this order to names inside the encoder.
 _RENAMED = (
@@ -132,104 +117,3 @@ def load_arrays(
 def _first(names: Iterable[str], count: int = 3) -> str:
     names = list(names)
     return ", ".join(names[:count]) + (", ..." if len(names) > count else "")
-
-
-def write_safetensors(arrays: Arrays, path: Path) -> None:
-    """Write `arrays` to `path` in one step: the file is there whole or not at all."""
-    # `format: pt` is what `transformers` asks of a file that it opens.
-    metadata = {"format": "pt"}
-    write_whole(path, lambda p: safetensors.numpy.save_file(arrays, p, metadata=metadata))
-
-
-def read_safetensors(path: Path) -> Arrays:
-    """Read every tensor of a safetensors file, half precisions widened to float32.
-
-    Raises:
-        ModelError: the file is missing, cut short or not a safetensors file.
-    """
-    if not path.exists():
-        raise ModelError(f"There is no file {path}.")
-    try:
-        with safetensors.safe_open(path, framework="np") as file:
-            kinds = {file.get_slice(key).get_dtype() for key in file.keys()}  # noqa: SIM118
-            if kinds <= _NUMPY_KINDS.keys():
-                return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-        return _read_with_bfloat16(path)
-    except (safetensors.SafetensorError, OSError) as error:
-        raise ModelError(
-            f"{path} is not a whole safetensors file ({error}). Copy or download it again."
-        ) from error
-
-
-def _read_with_bfloat16(path: Path) -> Arrays:
-    """NumPy has no bfloat16: its bits are the upper half of a float32's."""
-    arrays = {}
-    for name, tensor in safetensors.deserialize(path.read_bytes()):
-        if tensor["dtype"] == "BF16":
-            bits = np.frombuffer(tensor["data"], np.uint16).astype(np.uint32) << 16
-            array = bits.view(np.float32)
-        elif tensor["dtype"] in _NUMPY_KINDS:
-            array = np.frombuffer(tensor["data"], _NUMPY_KINDS[tensor["dtype"]])
-        else:
-            raise ModelError(
-                f"{path}: {name} is of type {tensor['dtype']}, which is not supported."
-            )
-        arrays[name] = array.reshape(tensor["shape"])
-    return arrays
-
-
-# PaddleNLP's names inside the encoder -> transformers', applied in this order.
-_FROM_PADDLENLP = (
-    (r"encoder\.layers\.(\d+)\.self_attn\.([qkv])_proj\.", _query_key_value),
-    (r"encoder\.layers\.(\d+)\.self_attn\.out_proj\.", r"encoder.layer.\1.attention.output.dense."),
-    (r"encoder\.layers\.(\d+)\.linear1\.", r"encoder.layer.\1.intermediate.dense."),
-    (r"encoder\.layers\.(\d+)\.linear2\.", r"encoder.layer.\1.output.dense."),
-    (r"encoder\.layers\.(\d+)\.norm1\.", r"encoder.layer.\1.attention.output.LayerNorm."),
-    (r"encoder\.layers\.(\d+)\.norm2\.", r"encoder.layer.\1.output.LayerNorm."),
-    (r"embeddings\.layer_norm\.", r"embeddings.LayerNorm."),
-)
-
-
-def from_paddlenlp(arrays: Arrays) -> Arrays:
-    """PaddleNLP's weights under the names and in the layout of `transformers`."""
-    converted = {}
-    for name, array in arrays.items():
-        new_name = name
-        for pattern, replacement in _FROM_PADDLENLP:
-            new_name = re.sub(pattern, replacement, new_name)
-        # Its Linear weights are Paddle's, [in, out]; embeddings are the same in both.
-        is_linear = array.ndim == 2 and "embeddings" not in name
-        converted[new_name] = np.ascontiguousarray(array.T) if is_linear else array
-    return converted
-
-
-def from_torch(arrays: Arrays) -> Arrays:
-    """Weights of a `.bin` file with the old names of layer norms made new."""
-
-    def renamed(name: str) -> str:
-        return re.sub(r"\.gamma$", ".weight", re.sub(r"\.beta$", ".bias", name))
-
-    return {renamed(name): array for name, array in arrays.items()}
-
-
-def read_folder(folder: Path) -> tuple[Arrays, Path]:
-    """Read a model folder's weights, whatever their format, as `transformers` names them.
-
-    Returns:
-        The arrays, and the file they came from.
-
-    Raises:
-        ModelError: there are none, or the file is damaged or unsafe.
-    """
-    path = folder / WEIGHTS_FILE
-    if path.exists():
-        return read_safetensors(path), path
-    path = folder / "pytorch_model.bin"
-    if path.exists():
-        return from_torch(read_torch(path)), path
-    for path in sorted(folder.glob("*.pdparams")):
-        return from_paddlenlp(read_paddle(path)), path
-    raise ModelError(
-        f"{folder} holds no weights: neither {WEIGHTS_FILE} nor pytorch_model.bin nor a .pdparams "
-        "file."
-    )

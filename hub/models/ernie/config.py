@@ -72,6 +72,18 @@ class ErnieConfig:
         """Width of one attention head."""
         return self.hidden_size // self.num_attention_heads
 
+    @property
+    def parameter_count(self) -> int:
+        """How many numbers the encoder with its pooler learns."""
+        width, wide = self.hidden_size, self.intermediate_size
+        rows = self.vocab_size + self.max_position_embeddings + self.type_vocab_size
+        if self.use_task_id:
+            rows += self.task_type_vocab_size
+        norm, square = 2 * width, width * width + width  # a layer norm; a linear map with its bias
+        feed_forward = 2 * width * wide + wide + width
+        layer = 4 * square + feed_forward + 2 * norm
+        return rows * width + norm + self.num_hidden_layers * layer + square
+
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> ErnieConfig:
         """Take what describes the encoder from a Hugging Face configuration; leave the rest.

@@ -1,0 +1,115 @@
+"""`hub cache`: the models on this machine."""
+
+from __future__ import annotations
+
+import click
+
+from hub.cli.output import json_option, print_json, print_table, say
+from hub.errors import ModelError
+from hub.files import readable_size
+from hub.registry.names import parse_reference
+from hub.registry.store import Store, StoredModel, folder_size
+
+
+@click.group("cache", invoke_without_command=True)
+@json_option
+@click.pass_context
+def cache_command(ctx: click.Context, as_json: bool) -> None:
+    """Show the models on this machine and their size.
+
+    \b
+    Examples:
+      hub cache
+      hub cache verify
+      hub cache remove ernie-3.0-base-zh
+      hub cache clean
+    """
+    if ctx.invoked_subcommand is not None:
+        return
+    store = Store()
+    models = store.models()
+    waiting = folder_size(store.root / "unfinished")
+    damaged = store.damaged()
+    if as_json:
+        print_json(
+            {
+                "folder": str(store.root),
+                "models": [_facts(model) for model in models],
+                "unfinished_bytes": waiting,
+                "damaged": [str(path) for path in damaged],
+            }
+        )
+        return
+    if models:
+        rows = [[f"{m.name}@{m.version}", readable_size(m.size_bytes), _origin(m)] for m in models]
+        print_table(["model", "size", "from"], rows)
+    total = sum(model.size_bytes for model in models)
+    say(f"{len(models)} models, {readable_size(total)}, in {store.root}")
+    if waiting:
+        say(f"{readable_size(waiting)} of unfinished downloads: `hub cache clean` removes them.")
+    for path in damaged:
+        say(f"{path} is not whole: it is fetched again when it is used.")
+
+
+@cache_command.command("verify")
+@click.argument("models", nargs=-1)
+@json_option
+def verify_command(models: tuple[str, ...], as_json: bool) -> None:
+    """Compute the checksum of every file of MODELS (all, if none is named)."""
+    store = Store()
+    wanted = [parse_reference(text) for text in models]
+    problems = {
+        f"{path.parent.name}@{path.name}": f"{path} is not whole."
+        for path in store.damaged()
+        if not wanted or any(r.name == path.parent.name for r in wanted)
+    }
+    checked = 0
+    for model in store.models():
+        if wanted and not any(
+            r.name == model.name and r.version in (None, model.version) for r in wanted
+        ):
+            continue
+        checked += 1
+        if problem := store.verify(model):
+            problems[f"{model.name}@{model.version}"] = problem
+    if as_json:
+        print_json({"checked": checked, "problems": problems})
+    if problems:
+        raise ModelError(
+            "\n".join(problems.values())
+            + "\nRemove it with `hub cache remove NAME`; it is fetched again when it is used."
+        )
+    if not as_json:
+        say(f"{checked} models, every file as it should be.")
+
+
+@cache_command.command("remove")
+@click.argument("model")
+@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@click.pass_context
+def remove_command(ctx: click.Context, model: str, yes: bool) -> None:
+    """Remove MODEL: the same as `hub uninstall`."""
+    from hub.cli.install import uninstall_command
+
+    ctx.invoke(uninstall_command, model=model, yes=yes)
+
+
+@cache_command.command("clean")
+def clean_command() -> None:
+    """Remove unfinished downloads and damaged models; whole models stay."""
+    store = Store()
+    say(f"{readable_size(store.clean())} freed in {store.root}")
+
+
+def _facts(model: StoredModel) -> dict[str, object]:
+    return {
+        "name": model.name,
+        "version": model.version,
+        "size_bytes": model.size_bytes,
+        "folder": str(model.folder),
+        "origin": model.manifest.origin,
+    }
+
+
+def _origin(model: StoredModel) -> str:
+    return str((model.manifest.origin or {}).get("source", "this team"))

@@ -1,0 +1,132 @@
+"""Models that enter and leave a machine as folders: a team's own, and those carried by hand."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+from hub.constants import CARD_FILE, LOG_FILE, MANIFEST_FILE, METRICS_FILE, REPORT_FILE
+from hub.errors import CatalogueError, InputError, ModelError, OutputError
+from hub.models.installation import convert_folder
+from hub.registry.archives import is_archive, pack, unpack
+from hub.registry.catalogue import known_model
+from hub.registry.manifest import Manifest, read_manifest, write_manifest
+from hub.registry.names import check_name, check_version
+from hub.registry.store import Store, StoredModel
+
+# What is for people travels along, though a model works without it.
+_FOR_PEOPLE = (CARD_FILE, METRICS_FILE, LOG_FILE, REPORT_FILE)
+# A model is a few files of at most some gigabytes.
+_MAX_ARCHIVE_BYTES = 64 << 30
+
+
+def register(folder: Path, name: str, version: str, store: Store) -> StoredModel:
+    """Copy a model or an exported model into the store, under a name and version of the team's own.
+
+    Args:
+        folder: a folder that this package wrote, or a pretrained model in any format that is read.
+        name: the model's name; names of the public catalogue are taken.
+        version: the version; a version that is there already never changes.
+        store: where to.
+
+    Raises:
+        InputError: the name or version cannot be used.
+        ModelError: the folder is no whole model.
+        CatalogueError: this version is there already with other files.
+        OutputError: the store cannot be written.
+    """
+    name, version = check_name(name), check_version(version)
+    if taken := known_model(name):
+        raise InputError(
+            f"{name!r} is the name of a public model ({taken.name}): choose another, such as "
+            f"my-{name}."
+        )
+    if version in store.aliases(name):
+        raise InputError(f"{version!r} is an alias of {name} and cannot be a version.")
+    manifest = read_manifest(folder)
+    with store.lock(name, version):
+        with store.new_folder(name, version) as target:
+            if manifest is None:
+                convert_folder(folder, target, name, version)
+            else:
+                _copy(folder, target, replace(manifest, name=name, version=version))
+            made = read_manifest(target, check_content=False)
+            existing = store.find(name, version)
+        if existing is not None and made is not None and existing.manifest.files != made.files:
+            raise CatalogueError(
+                f"There already is a {name}@{version} with other files in {store.root}, and a "
+                "version never changes. Register yours under a new version."
+            )
+    return store.get(name, version)
+
+
+def install_from(place: Path, store: Store) -> StoredModel:
+    """Put a model that was carried here, a folder or an archive of one, into the store.
+
+    Raises:
+        ModelError: it is damaged, or its `hub.json` does not name it.
+        CatalogueError: the store has this version with other files.
+        OutputError: the store cannot be written.
+    """
+    if is_archive(place):
+        unpacked = store.unfinished("archive", "0") / "content"
+        try:
+            unpack(place, unpacked, max_bytes=_MAX_ARCHIVE_BYTES)
+            return install_from(unpacked, store)
+        finally:
+            store.clear_unfinished("archive", "0")
+    manifest = read_manifest(place)
+    if manifest is None or manifest.name is None or manifest.version is None:
+        raise ModelError(
+            f"{place} does not say which model it is: only folders of `hub download` and "
+            f"`hub pull` do. Give it a name: hub register {place} --name NAME --version VERSION"
+        )
+    name, version = check_name(manifest.name), check_version(manifest.version)
+    with store.lock(name, version):
+        existing = store.find(name, version)
+        if existing is None:
+            with store.new_folder(name, version) as target:
+                _copy(place, target, manifest)
+        elif existing.manifest.files != manifest.files:
+            raise CatalogueError(
+                f"{existing.folder} is another {name}@{version} than {place}. Remove it first: "
+                f"hub uninstall {name}@{version}"
+            )
+    return store.get(name, version)
+
+
+def carry(model: StoredModel, place: Path) -> None:
+    """Copy a model to a new folder, or an archive if `place` is named like one, to be carried away.
+
+    Raises:
+        OutputError: there is something already, or it cannot be written.
+    """
+    if place.exists() and (place.is_file() or any(place.iterdir())):
+        raise OutputError(f"{place} is there already: choose a new --to.")
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if is_archive(place):
+            pack(model.folder, place)
+            return
+        scratch = place.with_name(f".{place.name}.unfinished")
+        shutil.rmtree(scratch, ignore_errors=True)
+        try:
+            scratch.mkdir()
+            _copy(model.folder, scratch, model.manifest)
+            if place.exists():
+                place.rmdir()
+            scratch.replace(place)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+    except OSError as error:
+        raise OutputError(f"{place} cannot be written: {error.strerror or error}.") from error
+
+
+def _copy(source: Path, target: Path, manifest: Manifest) -> None:
+    """Copy a model's files and what is for people beside them; `hub.json` comes last."""
+    names = {*manifest.files, *(n for n in _FOR_PEOPLE if (source / n).is_file())}
+    names |= {path.name for path in source.glob("*.png")}
+    for name in sorted(names - {MANIFEST_FILE}):
+        shutil.copyfile(source / name, target / name)
+    write_manifest(target, manifest, names - {MANIFEST_FILE})

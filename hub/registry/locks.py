@@ -1,0 +1,70 @@
+"""One process at a time does a thing; the others wait and are told for whom."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from hub.errors import DownloadError
+from hub.files import write_text
+
+logger = logging.getLogger(__name__)
+
+MESSAGE_EVERY_S = 10.0
+TIMEOUT_S = 3600.0
+
+
+@contextmanager
+def locked(path: Path, purpose: str, timeout_s: float = TIMEOUT_S) -> Iterator[None]:
+    """Hold the lock `path`, whose folder exists, while the body runs.
+
+    The operating system frees the lock of a process that dies, however it dies.
+
+    Args:
+        path: the lock file; it stays, empty, for the next time.
+        purpose: what is being done, for the message to those who wait.
+        timeout_s: how long to wait for another process.
+
+    Raises:
+        DownloadError: the other process took longer than `timeout_s`.
+    """
+    import filelock
+
+    lock = filelock.FileLock(path)
+    holder = path.with_suffix(".json")
+    start = time.monotonic()
+    while True:
+        left_s = timeout_s - (time.monotonic() - start)
+        try:
+            lock.acquire(timeout=max(0.0, min(MESSAGE_EVERY_S, left_s)), poll_interval=0.05)
+            break
+        except filelock.Timeout:
+            if left_s <= MESSAGE_EVERY_S:
+                raise DownloadError(
+                    f"Waited {timeout_s:.0f} s for {_describe(holder)}, which is {purpose}. "
+                    f"If it hangs, end it and try again (lock: {path})."
+                ) from None
+            logger.warning("Waiting for %s, which is %s.", _describe(holder), purpose)
+    try:
+        with suppress(OSError):
+            me = {"process": os.getpid(), "machine": socket.gethostname()}
+            write_text(holder, json.dumps(me))
+        yield
+    finally:
+        with suppress(OSError):
+            holder.unlink()
+        lock.release()
+
+
+def _describe(holder: Path) -> str:
+    try:
+        values = json.loads(holder.read_text(encoding="utf-8"))
+        return f"process {values['process']} on {values['machine']}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "another process"

@@ -1,0 +1,116 @@
+"""What the user has settled for this machine: `hub config`, under `$HUB_HOME/settings.json`.
+
+An environment variable wins over the file.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+
+from hub.constants import CATALOGUE_VARIABLE, SOURCES_VARIABLE, home
+from hub.errors import InputError, OutputError
+from hub.files import write_text
+
+SOURCE_KINDS = ("baidu", "modelscope", "huggingface")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One thing that can be settled."""
+
+    name: str
+    variable: str
+    meaning: str
+
+
+SETTINGS = {
+    setting.name: setting
+    for setting in (
+        Setting(
+            "sources",
+            SOURCES_VARIABLE,
+            "where models are fetched from, in order, separated by commas: "
+            f"{', '.join(SOURCE_KINDS)}, or a mirror's folder or address",
+        ),
+        Setting(
+            "catalogue",
+            CATALOGUE_VARIABLE,
+            "your team's own models: a folder, https://..., s3://... or oss://...",
+        ),
+    )
+}
+
+
+def _file() -> dict[str, str]:
+    path = home() / "settings.json"
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except OSError:
+        return {}
+    except ValueError as error:
+        raise InputError(f"{path} is not JSON ({error}). Mend or remove it.") from error
+    return values if isinstance(values, dict) else {}
+
+
+def setting(name: str) -> str | None:
+    """The value in force: the environment's, else the file's, else None."""
+    return os.environ.get(SETTINGS[name].variable) or _file().get(name)
+
+
+def where_set(name: str) -> str:
+    """Where the value in force comes from, for people."""
+    if os.environ.get(SETTINGS[name].variable):
+        return SETTINGS[name].variable
+    return str(home() / "settings.json") if name in _file() else "default"
+
+
+def change_setting(name: str, value: str | None) -> None:
+    """Keep a value for the next runs; None forgets it.
+
+    Raises:
+        InputError: there is no such setting, or it cannot have this value.
+        OutputError: the file cannot be written.
+    """
+    if name not in SETTINGS:
+        raise InputError(f"There is no setting {name!r}; there are {', '.join(SETTINGS)}.")
+    if name == "sources" and value is not None:
+        parse_sources(value)
+    values = {key: text for key, text in _file().items() if key != name}
+    if value is not None:
+        values[name] = value
+    path = home() / "settings.json"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_text(path, json.dumps(values, ensure_ascii=False, indent=2) + "\n")
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written: {error.strerror or error}.") from error
+
+
+def parse_sources(text: str) -> list[str]:
+    """The parts of `HUB_SOURCES`: kinds of source, and mirrors' folders or addresses.
+
+    Raises:
+        InputError: a part is neither.
+    """
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    for part in parts:
+        if part not in SOURCE_KINDS and not is_location(part):
+            raise InputError(
+                f"{part!r} in the list of sources is neither {', '.join(SOURCE_KINDS)} nor a "
+                "folder's path (such as ./models or /mnt/models) nor an address (such as https://...)."
+            )
+    if not parts:
+        raise InputError("The list of sources is empty.")
+    return parts
+
+
+def is_location(text: str) -> bool:
+    """Whether the text is a path or an address, and not a name."""
+    return "://" in text or is_path(text)
+
+
+def is_path(text: str) -> bool:
+    """Whether the text is a path, and neither a name nor an address."""
+    return "://" not in text and ("/" in text or "\\" in text or text.startswith((".", "~")))

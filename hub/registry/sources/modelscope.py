@@ -1,0 +1,72 @@
+"""ModelScope, over its public HTTP interface."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+from urllib.parse import urlencode
+
+from hub.constants import MODELSCOPE_ENDPOINT_VARIABLE, MODELSCOPE_TOKEN_VARIABLE
+from hub.errors import DownloadError
+from hub.registry.checksums import Expected
+from hub.registry.download import RemoteFile
+from hub.registry.http import Client, public_url
+from hub.registry.sources.base import Listing, choose_files
+
+
+class ModelScopeSource:
+    """A model repository of ModelScope.
+
+    Args:
+        repository: `organisation/name`.
+        revision: branch, tag or commit.
+        tokenizer_kind: as the catalogue calls it; decides which files are needed.
+    """
+
+    def __init__(self, repository: str, revision: str, tokenizer_kind: str) -> None:
+        self.repository = repository
+        self.revision = revision
+        self.label = f"modelscope ({repository})"
+        self.key = "modelscope-" + repository.replace("/", "--")
+        self._kind = tokenizer_kind
+
+    @property
+    def _address(self) -> str:
+        endpoint = os.environ.get(MODELSCOPE_ENDPOINT_VARIABLE) or "https://www.modelscope.cn"
+        return f"{endpoint.rstrip('/')}/api/v1/models/{self.repository}/repo"
+
+    def list_files(self) -> Listing:
+        """Ask for the revision's files, with sizes and checksums."""
+        token = os.environ.get(MODELSCOPE_TOKEN_VARIABLE)
+        query = urlencode({"Revision": self.revision, "Recursive": "True"})
+        with Client(token) as client:
+            text = client.read(f"{self._address}/files?{query}")
+        files = {file["Path"]: file for file in self._understand(text)}
+        names = choose_files(list(files), self._kind, self.label)
+        return Listing(self.revision, [self._remote(files[name]) for name in names], token)
+
+    def _understand(self, text: bytes) -> list[dict[str, Any]]:
+        try:
+            answer = json.loads(text)
+            files = [file for file in answer["Data"]["Files"] if file["Type"] == "blob"]
+            if not all(isinstance(file["Path"], str) for file in files):
+                raise ValueError("a path is not a text")
+            return files
+        except (ValueError, KeyError, TypeError) as error:
+            raise DownloadError(
+                f"{public_url(self._address)} does not answer as ModelScope does ({error!r})."
+            ) from error
+
+    def _remote(self, file: dict[str, Any]) -> RemoteFile:
+        query = urlencode({"Revision": self.revision, "FilePath": file["Path"]})
+        expected = Expected(
+            size=file.get("Size"),
+            sha256=file.get("Sha256") or None,
+            known_from=public_url(self._address),
+        )
+        return RemoteFile(file["Path"], f"{self._address}?{query}", expected)
+
+    def list_local(self) -> Listing | None:
+        """Nothing: its cache does not check what it holds."""
+        return None
