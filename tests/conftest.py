@@ -26,12 +26,19 @@ class NetworkForbiddenError(RuntimeError):
     """A test tried to reach another machine."""
 
 
+_FOREIGN = ("HUB_", "HF_", "MODELSCOPE_", "AWS_", "TRANSFORMERS_OFFLINE", "REQUESTS_CA_BUNDLE")
+
+
 @pytest.fixture(autouse=True)
-def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No setting of the developer's shell reaches a test; terminals are 100 columns, colourless."""
+def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No setting of the developer's shell reaches a test; terminals are 100 columns, colourless.
+
+    Every test has models and settings of its own.
+    """
     for name in list(os.environ):
-        if name.startswith("HUB_") or name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):
+        if name.startswith(_FOREIGN) or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
+    monkeypatch.setenv("HUB_HOME", str(tmp_path / "hub-home"))
     monkeypatch.setenv("COLUMNS", "100")
     monkeypatch.setenv("NO_COLOR", "1")
 

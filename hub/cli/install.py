@@ -101,7 +101,9 @@ def uninstall_command(model: str, yes: bool) -> None:
         reference = type(reference)(entry.name, reference.version)
     stored = find_stored(reference, store)
     if stored is None:
-        find_model(reference.given) if entry is None and not store.versions(reference.name) else None
+        find_model(reference.given) if entry is None and not store.versions(
+            reference.name
+        ) else None
         say(f"{reference} is not on this machine.")
         return
     if entry is None and not yes:

@@ -8,7 +8,14 @@ from pathlib import Path
 
 from hub import __version__
 from hub.constants import offline
-from hub.errors import CatalogueError, DownloadError, InputError, ModelError, UnknownModelError
+from hub.errors import (
+    CatalogueError,
+    DownloadError,
+    HubError,
+    InputError,
+    ModelError,
+    UnknownModelError,
+)
 from hub.models.conversion import convert, default_length
 from hub.registry.catalogue import ModelEntry, Source, find_model, known_model
 from hub.registry.fetch import Originals, fetched, find_local, missing_here
@@ -151,7 +158,15 @@ def install(entry: ModelEntry, store: Store | None = None, quiet: bool = False) 
         raise missing_here(entry, [])  # without touching the store, which may be read-only
     with store.lock(entry.name, entry.version):
         # Another process may have fetched it while this one waited.
-        model = store.find(entry.name, entry.version) or _install(entry, store, quiet)
+        model = store.find(entry.name, entry.version)
+        if model is None:
+            try:
+                model = _install(entry, store, quiet)
+            except HubError:
+                # Where locks do not work, another process may have been faster and tidied up.
+                model = store.find(entry.name, entry.version)
+                if model is None:
+                    raise
     return model.folder
 
 
@@ -179,7 +194,7 @@ def _install(entry: ModelEntry, store: Store, quiet: bool) -> StoredModel:
             reasons.append(f"{label}: {error}")
             following = number + 1 < len(sources)
             then = "trying the next source" if following else "no source is left"
-            logger.warning("%s from %s failed (%s); %s.", entry.name, label, error, then)
+            logger.warning("%s from %s: %s; %s.", entry.name, label, str(error).rstrip("."), then)
     raise missing_here(entry, reasons)
 
 

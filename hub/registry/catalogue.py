@@ -187,9 +187,11 @@ def find_model(name: str, version: str | None = None) -> ModelEntry:
 
 
 def _did_you_mean(wanted: str) -> str:
-    near = difflib.get_close_matches(wanted, _names(), n=6, cutoff=0.6)
-    scores = [difflib.SequenceMatcher(None, name, wanted).ratio() for name in near]
-    near = [name for name, score in zip(near, scores, strict=True) if score > scores[0] - 0.1]
+    near = [name for name in _names() if name.startswith(f"{wanted}-")]  # a family's name
+    if not near:
+        near = difflib.get_close_matches(wanted, _names(), n=6, cutoff=0.6)
+        scores = [difflib.SequenceMatcher(None, name, wanted).ratio() for name in near]
+        near = [name for name, score in zip(near, scores, strict=True) if score > scores[0] - 0.1]
     # Several names of one model are one proposal.
     names = list(dict.fromkeys(_names()[name].name for name in near))[:3]
     return f" Did you mean {' or '.join(map(repr, names))}?" if names else ""

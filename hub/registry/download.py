@@ -129,7 +129,8 @@ def _try(file: RemoteFile, part: Part, client: Client, bar: Any) -> Fetched:
         raise
     with response:
         _check_type(response, file.url)
-        if response.status_code == 206:
+        # ModelScope answers a range with 200, though with the right Content-Range.
+        if response.status_code == 206 or (have and "content-range" in response.headers):
             total = _range_total(response, have)
             if tag and response.headers.get("etag", tag) != tag:
                 raise _Restart  # another version, though only the old one was asked for

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hub.constants import offline
-from hub.errors import ChecksumError, DownloadError, OfflineError
+from hub.errors import ChecksumError, DownloadError, ModelError, OfflineError
 from hub.files import sha256_of
 from hub.registry.catalogue import ModelEntry
 from hub.registry.checksums import Expected
@@ -95,12 +95,12 @@ def fetched(
     folder.mkdir(exist_ok=True)
     files = {}
     learnt = []
-    with Client(listing.token) as client:
+    with Client(listing.token, token_name=listing.token_name) as client:
         for file in listing.files:
-            known = file.expected.has_checksum
+            known = store.checksums(entry.name, entry.version)
             facts = _fetch_one(entry, file, folder / file.name, client, store, quiet)
             files[file.name] = {"size": facts.size, "sha256": facts.sha256, "url": file.url}
-            if not known:
+            if store.checksums(entry.name, entry.version) != known:
                 learnt.append(file.name)
     if learnt:
         logger.warning(
@@ -110,7 +110,11 @@ def fetched(
             ", ".join(learnt),
             entry.name,
         )
-    yield Originals(folder, list(files), _origin(source, listing, files))
+    try:
+        yield Originals(folder, list(files), _origin(source, listing, files))
+    except ModelError:
+        store.clear_unfinished(entry.name, entry.version)  # the files are right, and of no use
+        raise
     store.clear_unfinished(entry.name, entry.version)
 
 

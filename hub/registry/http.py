@@ -83,6 +83,7 @@ class Client:
 
     Args:
         token: sent as a bearer token to the origin of each request's address, and only there.
+        token_name: the environment variable it comes from, for messages.
         attempts: how many tries a request gets.
         sleep: waits; tests replace it.
     """
@@ -92,6 +93,7 @@ class Client:
         token: str | None = None,
         attempts: int = MAX_ATTEMPTS,
         sleep: Callable[[float], None] = time.sleep,
+        token_name: str = "",
     ) -> None:
         import requests
 
@@ -100,6 +102,7 @@ class Client:
         # Compressed transfers can neither be resumed nor compared with a registered size.
         self.session.headers["Accept-Encoding"] = "identity"
         self.token = token
+        self._token_name = token_name
         self._limit = attempts
         self._sleep = sleep
 
@@ -146,7 +149,7 @@ class Client:
         if response.status_code in allowed:
             return response
         response.close()
-        raise _refusal(here, response)
+        raise _refusal(here, response, self._token_name)
 
     def _send_once(
         self,
@@ -235,11 +238,12 @@ def _redirected(here: str, location: str) -> str:
     return target
 
 
-def _refusal(url: str, response: requests.Response) -> DownloadError:
+def _refusal(url: str, response: requests.Response, token_name: str) -> DownloadError:
     status = response.status_code
     meaning = _MEANING.get(status, response.reason or "it failed")
+    hint = f" The token is read from {token_name}." if token_name and status in (401, 403) else ""
     return DownloadError(
-        f"{public_url(url)} answered {status}: {meaning}.",
+        f"{public_url(url)} answered {status}: {meaning}.{hint}",
         transient=status in _TRANSIENT,
         status=status,
         retry_after_s=_retry_after_s(response.headers.get("retry-after")),

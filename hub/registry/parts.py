@@ -12,17 +12,11 @@ import hashlib
 import json
 import os
 import re
-import socket
-import time
-import uuid
 from pathlib import Path
 from typing import Any
 
 from hub.files import write_text
-
-# A part that a process on another machine has not touched for so long is taken over.
-_ABANDONED_S = 3600.0
-_BLOCK = 1 << 20
+from hub.registry.owners import is_abandoned, owner_mark
 
 
 class Part:
@@ -41,29 +35,20 @@ class Part:
         self.path = self._claim()
 
     def _claim(self) -> Path:
-        machine = re.sub(r"[^A-Za-z0-9-]", "-", socket.gethostname())
-        own = self._free.with_name(
-            f"{self._free.name}.{machine}.{os.getpid()}.{uuid.uuid4().hex[:8]}"
-        )
-        for candidate in [self._free, *self._abandoned(machine)]:
+        own = self._free.with_name(f"{self._free.name}.{owner_mark()}")
+        for candidate in [self._free, *self._abandoned()]:
             with contextlib.suppress(OSError):  # another process was faster, or there is none
                 candidate.rename(own)
                 return own
         return own
 
-    def _abandoned(self, machine: str) -> list[Path]:
+    def _abandoned(self) -> list[Path]:
         """Parts of this content whose process is gone, the longest first."""
         found = []
         for path in self._free.parent.glob(f"{_escaped(self._free.name)}.*"):
-            owner, process = path.name.removeprefix(f"{self._free.name}.").rsplit(".", 2)[:2]
             with contextlib.suppress(OSError, ValueError):
-                status = path.stat()
-                if owner == machine:
-                    gone = not _is_alive(int(process))
-                else:
-                    gone = time.time() - status.st_mtime > _ABANDONED_S
-                if gone:
-                    found.append((status.st_size, path))
+                if is_abandoned(path):
+                    found.append((path.stat().st_size, path))
         return [path for _, path in sorted(found, reverse=True)]
 
     @property
@@ -94,28 +79,24 @@ class Part:
 
     def discard(self) -> None:
         """Remove the bytes, and what was noted of them."""
-        for path in (self.path, self._notes):
-            with contextlib.suppress(OSError):
-                path.unlink()
+        with contextlib.suppress(OSError):
+            self.path.unlink()
+        self._forget_notes()
 
     def finish(self, target: Path) -> None:
         """Make the bytes the whole file, durably."""
         with self.path.open("rb") as file:
             os.fsync(file.fileno())
         self.path.replace(target)
-        with contextlib.suppress(OSError):
-            self._notes.unlink()
+        self._forget_notes()
+
+    def _forget_notes(self) -> None:
+        # A process that was killed may have left a half-written one beside them.
+        half_written = self._notes.parent.glob(f".{_escaped(self._notes.name)}.*")
+        for path in (self._notes, *half_written):
+            with contextlib.suppress(OSError):
+                path.unlink()
 
 
 def _escaped(name: str) -> str:
     return re.sub(r"([\[\]*?])", r"[\1]", name)
-
-
-def _is_alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True

@@ -16,7 +16,6 @@ import contextlib
 import json
 import os
 import shutil
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,6 +28,7 @@ from hub.files import write_text
 from hub.registry.locks import locked
 from hub.registry.manifest import Manifest, read_manifest
 from hub.registry.names import check_name, check_version, version_order
+from hub.registry.owners import is_abandoned, owner_mark
 
 # https://bford.info/cachedir/: backup programs leave such folders out.
 _TAG = "Signature: 8a477f597d28d172789f06886806bc55\n# The models of ernie-hub; see `hub cache`.\n"
@@ -144,23 +144,23 @@ class Store:
         """
         target = self._folder(name, version)
         parent = self._make(f"models/{check_name(name)}")
-        for left in parent.glob(".new-*"):  # of a process that was killed; the lock is ours
-            shutil.rmtree(left, ignore_errors=True)
-        folder = parent / f".new-{uuid.uuid4().hex[:12]}"
+        _remove_abandoned(parent)
+        folder = parent / f".new-{owner_mark()}"
         folder.mkdir()
         try:
             yield folder
             if not (folder / MANIFEST_FILE).exists():
                 raise ModelError(f"{folder} was left without {MANIFEST_FILE}.")
             if target.exists() and self.find(name, version) is None:
-                target.replace(parent / f".new-old-{uuid.uuid4().hex[:12]}")
-            if not target.exists():
+                target.replace(parent / f".old-{owner_mark()}")
+            with contextlib.suppress(OSError):  # another process put the same there first
                 folder.replace(target)
         except OSError as error:
             raise unwritable(parent, error) from error
         finally:
-            for left in (folder, *parent.glob(".new-old-*")):
-                shutil.rmtree(left, ignore_errors=True)
+            shutil.rmtree(folder, ignore_errors=True)
+            for old in parent.glob(".old-*"):
+                shutil.rmtree(old, ignore_errors=True)
             with contextlib.suppress(OSError):
                 parent.rmdir()  # if nothing came of it
 
@@ -174,7 +174,7 @@ class Store:
         try:
             if folder.exists():
                 # In one step: nobody meets half a model.
-                gone = folder.with_name(f".new-old-{uuid.uuid4().hex[:12]}")
+                gone = folder.with_name(f".old-{owner_mark()}")
                 folder.replace(gone)
                 shutil.rmtree(gone)
         except OSError as error:
@@ -196,7 +196,8 @@ class Store:
     def clean(self) -> int:
         """Remove everything that is on its way, and damaged models; the bytes that were freed."""
         folders = [self.root / "unfinished", *self.damaged()]
-        folders += (self.root / "models").glob("*/.new-*")
+        folders += (self.root / "models").glob("*/.old-*")
+        folders += (f for f in (self.root / "models").glob("*/.new-*") if _is_left(f))
         freed = sum(folder_size(folder) for folder in folders)
         for folder in folders:
             shutil.rmtree(folder, ignore_errors=True)
@@ -261,6 +262,22 @@ def unwritable(path: Path, error: OSError) -> OutputError:
 def folder_size(folder: Path) -> int:
     """Bytes of all files in a folder."""
     return sum(path.lstat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def _is_left(path: Path) -> bool:
+    """Whether a folder is of a process that was killed."""
+    try:
+        return is_abandoned(path)
+    except OSError:
+        return False
+    except ValueError:
+        return True
+
+
+def _remove_abandoned(parent: Path) -> None:
+    for path in parent.glob(".new-*"):
+        if _is_left(path):
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def _subfolders(folder: Path, check: Callable[[str], str]) -> list[str]:

@@ -15,7 +15,7 @@ from hub.errors import UnknownModelError
 from hub.models.ernie.config import ErnieConfig
 from hub.models.ernie.shapes import encoder_shapes
 from hub.registry import ModelEntry, find_model, list_models, search_models
-from hub.registry.names import check_name, check_version
+from hub.registry.names import check_name, check_version, normalize
 
 PACKAGE = Path(hub.__file__).parent
 CATALOGUE: dict[str, Any] = json.loads((PACKAGE / "registry.json").read_text(encoding="utf-8"))
@@ -70,13 +70,37 @@ def test_the_catalogue_is_valid() -> None:
         {"tokenizer": {"kind": "wordpiece"}},
         {"architecture": {**CATALOGUE["models"][0]["architecture"], "hidden_act": "tanh"}},
         {"aliases": ["a/b/c"]},
+        {"aliases": ["Upper_Case"]},
+        {"language": "Chinese"},
+        {"trained_on": ""},
+        {"architecture": {**CATALOGUE["models"][0]["architecture"], "depth": 4}},
+        {"architecture": {**CATALOGUE["models"][0]["architecture"], "use_task_id": True}},
         {"scores": [{"dataset": "x", "metric": "accuracy", "value": 0.9}]},
+        {"scores": [{"dataset": "x", "metric": "F1", "value": 101, "source": "https://x.org/"}]},
+        {"scores": [{"dataset": "x", "metric": "F1", "value": 90, "source": "http://x.org/"}]},
     ],
 )
 def test_the_schema_refuses_a_wrong_entry(change: dict[str, Any]) -> None:
     wrong = {**CATALOGUE, "models": [{**CATALOGUE["models"][0], **change}]}
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(wrong, SCHEMA, cls=jsonschema.Draft202012Validator)
+
+
+@pytest.mark.parametrize("field", SCHEMA["$defs"]["model"]["required"])
+def test_the_schema_refuses_an_entry_that_lacks_a_field(field: str) -> None:
+    lacking = {name: value for name, value in CATALOGUE["models"][1].items() if name != field}
+    with pytest.raises(jsonschema.ValidationError, match=f"'{field}' is a required property"):
+        jsonschema.validate({**CATALOGUE, "models": [lacking]}, SCHEMA)
+
+
+@pytest.mark.parametrize(
+    "field", SCHEMA["$defs"]["model"]["properties"]["architecture"]["required"]
+)
+def test_the_schema_refuses_a_shape_that_lacks_a_field(field: str) -> None:
+    entry = CATALOGUE["models"][1]
+    shape = {name: value for name, value in entry["architecture"].items() if name != field}
+    with pytest.raises(jsonschema.ValidationError, match=f"'{field}' is a required property"):
+        jsonschema.validate({**CATALOGUE, "models": [{**entry, "architecture": shape}]}, SCHEMA)
 
 
 def test_every_model_of_the_file_is_listed_in_its_order() -> None:
@@ -124,14 +148,39 @@ def test_an_embedded_model_has_the_parameters_it_says(entry: ModelEntry) -> None
 
 @every_entry
 def test_an_entrys_number_of_parameters_is_its_architectures(entry: ModelEntry) -> None:
-    shapes = encoder_shapes(ErnieConfig.from_dict(dict(entry.architecture)))
-    assert sum(math.prod(shape) for shape in shapes.values()) == entry.parameters
+    config = ErnieConfig.from_dict(dict(entry.architecture))
+    assert config.parameter_count == entry.parameters
+    assert sum(map(math.prod, encoder_shapes(config).values())) == entry.parameters
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        {"model_type": "bert"},
+        {"model_type": "ernie", "use_task_id": True, "task_type_vocab_size": 5},
+        {"model_type": "ernie", "use_task_id": False, "task_type_vocab_size": 5},
+        {"model_type": "ernie", "num_hidden_layers": 1, "intermediate_size": 7},
+    ],
+)
+def test_the_number_of_parameters_is_the_networks(shape: dict[str, Any]) -> None:
+    from hub.models.ernie.modeling import ErnieModel
+
+    small = {
+        "vocab_size": 11, "hidden_size": 6, "num_hidden_layers": 2, "num_attention_heads": 3,
+        "intermediate_size": 24, "max_position_embeddings": 9, "type_vocab_size": 4,
+    }  # fmt: skip
+    config = ErnieConfig.from_dict({**small, **shape})
+    network = ErnieModel(config)
+    assert sum(parameter.size for parameter in network.parameters()) == config.parameter_count
 
 
 @every_entry
-def test_an_entrys_name_is_safe_as_a_folder(entry: ModelEntry) -> None:
+def test_an_entrys_names_are_normalised_and_safe_as_folders(entry: ModelEntry) -> None:
     assert check_name(entry.name) == entry.name
     assert check_version(entry.version) == entry.version
+    for alias in entry.aliases:
+        assert normalize(alias) == alias
+        assert all(check_name(part) == part for part in alias.split("/"))
 
 
 @every_entry
@@ -144,7 +193,7 @@ def test_a_public_model_has_a_source_and_says_what_it_is(entry: ModelEntry) -> N
         assert "baidu" in kinds or "huggingface" in kinds
     for source in entry.sources:
         if source.repository:
-            assert source.repository.lower() in entry.aliases  # found by its id
+            assert normalize(source.repository) in entry.aliases  # found by its id
             assert source.revision == {"huggingface": "main", "modelscope": "master"}[source.kind]
 
 
@@ -152,9 +201,11 @@ def test_models_known_in_several_places_have_them_all() -> None:
     def kinds(name: str) -> list[str]:
         return [source.kind for source in find_model(name).sources]
 
-    assert kinds("ernie-1.0") == ["baidu", "modelscope", "huggingface"]
+    assert kinds("ernie-1.0") == ["baidu", "modelscope", "huggingface", "huggingface"]
     assert kinds("ernie-3.0-base-zh") == ["baidu", "modelscope", "huggingface", "huggingface"]
     assert kinds("hfl/rbt3") == ["baidu", "huggingface"]
+    assert kinds("uie-base") == ["baidu", "huggingface"]
+    assert kinds("ernie-tiny") == ["baidu"]
 
 
 def test_published_checksums_are_in_the_catalogue() -> None:
@@ -163,7 +214,60 @@ def test_published_checksums_are_in_the_catalogue() -> None:
 
     assert md5("uie-nano") == "48db5206232e89ef16b66467562d90e5"
     assert md5("rocketqa-zh-dureader-query-encoder") == "6125930530fd55ed715b0595e65789aa"
+    assert md5("simbert-base-chinese") == "27d9ef240c2e8e736bdfefea52af2542"
+    assert md5("utc-large") == "71eb9a732c743a513b84ca048dc4945b"
     assert md5("ernie-3.0-nano-zh") is None  # none is published
+
+
+@pytest.mark.parametrize(
+    ("name", "md5", "size"),
+    [
+        ("ernie-1.0-base-zh", "062f696cad47bb62da86d8ae187b0ef4", 91_107),
+        ("rocketqa-zh-dureader-cross-encoder", "062f696cad47bb62da86d8ae187b0ef4", 91_107),
+        ("ernie-3.0-nano-zh", "1c1c1f4fd93c5bed3b4eebec4de976a8", 186_807),
+        ("uie-base", "1c1c1f4fd93c5bed3b4eebec4de976a8", 186_807),
+        ("utc-base", "97eb0ec5a5890c8190e10e251af2e133", None),
+    ],
+)
+def test_checksums_of_vocabularies_are_in_the_catalogue(
+    name: str, md5: str, size: int | None
+) -> None:
+    file = find_model(name).sources[0].files["vocab.txt"]
+    assert (file.md5, file.size) == (md5, size)
+    assert (file.sha256 is None) == (size is None)
+
+
+def test_one_address_has_one_content() -> None:
+    known: dict[str, Any] = {}
+    for entry in ENTRIES:
+        for source in entry.sources:
+            for name, file in source.files.items():
+                assert known.setdefault(file.url, (name, file)) == (name, file)
+
+
+@every_entry
+def test_an_entry_has_the_files_that_its_tokenizer_needs(entry: ModelEntry) -> None:
+    more = {"spm_cased_simp_sampled.model", "dict.wordseg.pickle"}
+    more = more if entry.tokenizer["kind"] == "ernie-tiny" else set()
+    for source in entry.sources:
+        if source.kind == "baidu":
+            assert set(source.files) == {"model_state.pdparams", "vocab.txt"} | more
+
+
+def test_layer_norms_have_the_epsilon_that_the_weights_were_trained_with() -> None:
+    def epsilon(name: str) -> float:
+        return ErnieConfig.from_dict(dict(find_model(name).architecture)).layer_norm_eps
+
+    trained_with_ernie = {
+        "ernie-1.0-base-zh", "ernie-2.0-large-zh", "ernie-tiny", "ernie-gram-zh", "ernie-health-zh",
+        "ernie-3.0-nano-zh", "ernie-3.0-xbase-zh", "rocketqa-zh-dureader-query-encoder",
+    }  # fmt: skip
+    trained_with_others = {
+        "bert-base-chinese", "rbt3", "chinese-macbert-base", "uie-nano", "utc-base",
+        "ernie-1.0-base-zh-cw", "uer-chinese-roberta-tiny", "simbert-base-chinese",
+    }  # fmt: skip
+    assert {epsilon(name) for name in trained_with_ernie} == {1e-5}
+    assert {epsilon(name) for name in trained_with_others} == {1e-12}
 
 
 def test_the_family_is_complete() -> None:
@@ -187,16 +291,22 @@ def test_the_family_is_complete() -> None:
         ("bert_chinese_L-12_H-768_A-12", "bert-base-chinese"),
         ("chinese_bert_wwm_ext", "chinese-bert-wwm-ext"),
         ("roberta_wwm_ext_chinese_L-24_H-1024_A-16", "chinese-roberta-wwm-ext-large"),
+        ("roberta-wwm-ext", "chinese-roberta-wwm-ext"),
+        ("chinese-bert-wwm", "chinese-bert-wwm"),
+        ("rbtl3", "rbtl3"),
         # PaddleNLP's
         ("ernie-1.0", "ernie-1.0-base-zh"),
         ("ernie-3.0-tiny-nano-v1-zh", "ernie-3.0-nano-zh"),
         ("bert-wwm-chinese", "chinese-bert-wwm"),
         ("macbert-base-chinese", "chinese-macbert-base"),
         ("ernie-health-chinese", "ernie-health-zh"),
+        ("uer/chinese-roberta-small", "uer-chinese-roberta-small"),
+        ("uie-tiny", "uie-medium"),
         # the hubs'
         ("nghuyong/ernie-3.0-nano-zh", "ernie-3.0-nano-zh"),
         ("PaddlePaddle/ernie-3.0-nano-zh", "ernie-3.0-nano-zh"),
         ("hfl/chinese-roberta-wwm-ext", "chinese-roberta-wwm-ext"),
+        ("uer/chinese_roberta_L-4_H-512", "uer-chinese-roberta-small"),
     ],
 )
 def test_the_peers_names_find_their_model(spelling: str, name: str) -> None:
@@ -250,6 +360,21 @@ def test_the_names_of_one_model_are_one_proposal() -> None:
     with pytest.raises(UnknownModelError) as caught:
         find_model("ernie-3.0-tiny-nano-v1-z")
     assert str(caught.value).count("'ernie-3.0-nano-zh'") == 1
+
+
+def test_a_familys_name_is_answered_with_members() -> None:
+    with pytest.raises(UnknownModelError) as caught:
+        find_model("ernie_3.0")
+    assert "'ernie-3.0-nano-zh' or 'ernie-3.0-micro-zh' or 'ernie-3.0-mini-zh'?" in str(
+        caught.value
+    )
+
+
+@pytest.mark.parametrize("name", ["ernie_tny", "ernie-3.0-nao-zh", "rocketqa", "uie-senta-n"])
+def test_at_most_three_names_are_proposed(name: str) -> None:
+    with pytest.raises(UnknownModelError) as caught:
+        find_model(name)
+    assert 0 < str(caught.value).split("Did you mean")[1].count("'") <= 6
 
 
 def test_an_unknown_version_is_answered_with_the_one_there_is() -> None:

@@ -62,7 +62,7 @@ def test_a_model_appears_in_one_step_or_not_at_all(store: Store) -> None:
 
 
 def test_what_a_killed_process_left_is_removed(store: Store) -> None:
-    left = store.root / "models" / "travel" / ".new-0123456789ab"
+    left = store.root / "models" / "travel" / ".new-elsewhere"
     left.mkdir(parents=True)
     fill(left, "travel", "1.0.0")
     assert store.models() == []

@@ -35,12 +35,14 @@ class Listing:
         revision: the exact version they are of, where the source has versions.
         files: those to fetch.
         token: sent to the origin of the files' addresses.
+        token_name: the environment variable it comes from, for messages.
         local: files of the same revision that are on this machine already.
     """
 
     revision: str | None
     files: Sequence[RemoteFile]
     token: str | None = None
+    token_name: str = ""
     local: Mapping[str, Path] = field(default_factory=dict)
 
 

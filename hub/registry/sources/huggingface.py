@@ -56,7 +56,8 @@ class HuggingFaceSource:
         siblings = {file.rfilename: file for file in info.siblings or ()}
         names = choose_files(list(siblings), self._kind, self.label)
         commit = info.sha or self.revision
-        return Listing(commit, [self._remote(commit, siblings[name]) for name in names], token)
+        files = [self._remote(commit, siblings[name]) for name in names]
+        return Listing(commit, files, token, "HF_TOKEN")
 
     def _remote(self, commit: str, file: Any) -> RemoteFile:
         import huggingface_hub
@@ -110,14 +111,15 @@ class HuggingFaceSource:
             )
         if isinstance(error, errors.RevisionNotFoundError):
             return DownloadError(f"{where}: there is no revision {self.revision!r}.", status=404)
-        if isinstance(error, errors.RepositoryNotFoundError):
+        response = getattr(error, "response", None)
+        status = getattr(response, "status_code", None)
+        # Of a private repository the hub does not even say that it is there.
+        if isinstance(error, errors.RepositoryNotFoundError) or status in (401, 403):
             return DownloadError(
                 f"{where}: there is no such repository, or it is private and HF_TOKEN has no "
                 "access to it.",
-                status=404,
+                status=status,
             )
-        response = getattr(error, "response", None)
-        status = getattr(response, "status_code", None)
         if isinstance(status, int):
             wait = response.headers.get("retry-after", "") if response is not None else ""
             return DownloadError(

@@ -40,11 +40,12 @@ class ModelScopeSource:
         """Ask for the revision's files, with sizes and checksums."""
         token = os.environ.get(MODELSCOPE_TOKEN_VARIABLE)
         query = urlencode({"Revision": self.revision, "Recursive": "True"})
-        with Client(token) as client:
+        with Client(token, token_name=MODELSCOPE_TOKEN_VARIABLE) as client:
             text = client.read(f"{self._address}/files?{query}")
         files = {file["Path"]: file for file in self._understand(text)}
         names = choose_files(list(files), self._kind, self.label)
-        return Listing(self.revision, [self._remote(files[name]) for name in names], token)
+        remote = [self._remote(files[name]) for name in names]
+        return Listing(self.revision, remote, token, MODELSCOPE_TOKEN_VARIABLE)
 
     def _understand(self, text: bytes) -> list[dict[str, Any]]:
         try:

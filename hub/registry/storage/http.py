@@ -38,7 +38,7 @@ class HttpStorage:
         if offline():
             raise DownloadError(f"{self.location}: the network is forbidden by HUB_OFFLINE.")
         if self._client is None:
-            self._client = Client(os.environ.get(TOKEN_VARIABLE))
+            self._client = Client(os.environ.get(TOKEN_VARIABLE), token_name=TOKEN_VARIABLE)
         return self._client
 
     def _url(self, path: str) -> str:
