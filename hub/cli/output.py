@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,17 +25,35 @@ def print_json(document: Any) -> None:
 
 
 def print_table(
-    head: Sequence[str], rows: Sequence[Sequence[str]], title: str | None = None
+    head: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    title: str | None = None,
+    one_line: bool = False,
 ) -> None:
-    """Print a table on stdout; columns of figures are right-aligned."""
+    """Print a table on stdout; columns of figures are right-aligned.
+
+    Args:
+        head: the columns' names.
+        rows: their cells.
+        title: stands above.
+        one_line: every row takes one line: the last column is cut at the terminal's edge.
+    """
     from rich import box
     from rich.console import Console
     from rich.table import Table
 
     table = Table(*head, title=title, box=box.SIMPLE_HEAD, title_justify="left")
-    for column, cells in zip(table.columns, zip(*rows, strict=True), strict=False):
+    for column, name, cells in zip(table.columns, head, zip(*rows, strict=True), strict=False):
         if all(cell.replace(",", "").replace(".", "").replace("%", "").isdigit() for cell in cells):
             column.justify = "right"
+        if one_line:
+            column.no_wrap = True
+            column.min_width = max(map(len, (name, *cells)))
+    if one_line:
+        table.columns[-1].min_width = None
     for row in rows:
         table.add_row(*row)
-    Console(highlight=False, markup=False).print(table)
+    console = Console(highlight=False, markup=False)
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = 200  # a pipe has no edge
+    console.print(table)

@@ -59,6 +59,7 @@ def push_command(model: str, aliases: tuple[str, ...], catalogue: str | None, qu
     created = place.publish(stored, aliases)
     what = "published" if created else "was there already, the same:"
     say(f"{what} {stored.name}@{stored.version} in {place.location}")
+    Store().set_aliases(stored.name, place.aliases(stored.name))
     for alias in aliases:
         say(f"{stored.name}@{alias} is now {stored.version}")
 

@@ -69,6 +69,8 @@ def install_from(place: Path, store: Store) -> StoredModel:
         CatalogueError: the store has this version with other files.
         OutputError: the store cannot be written.
     """
+    if not place.exists():
+        raise InputError(f"There is no folder or archive {place}.")
     if is_archive(place):
         unpacked = store.unfinished("archive", "0") / "content"
         try:

@@ -17,22 +17,6 @@ GOOD = "text\tlabel\n今天下雨吗\t天气\n听一首歌\t音乐\n明天晴吗
 
 
 @pytest.fixture
-def hub(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Hub:
-    """Run `hub ARGUMENTS` in `tmp_path`; exit code, stdout, stderr."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: str | Path) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["hub", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        output = capsys.readouterr()
-        assert isinstance(ended.value.code, int)
-        return ended.value.code, output.out, output.err
-
-    return run
-
-
-@pytest.fixture
 def train(tmp_path: Path) -> Path:
     """A small good file."""
     path = tmp_path / "train.tsv"

@@ -167,6 +167,7 @@ class ObjectStorage:
                 attempts.failed(
                     DownloadError(
                         f"{self.location} failed ({type(error).__name__}: {error}).",
-                        transient=isinstance(error, OSError),
+                        transient=isinstance(error, OSError)
+                        and not isinstance(error, FileNotFoundError),
                     )
                 )

@@ -1,0 +1,331 @@
+"""`hub list`, `show`, `install`, `download`, `cache`, `convert`, `register`, `push`, `pull`, ..."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+import hub as package
+from hub.registry import catalogue
+from hub.registry.catalogue import ModelEntry, Source
+from hub.registry.store import Store
+from tests.servers.huggingface import HuggingFaceServer
+
+Hub = Callable[..., tuple[int, str, str]]
+GOLDEN = Path(__file__).parents[1] / "golden" / "transformers"
+REPOSITORY = "team/ernie-test-zh"
+
+
+@pytest.fixture
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HuggingFaceServer]:
+    """A hub with one model, and a catalogue that knows it."""
+    folder = GOLDEN / "bare-encoder"
+    files = {
+        n: (folder / n).read_bytes() for n in ("model.safetensors", "config.json", "vocab.txt")
+    }
+    config = json.loads(files["config.json"])
+    names = ("num_hidden_layers", "hidden_size", "num_attention_heads", "intermediate_size")
+    names += ("vocab_size", "max_position_embeddings", "type_vocab_size", "hidden_act")
+    names += ("pad_token_id", "use_task_id", "task_type_vocab_size", "layer_norm_eps", "model_type")
+    entry = ModelEntry(
+        name="ernie-test-zh",
+        version="1.0.0",
+        summary="A small one",
+        tokenizer={"kind": "wordpiece", "lowercase": True},
+        sources=[Source("huggingface", repository=REPOSITORY)],
+        architecture={name: config[name] for name in names},
+        parameters=1234,
+    )
+    entries = (*catalogue._entries(), entry)
+    known = {**catalogue._names(), entry.name: entry}
+    monkeypatch.setattr(catalogue, "_entries", lambda: entries)
+    monkeypatch.setattr(catalogue, "_names", lambda: known)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hf"))
+    with HuggingFaceServer({REPOSITORY: files}) as running:
+        monkeypatch.setenv("HF_ENDPOINT", running.url)
+        yield running
+
+
+def done(answer: tuple[int, str, str]) -> tuple[str, str]:
+    code, out, err = answer
+    assert code == 0, err
+    return out, err
+
+
+def refused(answer: tuple[int, str, str], *parts: str, code: int = 2) -> None:
+    exit_code, _, err = answer
+    assert exit_code == code, err
+    assert "Traceback" not in err and err.count("Error:") == 1
+    for part in parts:
+        assert part in err
+
+
+# --- looking -------------------------------------------------------------------------------------
+
+
+def test_list_has_a_line_for_each_model(hub: Hub) -> None:
+    out, _ = done(hub("list"))
+    lines = [line for line in out.splitlines() if line.strip()]
+    assert len(lines) == len(catalogue.list_models()) + 2  # a head and a rule
+    for entry in catalogue.list_models():
+        assert any(line.split()[0] == entry.name for line in lines)
+
+
+def test_list_takes_a_pattern(hub: Hub) -> None:
+    out, _ = done(hub("list", "ernie-3.0-n*"))
+    assert "ernie-3.0-nano-zh" in out and "rbt3" not in out
+    assert "No name matches" in done(hub("list", "nothing-*"))[1]
+
+
+def test_list_for_programs(hub: Hub, server: HuggingFaceServer) -> None:
+    documents = json.loads(done(hub("list", "--json"))[0])
+    here = {d["name"] for d in documents if d["installed"]}
+    assert here == {"ernie-pocket-zh"}
+    done(hub("install", "ernie-test-zh"))
+    documents = json.loads(done(hub("list", "--here", "--json"))[0])
+    assert [d["name"] for d in documents] == ["ernie-pocket-zh", "ernie-test-zh"]
+
+
+def test_show_tells_sources_scores_and_whether_it_is_here(
+    hub: Hub, server: HuggingFaceServer
+) -> None:
+    out, _ = done(hub("show", "ERNIE_3.0_nano_zh"))
+    for part in ("nghuyong/ernie-3.0-nano-zh", "bj.bcebos.com", "TNEWS", "17,912,232"):
+        assert part in out
+    done(hub("install", "ernie-test-zh"))
+    assert str(Store().root) in done(hub("show", "ernie-test-zh"))[0]
+    assert json.loads(done(hub("show", "ernie-test-zh", "--json"))[0])["installed"] is True
+    refused(hub("show", "ernie_tny"), "Did you mean 'ernie-tiny'")
+
+
+# --- installing ----------------------------------------------------------------------------------
+
+
+def test_install_use_and_uninstall(hub: Hub, server: HuggingFaceServer) -> None:
+    _, err = done(hub("install", "Ernie_Test_ZH"))
+    assert "installed" in err
+    out, err = done(hub("cache"))
+    assert "ernie-test-zh@1.0.0" in out and "huggingface (team/ernie-test-zh)" in out
+    assert "1 models" in err
+    assert "every file as it should be" in done(hub("cache", "verify"))[1]
+    asked = len(server.requests)
+    done(hub("install", "ernie-test-zh"))
+    assert len(server.requests) == asked
+    assert "removed" in done(hub("uninstall", "ernie-test-zh"))[1]
+    assert Store().models() == []
+    assert "not on this machine" in done(hub("uninstall", "ernie-test-zh"))[1]
+
+
+def test_verify_names_what_is_damaged(hub: Hub, server: HuggingFaceServer) -> None:
+    done(hub("install", "ernie-test-zh"))
+    path = Store().get("ernie-test-zh", "1.0.0").folder / "vocab.txt"
+    content = bytearray(path.read_bytes())
+    content[3] ^= 1
+    path.write_bytes(content)
+    refused(hub("cache", "verify"), "vocab.txt", "hub cache remove", code=1)
+    code, out, _ = hub("cache", "verify", "ernie-test-zh", "--json")
+    assert code == 1
+    assert list(json.loads(out)["problems"]) == ["ernie-test-zh@1.0.0"]
+    done(hub("cache", "remove", "ernie-test-zh"))
+    done(hub("cache", "verify"))
+
+
+def test_cache_for_programs(hub: Hub, server: HuggingFaceServer) -> None:
+    done(hub("install", "ernie-test-zh"))
+    (Store().unfinished("other", "1.0.0") / "x.part").write_text("12345")
+    document = json.loads(done(hub("cache", "--json"))[0])
+    assert document["folder"] == str(Store().root)
+    assert document["unfinished_bytes"] == 5
+    assert [m["name"] for m in document["models"]] == ["ernie-test-zh"]
+    assert "5 bytes freed" in done(hub("cache", "clean"))[1]
+    assert [m.name for m in Store().models()] == ["ernie-test-zh"]
+
+
+@pytest.mark.parametrize("place", ["carried", "carried.tar", "carried.tar.gz", "携带 包.zip"])
+def test_a_model_is_carried_to_a_machine_without_a_network(
+    place: str, hub: Hub, server: HuggingFaceServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done(hub("download", "ernie-test-zh", "--to", place))
+    refused(hub("download", "ernie-test-zh", "--to", place), "there already")
+    monkeypatch.setenv("HUB_HOME", str(tmp_path / "other machine"))
+    monkeypatch.setenv("HUB_OFFLINE", "1")
+    refused(
+        hub("install", "ernie-test-zh"),
+        "is not on this machine",
+        "hub download ernie-test-zh --to ernie-test-zh",
+        code=1,
+    )
+    if place == "carried":
+        package.Module(directory=tmp_path / place)  # usable as it is
+    done(hub("install", f"{place}/" if place == "carried" else place))
+    assert package.Module(name="ernie_test_zh").name == "ernie-test-zh"
+
+
+def test_the_embedded_model_is_everywhere(hub: Hub) -> None:
+    assert "inside every installation" in done(hub("download", "pocket", "--to", "x"))[1]
+    assert not Path("x").exists()
+
+
+def test_what_cannot_be_installed_is_a_sentence(hub: Hub, tmp_path: Path) -> None:
+    refused(hub("install", "nowhere/"), "There is no")
+    refused(hub("install", "ernie_tny"), "Did you mean 'ernie-tiny'")
+    (tmp_path / "empty").mkdir()
+    refused(hub("install", "empty/"), "does not say which model it is", code=1)
+    (tmp_path / "bad.tar").write_bytes(b"no archive")
+    refused(hub("install", "bad.tar"), "bad.tar", "damaged", code=1)
+
+
+# --- converting ----------------------------------------------------------------------------------
+
+
+def test_convert_writes_what_the_module_opens(hub: Hub, tmp_path: Path) -> None:
+    done(hub("convert", GOLDEN.parent / "paddlenlp" / "ernie-1.0", "--output", "made"))
+    assert {p.name for p in (tmp_path / "made").iterdir()} == {
+        "config.json", "hub.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json",
+        "vocab.txt",
+    }  # fmt: skip
+    package.Module(directory=tmp_path / "made")
+    refused(hub("convert", GOLDEN / "bert", "-o", "made"), "not empty")
+    (tmp_path / "none").mkdir()
+    refused(hub("convert", "none", "-o", "other"), "config.json", code=1)
+    assert not (tmp_path / "other").exists()
+
+
+# --- a team's models -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    """A fine-tuned folder."""
+    package.Module(directory=GOLDEN / "bert").save(tmp_path / "run")
+    (tmp_path / "run" / "README.md").write_text("# A card\n")
+    return tmp_path / "run"
+
+
+def test_register_push_pull_and_predict(
+    hub: Hub, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done(hub("register", run, "--name", "Travel_Intent", "--version", "1.0.0"))
+    out, _ = done(hub("predict", "travel-intent@1.0.0", "今天天气好吗"))
+    assert out.split()[0] in ("天气", "音乐", "车票")
+    done(hub("config", "catalogue", str(tmp_path / "共享")))
+    assert "published" in done(hub("push", "travel-intent", "--alias", "prod"))[1]
+    assert "already" in done(hub("push", "travel-intent@1.0.0"))[1]
+    assert "travel-intent@1.0.0" in done(hub("list", "--here"))[0]
+    assert "prod = 1.0.0" in done(hub("show", "travel-intent"))[0]
+    monkeypatch.setenv("HUB_HOME", str(tmp_path / "another machine"))
+    monkeypatch.setenv("HUB_CATALOGUE", str(tmp_path / "共享"))
+    assert done(hub("predict", "travel_intent@prod", "今天天气好吗"))[0] == out
+    assert "travel-intent@prod is 1.0.0" in done(hub("pull", "travel-intent@prod"))[1]
+    folder = Store().get("travel-intent", "1.0.0").folder
+    assert (folder / "README.md").read_text() == "# A card\n"
+    assert "prod = 1.0.0" in done(hub("show", "travel-intent"))[0]
+    refused(hub("predict", "travel-intent@canary", "x"), "there are 1.0.0, prod (1.0.0)")
+
+
+def test_a_version_never_changes(hub: Hub, run: Path, tmp_path: Path) -> None:
+    register = ("register", run, "--name", "travel", "--version")
+    done(hub(*register, "1.0.0"))
+    done(hub(*register, "1.0.0"))  # the same again is no change
+    (run / "README.md").write_text("# Another card\n")
+    refused(hub(*register, "1.0.0"), "never changes", "new version")
+    done(hub(*register, "1.1.0"))
+    done(hub("push", "travel@1.0.0", "--catalogue", tmp_path / "shared"))
+    done(hub("uninstall", "travel@1.0.0", "--yes"))
+    done(hub(*register, "1.0.0"))
+    refused(hub("push", "travel@1.0.0", "--catalogue", tmp_path / "shared"), "never changes")
+
+
+def test_aliases_move(hub: Hub, run: Path, tmp_path: Path) -> None:
+    for version in ("1.0.0", "1.1.0"):
+        done(hub("register", run, "--name", "travel", "--version", version))
+    done(hub("alias", "travel@1.0.0", "prod"))
+    assert Store().aliases("travel") == {"prod": "1.0.0"}
+    refused(hub("alias", "travel", "prod"), "which version")
+    refused(hub("alias", "travel@3.0.0", "prod"), "not on this machine")
+    refused(hub("alias", "travel@1.0.0", "1.1.0"), "is a version")
+    done(hub("config", "catalogue", str(tmp_path / "shared")))
+    refused(hub("alias", "travel@1.0.0", "prod"), "has no model")
+    done(hub("push", "travel@1.0.0"))
+    done(hub("push", "travel@1.1.0", "--alias", "canary"))
+    done(hub("alias", "travel@1.1.0", "prod"))
+    assert Store().aliases("travel") == {"canary": "1.1.0", "prod": "1.1.0"}
+
+
+def test_a_teams_model_is_not_removed_unasked(hub: Hub, run: Path) -> None:
+    done(hub("register", run, "--name", "travel", "--version", "1.0.0"))
+    code, _, err = hub("uninstall", "travel")
+    assert code == 2 and "--yes" in err
+    assert Store().versions("travel") == ["1.0.0"]
+    done(hub("uninstall", "travel", "--yes"))
+    assert Store().versions("travel") == []
+
+
+@pytest.mark.parametrize(
+    ("name", "version", "part"),
+    [
+        ("ernie-tiny", "1.0.0", "is the name of a public model"),
+        ("Ernie_Tiny", "1.0.0", "is the name of a public model"),
+        ("旅行", "1.0.0", "cannot name a model"),
+        ("../x", "1.0.0", "cannot name a model"),
+        ("travel", "1/0", "cannot be a version"),
+    ],
+)
+def test_names_that_cannot_be(name: str, version: str, part: str, hub: Hub, run: Path) -> None:
+    refused(hub("register", run, "--name", name, "--version", version), part)
+    assert Store().models() == []
+
+
+def test_a_folder_that_is_no_model_is_not_registered(hub: Hub, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    refused(hub("register", "empty", "--name", "x", "--version", "1"), "config.json", code=1)
+    assert Store().models() == []
+
+
+def test_without_a_catalogue_push_says_how_to_name_one(hub: Hub, run: Path) -> None:
+    done(hub("register", run, "--name", "travel", "--version", "1.0.0"))
+    refused(hub("push", "travel"), "hub config catalogue")
+    refused(hub("pull", "travel"), "hub config catalogue")
+
+
+def test_a_mirror_of_public_models(
+    hub: Hub, server: HuggingFaceServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done(hub("push", "ernie-test-zh", "--catalogue", tmp_path / "mirror"))
+    monkeypatch.setenv("HUB_HOME", str(tmp_path / "another machine"))
+    monkeypatch.setenv("HUB_OFFLINE", "1")  # a folder needs no network
+    monkeypatch.setenv("HUB_SOURCES", f"{tmp_path / 'mirror'},huggingface")
+    asked = len(server.requests)
+    done(hub("install", "ernie-test-zh"))
+    assert package.Module(name="ernie-test-zh").task is None
+    assert len(server.requests) == asked
+
+
+# --- settings ------------------------------------------------------------------------------------
+
+
+def test_settings_are_kept_and_the_environment_wins(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "default" in done(hub("config"))[0]
+    done(hub("config", "sources", "huggingface,baidu"))
+    assert json.loads(done(hub("config", "--json"))[0])["sources"] == "huggingface,baidu"
+    monkeypatch.setenv("HUB_SOURCES", "modelscope")
+    assert "modelscope  (HUB_SOURCES)" in done(hub("config", "sources"))[0]
+    monkeypatch.delenv("HUB_SOURCES")
+    done(hub("config", "sources", "--unset"))
+    assert json.loads(done(hub("config", "sources", "--json"))[0])["sources"] is None
+
+
+def test_settings_that_cannot_be(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    refused(hub("config", "colour", "red"), "sources, catalogue")
+    refused(hub("config", "sources", "nonsense"), "nonsense")
+    refused(hub("config", "sources", ","), "empty")
+    monkeypatch.setenv("HUB_SOURCES", "nonsense")
+    refused(hub("install", "ernie-tiny"), "nonsense")
+    (Store().root / "settings.json").write_text("{")
+    monkeypatch.delenv("HUB_SOURCES")
+    refused(hub("config"), "settings.json", "not JSON")
