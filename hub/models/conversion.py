@@ -123,6 +123,8 @@ def _canonical(arrays: Arrays, config: ErnieConfig, path: Path) -> Arrays:
         if not np.issubdtype(array.dtype, np.floating):
             raise ModelError(f"{path}: {name} holds {array.dtype}, not weights.")
         wide = array.astype(np.float32) if array.dtype == np.float64 else array
+        if bad := int(array.size - np.isfinite(array).sum()):
+            raise ModelError(f"{path}: {bad:,} of the numbers in {name} are infinite or none.")
         renamed[_ENCODER.sub(rf"{kind}.\1.", name)] = np.ascontiguousarray(wide)
     for name, shape in encoder_shapes(config).items():
         found = renamed.get(f"{kind}.{name}")

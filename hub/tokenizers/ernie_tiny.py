@@ -22,6 +22,8 @@ from hub.files import write_text, write_whole
 from hub.tokenizers.base import Encoding, Text, read_vocabulary, whole_text
 from hub.tokenizers.words import cut, read_words, write_words
 
+# SentencePiece's sign for a space; it also puts one before the text.
+_SPACE = "▁"
 _SPECIAL = ("[PAD]", "[CLS]", "[SEP]", "[MASK]", "[UNK]")
 
 
@@ -168,7 +170,8 @@ class ErnieTinyTokenizer:
         for piece in self._processor.encode(joined, out_type=str):
             begin, end = sources[position], sources[position + len(piece)]
             position += len(piece)
-            end = max(end, min(begin + 1, len(joined)))  # one character that became several
+            if piece != _SPACE:
+                end = max(end, min(begin + 1, len(joined)))  # one character that became several
             while begin < end and joined[begin] == " ":
                 begin += 1
             if begin < end:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import struct
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -184,6 +185,63 @@ def test_a_vocabulary_that_is_too_large_is_refused(tmp_path: Path) -> None:
     (tmp_path / "made").mkdir()
     with pytest.raises(ModelError, match="embeddings for 64"):
         convert(folder, tmp_path / "made")
+
+
+def save(arrays: dict[str, np.ndarray], folder: Path) -> None:
+    safetensors.numpy.save_file(arrays, folder / "model.safetensors")
+
+
+def test_weights_that_are_no_numbers_are_counted_and_refused(tmp_path: Path) -> None:
+    folder = broken(tmp_path)
+    arrays = safetensors.numpy.load_file(folder / "model.safetensors")
+    weights = arrays["ernie.embeddings.word_embeddings.weight"].copy()
+    weights[3, :2] = np.nan, np.inf
+    save({**arrays, "ernie.embeddings.word_embeddings.weight": weights}, folder)
+    (tmp_path / "made").mkdir()
+    with pytest.raises(ModelError, match=r"2 of the numbers in ernie\.embeddings\.word"):
+        convert(folder, tmp_path / "made")
+
+
+def _header(text: str, length: int | None = None) -> bytes:
+    head = text.encode()
+    return struct.pack("<Q", len(head) if length is None else length) + head
+
+
+BAD_FILES = {
+    "header too long": _header("{}", 200_000_000),
+    "header beyond the file": _header("{}", 1000),
+    "no json": _header("nonsense"),
+    "out of range": _header('{"x":{"dtype":"F32","shape":[9],"data_offsets":[0,36]}}') + b"1234",
+    "overlap": _header(
+        '{"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},'
+        '"y":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}'
+    )
+    + b"1234",
+    "hole": _header('{"x":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}') + b"12345678",
+    "shape and size differ": _header('{"x":{"dtype":"F32","shape":[3],"data_offsets":[0,4]}}')
+    + b"1234",
+    "overflowing shape": _header(
+        '{"x":{"dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,4]}}'
+    )
+    + b"1234",
+    "unknown type": _header('{"x":{"dtype":"F31","shape":[1],"data_offsets":[0,4]}}') + b"1234",
+    "integers": _header(
+        '{"embeddings.word_embeddings.weight":{"dtype":"I64","shape":[1],"data_offsets":[0,8]}}'
+    )
+    + b"12345678",
+    "short tail": b"",
+}
+
+
+@pytest.mark.parametrize("kind", BAD_FILES)
+def test_a_bad_safetensors_file_is_refused(kind: str, tmp_path: Path) -> None:
+    folder = broken(tmp_path)
+    path = folder / "model.safetensors"
+    path.write_bytes(BAD_FILES[kind] or path.read_bytes()[:-1])
+    (tmp_path / "made").mkdir()
+    with pytest.raises(ModelError, match=r"model\.safetensors"):
+        convert(folder, tmp_path / "made")
+    assert list((tmp_path / "made").iterdir()) == []
 
 
 def test_the_catalogue_wins_over_the_folder_and_says_so(

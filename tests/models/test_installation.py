@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import logging
 import os
@@ -20,6 +21,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import safetensors.numpy
 
 import hub
 from hub.backend import paddle
@@ -31,10 +33,13 @@ from hub.errors import (
     OutputError,
     UnknownModelError,
 )
+from hub.models.ernie.config import ErnieConfig
+from hub.models.ernie.heads import ErnieForSequenceClassification
 from hub.models.installation import install, locate
 from hub.registry import catalogue
 from hub.registry.catalogue import ModelEntry, Source, SourceFile
 from hub.registry.store import Store
+from hub.tokenizers import load_tokenizer
 from tests.servers import Fault, FileServer
 from tests.servers.files import nobody
 from tests.servers.huggingface import HuggingFaceServer
@@ -238,6 +243,44 @@ def test_the_real_client_understands_the_test_hub(
     api = HfApi(endpoint=hub_server.url, token=False)
     path = api.hf_hub_download(REPOSITORY, "config.json", local_dir=tmp_path / "local")
     assert Path(path).read_bytes() == HUB["config.json"]
+
+
+def test_ernie_tiny_with_its_words_and_pieces(server: FileServer, enter: Enter) -> None:
+    folder = GOLDEN / "ernie_tiny"
+    names = ("vocab.txt", "spm_cased_simp_sampled.model", "dict.wordseg.pickle")
+    size = len((folder / "vocab.txt").read_text("utf-8").splitlines())
+    shape = {**ERNIE_1, "vocab_size": size, "num_hidden_layers": 1, "type_vocab_size": 2}
+    network = ErnieForSequenceClassification(ErnieConfig.from_dict(shape), 2)
+    paddle_names = {
+        "attention_norm": "norm1", "output_norm": "norm2", "feed_forward.intermediate": "linear1",
+        "feed_forward.output": "linear2", "attention.query": "self_attn.q_proj",
+        "attention.key": "self_attn.k_proj", "attention.value": "self_attn.v_proj",
+        "attention.output": "self_attn.out_proj", "encoder.layers": "ernie.encoder.layers",
+        "encoder.embeddings": "ernie.embeddings", "encoder.pooler": "ernie.pooler",
+    }  # fmt: skip
+    state = {}
+    for name, value in network.state_dict().items():
+        for ours, theirs in paddle_names.items():
+            name = name.replace(ours, theirs)
+        state[name] = value
+    buffer = io.BytesIO()
+    paddle.save(state, buffer)
+    files = {**files_of(folder, *names), "model_state.pdparams": buffer.getvalue()}
+    enter(baidu(server, files), architecture=shape, tokenizer={"kind": "ernie-tiny"})
+    module = hub.Module(name="ernie_test_zh", task="seq-cls", num_classes=2)
+    wanted = load_tokenizer(folder)("这家酒店的电话")
+    assert module.tokenizer("这家酒店的电话") == wanted
+    stored = Store().get("ernie-test-zh", "1.0.0").folder
+    assert not list(stored.glob("*.pickle"))
+    weights = stored / "model.safetensors"
+    arrays = safetensors.numpy.load_file(weights)
+    np.testing.assert_array_equal(
+        arrays["ernie.embeddings.word_embeddings.weight"],
+        network.encoder.embeddings.word_embeddings.weight.numpy(),
+    )
+    module.save(stored.parent / "saved")
+    again = hub.Module(directory=stored.parent / "saved")
+    assert again.predict(["这家酒店的电话"]) == module.predict(["这家酒店的电话"])
 
 
 # --- tokens --------------------------------------------------------------------------------------
@@ -555,6 +598,47 @@ def test_killed_on_the_way_the_next_call_fetches_only_the_rest(
     assert again.returncode == 0, err
     if path == "vocab.txt":  # the weights came before it
         assert [r.path for r in server.requests] == ["/vocab.txt"]
+
+
+CRASH = """
+import os, pathlib, sys
+count, limit = 0, int(os.environ["CRASH_AT"])
+def crashing(original):
+    def wrapped(*arguments, **options):
+        global count
+        count += 1
+        if count == limit:
+            os._exit(9)
+        return original(*arguments, **options)
+    return wrapped
+for name in ("replace", "rename", "mkdir", "unlink"):
+    setattr(pathlib.Path, name, crashing(getattr(pathlib.Path, name)))
+"""
+
+
+def test_a_crash_at_any_step_leaves_a_whole_model_or_none(
+    server: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every step that changes a name on the disk is the last one of a process once."""
+    server.files.update(BAIDU)
+    monkeypatch.setitem(globals(), "CHILD", CRASH + CHILD)
+    step, crashed = 0, True
+    while crashed:
+        step += 1
+        monkeypatch.setenv("HUB_HOME", str(tmp_path / str(step)))
+        monkeypatch.setenv("CRASH_AT", str(step))
+        process = child(server)
+        process.communicate(timeout=60)
+        crashed = process.returncode == 9
+        store = Store()
+        assert [store.verify(model) for model in store.models()] in ([], [None])
+        monkeypatch.setenv("CRASH_AT", "0")
+        again = child(server)
+        _, err = again.communicate(timeout=60)
+        assert again.returncode == 0, err
+        assert store.verify(store.get("ernie-test-zh", "1.0.0")) is None
+        assert left_over(store) == []
+    assert step > 15  # else the crashes were not at the steps they are meant for
 
 
 # --- places --------------------------------------------------------------------------------------

@@ -121,20 +121,23 @@ class RepositoryServer(FileServer):
         """
         fault = self._current.fault
         data = fault.content if fault.content is not None else read(content)
-        asked = dict(request.headers)
-        if asked.get("if-range") == headers["ETag"]:
-            del asked["if-range"]  # it holds; the tag that `_send` would compare is another
-        inner = Request(request.method, request.path, asked)
-        send_status = handler.send_response
-        handler.send_response = lambda status: send_status(
-            range_status if status == 206 else status
-        )
+        # If it holds, `_send` is not to compare it: the tag that it knows is another.
+        held = None
+        if request.headers.get("if-range") == headers["ETag"]:
+            held = request.headers.pop("if-range")
+        send_response = handler.send_response
+
+        def send_status(status: int) -> None:
+            if held is not None:
+                request.headers["if-range"] = held
+            request.status = range_status if status == 206 else status
+            send_response(request.status)
+
+        handler.send_response = send_status
         try:
-            handler._send(inner, data, replace(fault, headers={**headers, **fault.headers}))
+            handler._send(request, data, replace(fault, headers={**headers, **fault.headers}))
         finally:
             del handler.send_response
-            request.status = range_status if inner.status == 206 else inner.status
-            request.sent = inner.sent
 
 
 class _Cdn(FileServer):
