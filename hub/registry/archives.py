@@ -13,6 +13,7 @@ import stat
 import tarfile
 import unicodedata
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -27,6 +28,17 @@ MAX_MEMBERS = 1000
 _MAX_RATIO = 20
 _ALWAYS_ALLOWED_BYTES = 64 << 20
 _BLOCK = 1 << 20
+
+# What the readers of archives raise; a `gzip.BadGzipFile` is an OSError, unlike the others.
+_DAMAGE = (
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    gzip.BadGzipFile,
+    zlib.error,
+    EOFError,
+    ValueError,
+    RuntimeError,
+)
 
 # A member: its path, and how to open it.
 _Member = tuple[str, Callable[[], IO[bytes]]]
@@ -94,10 +106,7 @@ def unpack(archive: Path, target: Path, *, max_bytes: int) -> None:
     except _Refused as error:
         shutil.rmtree(target, ignore_errors=True)
         raise ModelError(f"{archive} was refused: {error}. Nothing of it was kept.") from None
-    except (tarfile.TarError, zipfile.BadZipFile, EOFError, ValueError, RuntimeError) as error:
-        shutil.rmtree(target, ignore_errors=True)
-        raise ModelError(f"{archive} is damaged ({error}). Copy or download it again.") from error
-    except gzip.zlib.error as error:  # type: ignore[attr-defined]
+    except _DAMAGE as error:
         shutil.rmtree(target, ignore_errors=True)
         raise ModelError(f"{archive} is damaged ({error}). Copy or download it again.") from error
     except BaseException:
@@ -154,23 +163,72 @@ def _split(name: str) -> tuple[str, str]:
 
 
 def _tar_members(archive: Path, stack: contextlib.ExitStack) -> Iterator[_Member]:
-    # A stream: members are read in their order, once; sizes in headers are not believed.
-    squeezed = archive.name.lower().endswith("gz")
-    tar = stack.enter_context(
-        tarfile.open(archive, "r|gz" if squeezed else "r|")  # noqa: SIM115
-    )
-    for entry in tar:
+    # Members are read in their order, once; sizes in headers are not believed.
+    file: Any = stack.enter_context(archive.open("rb"))
+    if archive.name.lower().endswith("gz"):
+        # Unlike tarfile's own stream of a gzip file, this one compares the checksum at its end.
+        file = stack.enter_context(gzip.GzipFile(fileobj=file))
+    stream = _Forwards(file)
+    tar = stack.enter_context(tarfile.TarFile(fileobj=stream))  # type: ignore[arg-type]
+    number = 0
+    while (entry := tar.next()) is not None:
+        # Their headers can be long, and nobody asks for them again.
+        tar.members.clear()  # type: ignore[attr-defined]
+        number += 1
+        if number > 2 * MAX_MEMBERS:
+            raise _Refused(f"it has more than {MAX_MEMBERS:,} members")
         if entry.isdir() and entry.name.strip("./").count("/") == 0 and ".." not in entry.name:
             continue  # the one folder that the files lie in
         if not entry.isreg() or entry.issparse():
             raise _Refused(f"{entry.name!r} is not a plain file")
 
         def open_member(entry: tarfile.TarInfo = entry) -> IO[bytes]:
-            stream = tar.extractfile(entry)
-            assert stream is not None  # it is a regular file
-            return stream
+            opened = tar.extractfile(entry)
+            assert opened is not None  # it is a regular file
+            return opened
 
         yield entry.name, open_member
+    stream.finish()
+
+
+class _Forwards:
+    """A tar as tarfile reads it, which takes a damaged header for the end and reads any length.
+
+    Read forwards only, in pieces of bounded size, up to the end that every tar has: zeros.
+    """
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+        self._position = 0
+        self._last = b""
+
+    def tell(self) -> int:
+        """The number of bytes read."""
+        return self._position
+
+    def seek(self, position: int) -> int:
+        """Go forwards."""
+        if position < self._position:
+            raise tarfile.ReadError("a member lies before the one it follows")
+        while self._position < position:
+            self.read(min(_BLOCK, position - self._position))
+        return position
+
+    def read(self, size: int) -> bytes:
+        """Exactly so many bytes."""
+        if not 0 <= size <= _BLOCK:
+            raise _Refused(f"a header in it is {size:,} bytes long")
+        self._last = self._file.read(size)
+        self._position += len(self._last)
+        if len(self._last) < size:
+            raise tarfile.ReadError("unexpected end of data")
+        return self._last
+
+    def finish(self) -> None:
+        """See that this is the end, and not a header that cannot be read."""
+        rest = self._file.read(_BLOCK)  # up to a gzip file's checksum, which is compared then
+        if any(self._last) or any(rest) or len(rest) == _BLOCK:
+            raise tarfile.ReadError("a header is damaged, or something follows the end")
 
 
 def _zip_members(archive: Path, stack: contextlib.ExitStack) -> Iterator[_Member]:
@@ -183,6 +241,8 @@ def _zip_members(archive: Path, stack: contextlib.ExitStack) -> Iterator[_Member
             raise _Refused(f"{name!r} is encrypted")
         if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
             raise _Refused(f"{name!r} is not a plain file")
+        if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise _Refused(f"{name!r} is compressed in a way that is not read")
         if entry.header_offset < end:
             raise _Refused(f"{name!r} overlaps another member")  # one block unpacked many times
         end = entry.header_offset + entry.compress_size

@@ -22,16 +22,16 @@ from hub.constants import show_progress
 from hub.errors import ChecksumError, DownloadError, OutputError
 from hub.files import readable_size
 from hub.registry.checksums import Expected, Hashes, mismatch
-from hub.registry.http import Client, explain, public_url
+from hub.registry.http import Client, public_url
 from hub.registry.parts import Part
+from hub.registry.transfer import TooLongError, is_encoded, receive
 
 if TYPE_CHECKING:
     import requests
 
 # No model of this kind is larger; a body without an announced length ends here.
 MAX_FILE_BYTES = 32 << 30
-# What is lost at most when a connection breaks off.
-_BLOCK = 1 << 16
+_BLOCK = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -197,14 +197,10 @@ def _range_total(response: requests.Response, have: int) -> int | None:
 
 
 def _content_length(response: requests.Response) -> int | None:
-    if _is_encoded(response):
+    if is_encoded(response):
         return None  # the length is that of the compressed form
     value = response.headers.get("content-length", "")
     return int(value) if value.isdigit() else None
-
-
-def _is_encoded(response: requests.Response) -> bool:
-    return response.headers.get("content-encoding", "identity").lower() not in ("", "identity")
 
 
 def _limit(file: RemoteFile, total: int | None) -> int:
@@ -226,7 +222,7 @@ def _limit(file: RemoteFile, total: int | None) -> int:
 def _with_header(expected: Expected, response: requests.Response) -> Expected:
     """Without a published checksum, the one that the server sends along (RFC 1864)."""
     value = response.headers.get("content-md5")
-    if expected.has_checksum or not value or _is_encoded(response):
+    if expected.has_checksum or not value or is_encoded(response):
         return expected
     try:
         md5 = base64.b64decode(value, validate=True).hex()
@@ -239,7 +235,7 @@ def _with_header(expected: Expected, response: requests.Response) -> Expected:
 
 def _strong_tag(response: requests.Response) -> str | None:
     tag = response.headers.get("etag", "")
-    return tag if tag.startswith('"') and not _is_encoded(response) else None
+    return tag if tag.startswith('"') and not is_encoded(response) else None
 
 
 def _receive(
@@ -260,37 +256,16 @@ def _receive(
     bar.n = hashes.size
     bar.refresh()
     with part.path.open("ab" if hashes.size else "wb", buffering=0) as stored:
-        for block in _blocks(file.url, response):
-            if hashes.size + len(block) > limit:
-                where = public_url(file.url)
-                raise mismatch(where, "size", f"{limit:,}", "more", file.expected)
-            hashes.update(block)
-            _write_all(stored, block)
-            bar.update(len(block))
-
-
-def _write_all(stored: Any, block: bytes) -> None:
-    view = memoryview(block)
-    while len(view):
-        view = view[stored.write(view) :]
+        try:
+            receive(file.url, response, stored, hashes, limit, bar.update)
+        except TooLongError:
+            where = public_url(file.url)
+            raise mismatch(where, "size", f"{limit:,}", "more", file.expected) from None
 
 
 def _is_delimited(response: requests.Response) -> bool:
     headers = response.headers
     return "content-length" in headers or "chunked" in headers.get("transfer-encoding", "").lower()
-
-
-def _blocks(url: str, response: requests.Response) -> Iterator[bytes]:
-    """The body's blocks; a break becomes a `DownloadError` that may pass."""
-    decode = _is_encoded(response)
-    while True:
-        try:
-            block = response.raw.read(_BLOCK, decode_content=decode)
-        except Exception as error:  # urllib3's, http.client's and the socket's, all for a break
-            raise explain(url, error) from error
-        if not block:
-            return
-        yield block
 
 
 def _check_space(path: Path, size: int) -> None:

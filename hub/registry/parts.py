@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import re
 from pathlib import Path
 from typing import Any
@@ -84,9 +83,7 @@ class Part:
         self._forget_notes()
 
     def finish(self, target: Path) -> None:
-        """Make the bytes the whole file, durably."""
-        with self.path.open("rb") as file:
-            os.fsync(file.fileno())
+        """Make the bytes the whole file."""
         self.path.replace(target)
         self._forget_notes()
 

@@ -24,7 +24,7 @@ from typing import Any
 
 from hub.constants import MANIFEST_FILE, home
 from hub.errors import InputError, ModelError, OutputError
-from hub.files import write_text
+from hub.files import sync, write_text
 from hub.registry.locks import locked
 from hub.registry.manifest import Manifest, read_manifest
 from hub.registry.names import check_name, check_version, version_order
@@ -151,6 +151,8 @@ class Store:
             yield folder
             if not (folder / MANIFEST_FILE).exists():
                 raise ModelError(f"{folder} was left without {MANIFEST_FILE}.")
+            for path in folder.iterdir():
+                sync(path)  # a name must not outlive a power cut that its bytes do not
             if target.exists() and self.find(name, version) is None:
                 target.replace(parent / f".old-{owner_mark()}")
             with contextlib.suppress(OSError):  # another process put the same there first

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import hashlib
 import io
 import itertools
@@ -10,6 +11,7 @@ import os
 import stat
 import struct
 import tarfile
+import tracemalloc
 import zipfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -436,6 +438,58 @@ def same(one: Path, two: Path) -> bool:
         path.name: path.read_bytes() for path in folder.iterdir()
     }
     return read(one) == read(two)
+
+
+@pytest.mark.parametrize("kind", [".tar.gz", ".tgz"])
+def test_a_wrong_checksum_is_found(place: Place, model: Path, kind: str) -> None:
+    """Random bytes do not compress: they stand in the archive as they are, and a bit can flip."""
+    archive = place.root / f"broken{kind}"
+    pack(model, archive)
+    data = bytearray(archive.read_bytes())
+    data[len(data) // 2] ^= 4
+    archive.write_bytes(data)
+    place.refuses(archive, "damaged")
+
+
+@pytest.mark.parametrize("kind", [".tar", ".tar.gz"])
+def test_a_damaged_header_is_not_the_end(place: Place, kind: str) -> None:
+    """tarfile ends there without a word, and the files behind it would be missing."""
+    archive = made(place, ".tar", ["a.txt", "b.txt", "c.txt"])
+    data = bytearray(archive.read_bytes())
+    data[data.index(b"b.txt")] ^= 4
+    broken = place.root / f"broken{kind}"
+    with gzip.open(broken, "wb") if kind.endswith("gz") else broken.open("wb") as stream:
+        stream.write(data)
+    place.refuses(broken, "damaged")
+    with gzip.open(broken, "wb") if kind.endswith("gz") else broken.open("wb") as stream:
+        stream.write(archive.read_bytes()[:2560])  # whole members, and no end
+    place.refuses(broken, "damaged")
+
+
+@pytest.mark.parametrize("header", [tarfile.GNUTYPE_LONGNAME, tarfile.XHDTYPE])
+def test_a_long_header_takes_no_memory(place: Place, header: bytes) -> None:
+    entry = tarfile.TarInfo("././@LongLink")
+    entry.type, entry.size = header, 100 << 20
+    with gzip.open(place.root / "evil.tar.gz", "wb", 1) as stream:
+        stream.write(entry.tobuf(tarfile.GNU_FORMAT) + bytes(entry.size))
+    tracemalloc.start()
+    try:
+        place.refuses(place.root / "evil.tar.gz", "header", "104,857,600")
+        assert tracemalloc.get_traced_memory()[1] < 20 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_folders_count_as_members(place: Place) -> None:
+    folders = itertools.repeat(special("model/", tarfile.DIRTYPE), 2 * MAX_MEMBERS + 1)
+    place.refuses(tar(place.root / "evil.tar.gz", folders), f"{MAX_MEMBERS:,}")
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_an_unusual_compression_is_refused(place: Place, method: int) -> None:
+    with zipfile.ZipFile(place.root / "a.zip", "w", method) as archive:
+        archive.writestr("a.txt", b"x" * 1000)
+    place.refuses(place.root / "a.zip", "a.txt")
 
 
 def test_a_disk_that_fills_up_leaves_nothing(

@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 
 from hub.errors import ChecksumError, DownloadError, OutputError
-from hub.registry import download as download_module
+from hub.registry import transfer
 from hub.registry.checksums import Expected
 from hub.registry.download import RemoteFile, download
 from hub.registry.http import Client
@@ -221,7 +221,7 @@ def test_the_next_call_fetches_only_what_is_missing(
 def test_an_interrupted_call_leaves_its_bytes(
     server: FileServer, client: Client, target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write = download_module._write_all
+    write = transfer._write_all
     blocks = 0
 
     def interrupted(*arguments: object) -> None:
@@ -231,7 +231,7 @@ def test_an_interrupted_call_leaves_its_bytes(
             raise KeyboardInterrupt
         write(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(download_module, "_write_all", interrupted)
+    monkeypatch.setattr(transfer, "_write_all", interrupted)
     with pytest.raises(KeyboardInterrupt):
         download(remote(server), target, client)
     monkeypatch.undo()

@@ -98,14 +98,25 @@ class FileServer:
         self.requests: list[Request] = []
         self._faults: dict[str, list[Fault]] = {}
         self._lock = threading.Lock()
+        self._connections: set[Any] = set()
+        self.stopping = threading.Event()
         server = self
 
         class Handler(_Handler):
             owner = server
 
         class Quiet(ThreadingHTTPServer):
-            daemon_threads = True
+            daemon_threads = False  # so that closing the server waits for them
             request_queue_size = 64
+
+            def get_request(self) -> Any:
+                accepted = super().get_request()
+                server._connections.add(accepted[0])
+                return accepted
+
+            def shutdown_request(self, request: Any) -> None:
+                server._connections.discard(request)
+                super().shutdown_request(request)
 
             def handle_error(self, request: Any, client_address: Any) -> None:
                 """Broken connections are what this server is for."""
@@ -127,7 +138,11 @@ class FileServer:
         return self
 
     def __exit__(self, *unused: object) -> None:
+        self.stopping.set()
         self._server.shutdown()
+        for connection in list(self._connections):  # clients may keep theirs open
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
         self._server.server_close()
         self._thread.join()
 
@@ -154,8 +169,10 @@ class FileServer:
         """The content behind a path; servers with another interface override it."""
         if path in self.files:
             return self.files[path]
-        if self.folder is not None and (self.folder / path).is_file():
-            return self.folder / path
+        if self.folder is not None:
+            place = (self.folder / path).resolve()
+            if place.is_file() and place.is_relative_to(self.folder.resolve()):
+                return place
         return None
 
     def answer(self, request: Request, handler: Any) -> bool:
@@ -178,8 +195,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_PUT(self) -> None:
         request = self._note()
-        length = int(self.headers.get("content-length", 0))
-        body = self.rfile.read(length)
+        if "content-length" not in self.headers:
+            self.close_connection = True
+            self.reply(request, 411)
+            return
+        body = self.rfile.read(int(self.headers["content-length"]))
         path = request.path.lstrip("/")
         fault = self.owner.take_fault(path)
         if self._is_refused(request, fault):
@@ -239,40 +259,44 @@ class _Handler(BaseHTTPRequestHandler):
         found = self.owner.find(path, urlsplit(self.path).query)
         if found is None:
             self.reply(request, 404)
-        elif isinstance(found, Path) and fault == Fault() and "range" not in request.headers:
+        elif fault.content is not None:
+            self._send(request, fault.content, fault)
+        elif isinstance(found, bytes):
+            self._send(request, found, fault)
+        elif fault == Fault():
             self._send_file(request, found)
         else:
-            content = found if isinstance(found, bytes) else found.read_bytes()
-            self._send(request, fault.content or content, fault)
+            self._send(request, found.read_bytes(), fault, _file_tag(found))
 
     def _send_file(self, request: Request, path: Path) -> None:
         """Straight from the disk, at full speed."""
-        size = path.stat().st_size
-        request.status = 200
-        self.send_response(200)
-        self.send_header("Content-Length", str(size))
-        self.send_header("Content-Type", "application/octet-stream")
-        self.send_header("ETag", f'"{size}-{path.stat().st_mtime_ns}"')
-        self.send_header("Accept-Ranges", "bytes")
+        size, tag = path.stat().st_size, _file_tag(path)
+        wanted = self._range(request, size, tag)
+        if wanted == "unsatisfiable":
+            self.reply(request, 416, {"Content-Range": f"bytes */{size}"})
+            return
+        start, end = wanted if isinstance(wanted, tuple) else (0, size)
+        request.status = 206 if isinstance(wanted, tuple) else 200
+        self.send_response(request.status)
+        for name, value in _headers(tag).items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(end - start))
+        if isinstance(wanted, tuple):
+            self.send_header("Content-Range", f"bytes {start}-{end - 1}/{size}")
         self.end_headers()
         self.wfile.flush()
-        if self.command == "HEAD":
+        if self.command == "HEAD" or start == end:
             return
         with path.open("rb") as file:
-            if isinstance(self.connection, ssl.SSLSocket):
-                self.wfile.write(file.read())
-            else:
-                self.connection.sendfile(file)
-        request.sent += size
+            try:
+                # Over TLS it sends block by block.
+                self.connection.sendfile(file, start, end - start)
+            finally:
+                request.sent += file.tell() - start  # also when the client went away
 
-    def _send(self, request: Request, content: bytes, fault: Fault) -> None:
-        tag = f'"{hashlib.md5(content).hexdigest()}"'
-        headers = {
-            "Content-Type": "application/octet-stream",
-            "ETag": tag,
-            "Last-Modified": email.utils.formatdate(0, usegmt=True),
-            "Accept-Ranges": "bytes",
-        }
+    def _send(self, request: Request, content: bytes, fault: Fault, tag: str | None = None) -> None:
+        tag = tag or f'"{hashlib.md5(content).hexdigest()}"'
+        headers = _headers(tag)
         status, start, end = 200, 0, len(content)
         wanted = None if fault.ignore_range else self._range(request, len(content), tag)
         if wanted == "unsatisfiable":
@@ -323,7 +347,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _send_body(self, request: Request, body: bytes, fault: Fault) -> None:
         self.wfile.flush()
-        time.sleep(fault.stall_s)
+        self.owner.stopping.wait(fault.stall_s)
         limit = len(body)
         for bound in (fault.cut_after, fault.close_after):
             limit = min(limit, bound) if bound is not None else limit
@@ -356,6 +380,20 @@ class _Handler(BaseHTTPRequestHandler):
             time.sleep(0.05)  # let the client read what was sent
         with contextlib.suppress(OSError):
             self.connection.close()
+
+
+def _file_tag(path: Path) -> str:
+    about = path.stat()
+    return f'"{about.st_size:x}-{about.st_mtime_ns:x}"'
+
+
+def _headers(tag: str) -> dict[str, str]:
+    return {
+        "Content-Type": "application/octet-stream",
+        "ETag": tag,
+        "Last-Modified": email.utils.formatdate(0, usegmt=True),
+        "Accept-Ranges": "bytes",
+    }
 
 
 @contextlib.contextmanager

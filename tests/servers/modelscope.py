@@ -92,6 +92,7 @@ class ModelScopeServer(RepositoryServer):
         elif route == ["repo"] and options.get("FilePath") in files:
             self._send_file(request, handler, repository, options["FilePath"])
         else:
+            # The site's own code for this is not known; its client looks at the status alone.
             _refuse(request, handler, NOT_FOUND, "获取文件失败，信息：record not found")
         return True
 

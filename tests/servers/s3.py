@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import logging
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -63,6 +64,10 @@ def s3_store() -> Iterator[S3Store]:
     import s3fs
     from moto.server import ThreadedMotoServer
 
+    # Its requests are none of what the tested program prints.
+    log = logging.getLogger("werkzeug")
+    level = log.level
+    log.setLevel(logging.ERROR)
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     try:
@@ -83,3 +88,4 @@ def s3_store() -> Iterator[S3Store]:
     finally:
         s3fs.S3FileSystem.clear_instance_cache()
         server.stop()
+        log.setLevel(level)

@@ -124,6 +124,10 @@ def test_a_large_file_leaves_at_the_speed_of_the_disk(tmp_path: Path) -> None:
     with (tmp_path / "large.bin").open("wb") as file:
         file.truncate(size)
     with FileServer({"large.bin": tmp_path / "large.bin"}) as server:
+        part = get(server, "large.bin", Range="bytes=5-14")
+        assert (part.status_code, part.content) == (206, bytes(10))
+        tag = requests.head(f"{server.url}/large.bin", timeout=10).headers["ETag"]
+        assert get(server, "large.bin", Range="bytes=-9", If_Range=tag).content == bytes(9)
         start = time.monotonic()
         with socket.create_connection(("127.0.0.1", int(server.url.rpartition(":")[2]))) as client:
             client.sendall(b"GET /large.bin HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
@@ -137,10 +141,18 @@ def test_a_large_file_leaves_at_the_speed_of_the_disk(tmp_path: Path) -> None:
 
 def test_servers_leave_nothing_behind() -> None:
     threads, files = threading.active_count(), open_files()
+    start = time.monotonic()
     for _ in range(5):
-        with FileServer({"a.bin": CONTENT}) as server, requests.Session() as session:
-            session.get(f"{server.url}/a.bin", timeout=10)
-    assert_soon(lambda: threading.active_count() <= threads and open_files() <= files)
+        with requests.Session() as session:
+            with FileServer({"a.bin": CONTENT}) as server:
+                session.get(f"{server.url}/a.bin", timeout=10)
+                server.fail("a.bin", Fault(stall_s=60))
+                with pytest.raises(requests.exceptions.RequestException):
+                    session.get(f"{server.url}/a.bin", timeout=0.05)
+                session.get(f"{server.url}/a.bin", timeout=10)
+            assert threading.active_count() == threads  # though the client's connection is open
+    assert open_files() == files
+    assert time.monotonic() - start < 5
 
 
 # --- faults --------------------------------------------------------------------------------------
