@@ -291,5 +291,7 @@ def test_tests_can_reach_their_own_machine() -> None:
 
 
 def test_no_setting_of_the_developers_reaches_a_test() -> None:
-    assert [name for name in os.environ if name.startswith("HUB_")] == []
+    # Every test has a home of its own, and no other setting.
+    assert [name for name in os.environ if name.startswith("HUB_")] == ["HUB_HOME"]
+    assert not any(name.lower().endswith("_proxy") for name in os.environ)
     assert os.environ["COLUMNS"] == "100" and os.environ["NO_COLOR"] == "1"

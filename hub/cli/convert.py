@@ -8,12 +8,12 @@ from pathlib import Path
 import click
 
 from hub.cli.output import say
-from hub.errors import OutputError
+from hub.errors import InputError, OutputError
 from hub.files import readable_size
 
 
 @click.command("convert")
-@click.argument("source", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.argument("source", type=click.Path(path_type=Path))
 @click.option(
     "--output", "-o", required=True, type=click.Path(path_type=Path), help="Folder to write."
 )
@@ -29,6 +29,8 @@ def convert_command(source: Path, output: Path) -> None:
     """
     from hub.models.installation import convert_folder
 
+    if not source.is_dir():
+        raise InputError(f"There is no folder {source}.")
     if output.exists() and (output.is_file() or any(output.iterdir())):
         raise OutputError(f"{output} is not empty: choose another --output.")
     scratch = output.with_name(f".{output.name}.unfinished")

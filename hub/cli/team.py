@@ -22,7 +22,7 @@ _catalogue_option = click.option(
 
 
 @click.command("register")
-@click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--name", required=True, help="The model's name.")
 @click.option("--version", required=True, help="Its version, which never changes: 1.0.0.")
 def register_command(folder: Path, name: str, version: str) -> None:

@@ -44,6 +44,8 @@ def register(folder: Path, name: str, version: str, store: Store) -> StoredModel
         )
     if version in store.aliases(name):
         raise InputError(f"{version!r} is an alias of {name} and cannot be a version.")
+    if not folder.is_dir():
+        raise InputError(f"There is no folder {folder}.")
     manifest = read_manifest(folder)
     with store.lock(name, version):
         with store.new_folder(name, version) as target:

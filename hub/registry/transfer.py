@@ -1,7 +1,7 @@
 """A response's body to the disk, at the speed of the line.
 
 Hashing takes as long as receiving and writing together. It runs in a thread of its own (hashlib
-lets other threads run meanwhile), so that on two cores a verified download is as fast as a bare one.
+lets other threads run meanwhile), so that with a core to spare it costs no time.
 """
 
 from __future__ import annotations

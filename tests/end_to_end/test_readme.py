@@ -12,12 +12,23 @@ from hub.cli.main import cli
 
 ROOT = Path(__file__).parents[2]
 READMES = ["README.md", "README.zh-CN.md"]
+PAGES = [*READMES, "docs/registry.md"]
 
 
-def blocks(readme: str, language: str) -> list[str]:
+def blocks(page: str, language: str) -> list[str]:
     """The code blocks of one language, in their order."""
-    text = (ROOT / readme).read_text(encoding="utf-8")
-    return re.findall(rf"^```{language}\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
+    found: list[list[str]] = []
+    inside: str | None = None
+    for line in (ROOT / page).read_text(encoding="utf-8").splitlines():
+        if not line.startswith("```"):
+            if inside == language:
+                found[-1].append(line)
+        elif inside is None:
+            inside = line.removeprefix("```")
+            found += [[]] if inside == language else []
+        else:
+            inside = None
+    return ["\n".join(lines) for lines in found]
 
 
 def commands(readme: str) -> list[str]:
@@ -27,11 +38,18 @@ def commands(readme: str) -> list[str]:
 
 
 @pytest.mark.parametrize("readme", READMES)
-def test_every_command_is_understood(readme: str) -> None:
-    found = commands(readme)
-    assert [shlex.split(line)[1] for line in found] == ["finetune", "evaluate", "predict", "export"]
+def test_the_readmes_show_the_main_job_and_models_by_name(readme: str) -> None:
+    names = [shlex.split(line)[1] for line in commands(readme)]
+    assert names[:4] == ["finetune", "evaluate", "predict", "export"]
+    assert {"list", "show", "install", "download", "register", "push"} <= set(names)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_command_is_understood(page: str) -> None:
+    found = commands(page)
+    assert len(found) >= 10
     for line in found:
-        _, name, *arguments = shlex.split(line)
+        _, name, *arguments = shlex.split(line, comments=True)
         with cli.make_context("hub", [name]) as context:
             command = cli.get_command(context, name)
             assert command is not None
