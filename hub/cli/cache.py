@@ -44,7 +44,7 @@ def cache_command(ctx: click.Context, as_json: bool) -> None:
         rows = [[f"{m.name}@{m.version}", readable_size(m.size_bytes), _origin(m)] for m in models]
         print_table(["model", "size", "from"], rows)
     total = sum(model.size_bytes for model in models)
-    say(f"{len(models)} models, {readable_size(total)}, in {store.root}")
+    say(f"{_models(len(models))}, {readable_size(total)}, in {store.root}")
     if waiting:
         say(f"{readable_size(waiting)} of unfinished downloads: `hub cache clean` removes them.")
     for path in damaged:
@@ -80,7 +80,7 @@ def verify_command(models: tuple[str, ...], as_json: bool) -> None:
             + "\nRemove it with `hub cache remove NAME`; it is fetched again when it is used."
         )
     if not as_json:
-        say(f"{checked} models, every file as it should be.")
+        say(f"{_models(checked)}, every file as it should be.")
 
 
 @cache_command.command("remove")
@@ -99,6 +99,10 @@ def clean_command() -> None:
     """Remove unfinished downloads and damaged models; whole models stay."""
     store = Store()
     say(f"{readable_size(store.clean())} freed in {store.root}")
+
+
+def _models(count: int) -> str:
+    return "1 model" if count == 1 else f"{count} models"
 
 
 def _facts(model: StoredModel) -> dict[str, object]:

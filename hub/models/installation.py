@@ -192,9 +192,9 @@ def _install(entry: ModelEntry, store: Store, quiet: bool) -> StoredModel:
             return _install_from(source, entry, store, quiet)
         except (DownloadError, ModelError, CatalogueError) as error:
             reasons.append(f"{label}: {error}")
-            following = number + 1 < len(sources)
-            then = "trying the next source" if following else "no source is left"
-            logger.warning("%s from %s: %s; %s.", entry.name, label, str(error).rstrip("."), then)
+            if number + 1 < len(sources):
+                why = str(error).rstrip(".")
+                logger.warning("%s from %s: %s; trying the next source.", entry.name, label, why)
     raise missing_here(entry, reasons)
 
 
@@ -268,7 +268,7 @@ def _repository_entry(
     return ModelEntry(
         name=check_name(f"{scheme}--{repository.replace('/', '--')}"),
         version=check_version(source.revision),
-        summary=f"{repository}, which the catalogue does not know",
+        summary=f"{scheme}://{repository}",
         tokenizer={"kind": "as published"},
         sources=[source],
     )

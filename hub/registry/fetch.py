@@ -43,16 +43,21 @@ def missing_here(entry: ModelEntry, reasons: list[str]) -> OfflineError:
     """The error for a model that cannot be had on this machine, with what to do about it."""
     tried = "".join(f"\n  {reason}" for reason in reasons)
     why = f" Tried:{tried}\n" if reasons else " "
-    sources = ", ".join(
-        source.repository or next((public_url(f.url) for f in source.files.values()), source.kind)
+    places = [
+        f"{source.kind} {source.repository}"
+        if source.repository
+        else next((public_url(file.url) for file in source.files.values()), source.kind)
         for source in entry.sources
-    )
+    ]
+    spelled, folder = entry.name, entry.name
+    if "://" in entry.summary:  # a repository that the catalogue does not know
+        spelled = entry.summary
     return OfflineError(
-        f"{entry.name} is not on this machine and cannot be fetched now.{why}"
-        f"It is at: {sources}.\n"
-        f"On a machine with a network run `hub download {entry.name} --to {entry.name}`, copy that "
-        f"folder here, and run `hub install {entry.name}/` or load it with "
-        f"hub.Module(directory='{entry.name}')."
+        f"{spelled} is not on this machine and cannot be fetched now.{why}"
+        f"It is at: {', '.join(places)}.\n"
+        f"On a machine with a network run `hub download {spelled} --to {folder}`, copy that "
+        f"folder here, and run `hub install {folder}/` or load it with "
+        f"hub.Module(directory='{folder}')."
     )
 
 
@@ -92,16 +97,19 @@ def fetched(
         raise DownloadError(f"{source.label}: the network is forbidden by HUB_OFFLINE.")
     listing = source.list_files()
     folder = store.unfinished(entry.name, entry.version) / source.key
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     files = {}
     learnt = []
-    with Client(listing.token, token_name=listing.token_name) as client:
-        for file in listing.files:
-            known = store.checksums(entry.name, entry.version)
-            facts = _fetch_one(entry, file, folder / file.name, client, store, quiet)
-            files[file.name] = {"size": facts.size, "sha256": facts.sha256, "url": file.url}
-            if store.checksums(entry.name, entry.version) != known:
-                learnt.append(file.name)
+    try:
+        with Client(listing.token, token_name=listing.token_name) as client:
+            for file in listing.files:
+                known = store.checksums(entry.name, entry.version)
+                facts = _fetch_one(entry, file, folder / file.name, client, store, quiet)
+                files[file.name] = {"size": facts.size, "sha256": facts.sha256, "url": file.url}
+                if store.checksums(entry.name, entry.version) != known:
+                    learnt.append(file.name)
+    finally:
+        store.tidy_unfinished(folder)
     if learnt:
         logger.warning(
             "%s publishes no checksum of %s: what came was recorded, and every later download of "

@@ -132,8 +132,17 @@ class Store:
         """Forget what is on its way."""
         folder = self.root / "unfinished" / name
         shutil.rmtree(folder / version, ignore_errors=True)
-        with contextlib.suppress(OSError):
-            folder.rmdir()
+        self.tidy_unfinished(folder)
+
+    def tidy_unfinished(self, folder: Path) -> None:
+        """Remove a folder of files on their way, and those above it, if nothing came."""
+        for place in (folder, *folder.parents):
+            if place == self.root:
+                break
+            try:
+                place.rmdir()
+            except OSError:
+                break
 
     @contextmanager
     def new_folder(self, name: str, version: str) -> Iterator[Path]:

@@ -120,7 +120,7 @@ class TeamCatalogue:
 
     def _fetch(self, name: str, version: str, manifest: Manifest, store: Store) -> StoredModel:
         waiting = store.unfinished(name, version) / "team"
-        waiting.mkdir(exist_ok=True)
+        waiting.mkdir(parents=True, exist_ok=True)
         for file, facts in manifest.files.items():
             expected = Expected(facts["size"], facts["sha256"], known_from=self.location)
             path = f"{name}/files/{facts['sha256']}"

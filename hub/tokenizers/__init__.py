@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hub.constants import SENTENCEPIECE_FILE
+from hub.constants import SENTENCEPIECE_FILE, TOKENIZER_FILE
 from hub.tokenizers.base import Encoding, Text, Tokenizer, read_vocabulary
 from hub.tokenizers.ernie_tiny import ErnieTinyTokenizer
 from hub.tokenizers.wordpiece import WordPieceTokenizer
+from hub.tokenizers.words import has_words
 
 __all__ = [
     "Encoding",
@@ -23,9 +24,14 @@ __all__ = [
 def load_tokenizer(folder: Path) -> Tokenizer:
     """The tokenizer of a model folder, of the kind that the folder's files make.
 
+    A SentencePiece model or a word dictionary makes it ernie-tiny's; without them `tokenizer.json`
+    or `vocab.txt` makes it WordPiece.
+
     Raises:
         ModelError: it has none, or a file of it is missing or damaged.
     """
-    if (folder / SENTENCEPIECE_FILE).exists():
+    # A vocabulary beside a word dictionary alone is ernie-tiny's: WordPiece would read it wrongly.
+    half = has_words(folder) and not (folder / TOKENIZER_FILE).exists()
+    if half or (folder / SENTENCEPIECE_FILE).exists():
         return ErnieTinyTokenizer.from_folder(folder)
     return WordPieceTokenizer.from_folder(folder)

@@ -1,39 +1,34 @@
 """ernie-tiny's tokenizer: words from a dictionary, cut further by SentencePiece.
 
-It follows PaddleNLP's `ErnieTinyTokenizer`: the text is lower-cased character by character and cut
-into words, the words are joined by spaces and cut by the SentencePiece model
-(https://arxiv.org/abs/1808.06226), and each piece is looked up in the vocabulary.
+It follows PaddleNLP's `ErnieTinyTokenizer` as `from_pretrained` makes it: special tokens written in
+the text are set apart, the rest is lower-cased character by character and cut into words, the words
+are joined by spaces and cut by the SentencePiece model (https://arxiv.org/abs/1808.06226), and each
+piece is looked up in the vocabulary.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence, Set
+import re
+from collections.abc import Iterator, Sequence, Set
 from pathlib import Path
-from typing import Any
 
-from hub.constants import (
-    DEFAULT_MAX_SEQ_LEN,
-    SENTENCEPIECE_FILE,
-    VOCABULARY_FILE,
-    WORDS_FILE,
-)
-from hub.errors import InputError, ModelError
+from hub.constants import SENTENCEPIECE_FILE, VOCABULARY_FILE, WORDS_FILE
+from hub.errors import ModelError
 from hub.files import write_text, write_whole
-from hub.tokenizers.base import Encoding, Text, read_vocabulary, whole_text
-from hub.tokenizers.words import cut, read_words, write_words
+from hub.tokenizers.alignment import lowered, place_pieces
+from hub.tokenizers.base import SPECIAL_TOKENS, Encoding, Span, Text, Tokenizer, read_vocabulary
+from hub.tokenizers.words import cut, has_words, read_words, words_file_names, write_words
 
-# SentencePiece's sign for a space; it also puts one before the text.
-_SPACE = "▁"
-_SPECIAL = ("[PAD]", "[CLS]", "[SEP]", "[MASK]", "[UNK]")
+_SPECIAL = re.compile("(" + "|".join(map(re.escape, SPECIAL_TOKENS)) + ")")
 
 
-class ErnieTinyTokenizer:
+class ErnieTinyTokenizer(Tokenizer):
     """Turn texts into the ids of ernie-tiny.
 
     Args:
         model: the content of the SentencePiece model file.
         words: the word dictionary.
-        entries: the vocabulary; an entry's position is its id.
+        entries: the vocabulary; an entry's position is its id. One that stands twice has its last.
 
     Raises:
         ModelError: the SentencePiece model is damaged, or a special token is missing.
@@ -46,11 +41,13 @@ class ErnieTinyTokenizer:
         self._words = frozenset(words)
         self._entries = list(entries)
         self._ids = {entry: number for number, entry in enumerate(entries)}
-        missing = [token for token in _SPECIAL if token not in self._ids]
+        missing = [token for token in SPECIAL_TOKENS if token not in self._ids]
         if missing:
             raise ModelError(f"The vocabulary lacks {', '.join(missing)}.")
+        self._processor = sentencepiece.SentencePieceProcessor()
         try:
-            self._processor = sentencepiece.SentencePieceProcessor(model_proto=model)
+            # Given to the constructor, an empty model would only be noticed by the first text.
+            self._processor.load_from_serialized_proto(model)
         except RuntimeError as error:
             raise ModelError(f"The SentencePiece model is damaged ({error}).") from error
 
@@ -61,6 +58,16 @@ class ErnieTinyTokenizer:
         Raises:
             ModelError: one of them is missing, damaged or unsafe.
         """
+        names = (SENTENCEPIECE_FILE, VOCABULARY_FILE)
+        missing = [name for name in names if not (folder / name).exists()]
+        if not has_words(folder):
+            missing.append(words_file_names())
+        if missing:
+            raise ModelError(
+                f"{folder} lacks {', '.join(missing)}: ernie-tiny's tokenizer is made of a "
+                "SentencePiece model, a word dictionary and a vocabulary. Copy or download the "
+                "whole model again."
+            )
         words = read_words(folder)
         try:
             entries = read_vocabulary(folder / VOCABULARY_FILE)
@@ -95,110 +102,88 @@ class ErnieTinyTokenizer:
 
     def tokenize(self, text: str) -> list[str]:
         """The pieces of one text, those that the vocabulary lacks as `[UNK]`."""
-        return [self._entries[number] for number in self._ids_of(text)]
+        encoding = self.encode([text])[0]
+        return [self._entries[number] for number in encoding.input_ids[1:-1]]
 
-    def encode(self, texts: Sequence[Text], max_seq_len: int | None = None) -> list[Encoding]:
-        """Encode texts, or pairs, to at most `max_seq_len` tokens each, special ones included.
+    def _encode(
+        self, texts: list[Text], max_seq_len: int | None, return_offsets: bool
+    ) -> list[Encoding]:
+        return [self._encode_one(text, max_seq_len, return_offsets) for text in texts]
 
-        A pair is cut at the longer text first.
-        """
-        return [self._encode(text, max_seq_len) for text in texts]
+    def _encode_one(self, text: Text, max_seq_len: int | None, return_offsets: bool) -> Encoding:
+        parts = text if isinstance(text, tuple) else (text,)
+        made = [self._part(part, return_offsets) for part in parts]
+        counts = [len(ids) for ids, _ in made]
+        kept = counts
+        if max_seq_len is not None:
+            kept = _longest_first(counts, max(0, max_seq_len - 1 - len(parts)))
+        numbers, kinds, offsets = [self._ids["[CLS]"]], [0], [(0, 0)]
+        for segment, ((ids, spans), count) in enumerate(zip(made, kept, strict=True)):
+            numbers += [*ids[:count], self._ids["[SEP]"]]
+            kinds += [segment] * (count + 1)
+            offsets += [*spans[:count], (0, 0)]
+        return Encoding(numbers, kinds, kept != counts, offsets if return_offsets else None)
 
-    def __call__(
-        self,
-        text: str | Iterable[str],
-        max_seq_len: int = DEFAULT_MAX_SEQ_LEN,
-        return_offsets: bool = False,
-    ) -> dict[str, Any]:
-        """Encode one text, or several: a list for one, lists for several.
-
-        Returns:
-            `input_ids`, `token_type_ids` and `attention_mask` (1 everywhere: nothing is padded);
-            with `return_offsets` also `offset_mapping`, each token's (start, end) in the text, in
-            characters, and (0, 0) for special tokens.
-        """
-        texts = [text] if isinstance(text, str) else list(text)
-        encoded = self.encode(texts, max_seq_len)
-        answer: dict[str, list[Any]] = {
-            "input_ids": [e.input_ids for e in encoded],
-            "token_type_ids": [e.token_type_ids for e in encoded],
-            "attention_mask": [[1] * len(e.input_ids) for e in encoded],
-        }
-        if return_offsets:
-            answer["offset_mapping"] = [
-                [(0, 0), *self._offsets_of(t)[: len(e.input_ids) - 2], (0, 0)]
-                for t, e in zip(texts, encoded, strict=True)
-            ]
-        if isinstance(text, str):
-            return {name: values[0] for name, values in answer.items()}
-        return answer
-
-    def _encode(self, text: Text, max_seq_len: int | None) -> Encoding:
-        if max_seq_len is not None and max_seq_len < 3:
-            raise InputError(f"max_seq_len is {max_seq_len}; a text takes 3 tokens at least.")
-        parts = [self._ids_of(part) for part in (text if isinstance(text, tuple) else (text,))]
-        room = None if max_seq_len is None else max(0, max_seq_len - 1 - len(parts))
-        truncated = room is not None and sum(map(len, parts)) > room
-        if truncated and room is not None:
-            _cut_longest_first(parts, room)
-        numbers, kinds = [self._ids["[CLS]"]], [0]
-        for segment, part in enumerate(parts):
-            numbers += [*part, self._ids["[SEP]"]]
-            kinds += [segment] * (len(part) + 1)
-        return Encoding(numbers, kinds, truncated)
-
-    def _ids_of(self, text: str) -> list[int]:
-        """The ids of one text, without special tokens."""
-        lower, _ = _lowered(whole_text(text))
-        joined = " ".join(lower[start:end] for start, end in cut(lower, self._words))
+    def _part(self, text: str, return_offsets: bool) -> tuple[list[int], list[Span]]:
+        """The ids of one text without `[CLS]` and `[SEP]`, and on request where they stand."""
         unknown = self._ids["[UNK]"]
-        return [
-            self._ids.get(piece, unknown) for piece in self._processor.encode(joined, out_type=str)
-        ]
-
-    def _offsets_of(self, text: str) -> list[tuple[int, int]]:
-        """Where each piece of one text stands in it."""
-        lower, origins = _lowered(whole_text(text))
-        spans = cut(lower, self._words)
-        joined = " ".join(lower[start:end] for start, end in spans)
-        # The place in the text of every character of `joined`; a space has its word's.
-        places = [origins[p] for start, end in spans for p in (start, *range(start, end))][1:]
-        # The pieces one after the other are the normalised text; SentencePiece knows where each of
-        # its characters comes from.
-        _, sources = self._processor.normalize(joined, with_offsets=True)
-        offsets, position = [], 0
-        for piece in self._processor.encode(joined, out_type=str):
-            begin, end = sources[position], sources[position + len(piece)]
-            position += len(piece)
-            if piece != _SPACE:
-                end = max(end, min(begin + 1, len(joined)))  # one character that became several
-            while begin < end and joined[begin] == " ":
-                begin += 1
-            if begin < end:
-                offsets.append((places[begin], places[end - 1] + 1))
-            else:  # a space that was put between words: nowhere, before what follows
-                place = places[begin] if begin < len(places) else len(text)
-                offsets.append((place, place))
-        return offsets
+        numbers: list[int] = []
+        offsets: list[Span] = []
+        for start, chunk in _chunks(text):
+            if chunk in SPECIAL_TOKENS:
+                numbers.append(self._ids[chunk])
+                offsets.append((start, start + len(chunk)))
+                continue
+            lower, origins = lowered(chunk)
+            spans = cut(lower, self._words)
+            joined = " ".join([lower[begin:end] for begin, end in spans])
+            pieces = self._processor.encode(joined, out_type=str)
+            numbers += [self._ids.get(piece, unknown) for piece in pieces]
+            if return_offsets and pieces:
+                # A space between words has the place of the word after it.
+                inner = [p for begin, end in spans for p in (begin, *range(begin, end))][1:]
+                places = [*(start + origins[p] for p in inner), start + len(chunk)]
+                normalized, sources = self._processor.normalize(joined, with_offsets=True)
+                if "".join(pieces) != normalized:  # as of a model that falls back to bytes
+                    raise ModelError("This SentencePiece model cannot say where its tokens stand.")
+                offsets += place_pieces(pieces, sources, joined, places)
+        return numbers, offsets
 
 
-def _lowered(text: str) -> tuple[str, Sequence[int]]:
-    """The text in lower case, and each character's position in the text.
+def _chunks(text: str) -> Iterator[tuple[int, str]]:
+    """A text's special tokens and what is between them, each with its position.
 
-    Each character is lowered alone, and a few become two: no context as that of the final sigma.
+    White space beside a special token is left out.
     """
-    lower = text.lower()
-    if len(lower) == len(text) and "Σ" not in text:
-        return lower, range(len(text))
-    characters = [(c, place) for place, upper in enumerate(text) for c in upper.lower()]
-    return "".join(c for c, _ in characters), [place for _, place in characters]
+    chunks = _SPECIAL.split(text)
+    position = 0
+    for number, chunk in enumerate(chunks):
+        start, end = 0, len(chunk)
+        if number > 0:
+            start = end - len(chunk.lstrip())
+        if number < len(chunks) - 1:
+            end = max(start, len(chunk.rstrip()))
+        if start < end:
+            yield position + start, chunk[start:end]
+        position += len(chunk)
 
 
-def _cut_longest_first(parts: list[list[int]], room: int) -> None:
-    """Shorten the longer of the parts until all fit; of equal ones the last."""
-    if len(parts) == 1:
-        del parts[0][room:]
-        return
-    first, second = parts
-    while len(first) + len(second) > room:
-        (first if len(first) > len(second) else second).pop()
+def _longest_first(counts: Sequence[int], room: int) -> list[int]:
+    """How much is kept of one text or two: the longer loses first, of equal ones the second.
+
+    >>> _longest_first([7, 3], 7)
+    [4, 3]
+    >>> _longest_first([9, 9], 7)
+    [4, 3]
+    """
+    if len(counts) == 1:
+        return [min(counts[0], room)]
+    first, second = counts
+    if first + second <= room:
+        return [first, second]
+    half = room // 2
+    if second <= half:
+        return [room - second, second]
+    if first <= room - half:
+        return [first, room - first]
+    return [room - half, half]

@@ -8,27 +8,22 @@ and split at punctuation, and each word is cut by greedy longest match
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import tokenizers
 from tokenizers import decoders, models, normalizers, pre_tokenizers, processors
 
-from hub.constants import (
-    DEFAULT_MAX_SEQ_LEN,
-    TOKENIZER_CONFIG_FILE,
-    TOKENIZER_FILE,
-    VOCABULARY_FILE,
-)
-from hub.errors import InputError, ModelError
-from hub.tokenizers.base import Encoding, Text, read_vocabulary, whole_text
+from hub.constants import TOKENIZER_CONFIG_FILE, TOKENIZER_FILE, VOCABULARY_FILE
+from hub.errors import ModelError
+from hub.tokenizers.base import SPECIAL_TOKENS, Encoding, Text, Tokenizer, read_vocabulary
 
 # A longer word becomes [UNK], as in the originals.
 _MAX_WORD_CHARACTERS = 100
 
 
-class WordPieceTokenizer:
+class WordPieceTokenizer(Tokenizer):
     """Turn texts into the ids of a WordPiece vocabulary.
 
     Args:
@@ -53,7 +48,7 @@ class WordPieceTokenizer:
             ModelError: a special token is missing.
         """
         ids = {entry: index for index, entry in enumerate(entries)}
-        missing = [t for t in ("[PAD]", "[CLS]", "[SEP]", "[MASK]", "[UNK]") if t not in ids]
+        missing = [token for token in SPECIAL_TOKENS if token not in ids]
         if missing:
             raise ModelError(f"The vocabulary lacks {', '.join(missing)}.")
         backend = tokenizers.Tokenizer(
@@ -69,7 +64,7 @@ class WordPieceTokenizer:
             pair="[CLS]:0 $A:0 [SEP]:0 $B:1 [SEP]:1",
             special_tokens=[("[CLS]", ids["[CLS]"]), ("[SEP]", ids["[SEP]"])],
         )
-        backend.add_special_tokens(["[PAD]", "[CLS]", "[SEP]", "[MASK]", "[UNK]"])
+        backend.add_special_tokens(list(SPECIAL_TOKENS))
         return cls(backend, lowercase)
 
     @classmethod
@@ -132,48 +127,22 @@ class WordPieceTokenizer:
         """The id of `[PAD]`."""
         return int(self.backend.token_to_id("[PAD]") or 0)
 
-    def encode(self, texts: Sequence[Text], max_seq_len: int | None = None) -> list[Encoding]:
-        """Encode texts, or pairs, to at most `max_seq_len` tokens each, special ones included.
-
-        A pair is cut at the longer text first.
-        """
+    def _encode(
+        self, texts: list[Text], max_seq_len: int | None, return_offsets: bool
+    ) -> list[Encoding]:
         if max_seq_len is None:
             self.backend.no_truncation()
-        elif max_seq_len < 3:
-            raise InputError(f"max_seq_len is {max_seq_len}; a text takes 3 tokens at least.")
         else:
             self.backend.enable_truncation(max_seq_len, strategy="longest_first")
         return [
-            Encoding(encoded.ids, encoded.type_ids, bool(encoded.overflowing))
-            for encoded in self.backend.encode_batch([whole_text(text) for text in texts])
+            Encoding(
+                encoded.ids,
+                encoded.type_ids,
+                bool(encoded.overflowing),
+                encoded.offsets if return_offsets else None,
+            )
+            for encoded in self.backend.encode_batch(texts)
         ]
-
-    def __call__(
-        self,
-        text: str | Iterable[str],
-        max_seq_len: int = DEFAULT_MAX_SEQ_LEN,
-        return_offsets: bool = False,
-    ) -> dict[str, Any]:
-        """Encode one text, or several, as `transformers` does: a list for one, lists for several.
-
-        Returns:
-            `input_ids`, `token_type_ids` and `attention_mask` (1 everywhere: nothing is padded);
-            with `return_offsets` also `offset_mapping`, each token's (start, end) in the text, in
-            characters, and (0, 0) for special tokens.
-        """
-        texts = [whole_text(t) for t in ([text] if isinstance(text, str) else text)]
-        self.backend.enable_truncation(max_seq_len, strategy="longest_first")
-        encoded = self.backend.encode_batch(texts)
-        answer: dict[str, list[Any]] = {
-            "input_ids": [e.ids for e in encoded],
-            "token_type_ids": [e.type_ids for e in encoded],
-            "attention_mask": [e.attention_mask for e in encoded],
-        }
-        if return_offsets:
-            answer["offset_mapping"] = [e.offsets for e in encoded]
-        if isinstance(text, str):
-            return {name: values[0] for name, values in answer.items()}
-        return answer
 
 
 def _read_settings(path: Path) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+from collections import OrderedDict
 from collections.abc import Set
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,15 @@ from hub.errors import ModelError
 from hub.files import write_text
 
 _LONGEST = 5
+# What a pickle names to make them; Python 2 called its `builtins` otherwise. Lists, plain
+# dictionaries and strings have no names there.
+_CONTAINERS: dict[tuple[str, str], type] = {
+    ("builtins", "set"): set,
+    ("builtins", "frozenset"): frozenset,
+    ("__builtin__", "set"): set,
+    ("__builtin__", "frozenset"): frozenset,
+    ("collections", "OrderedDict"): OrderedDict,
+}
 
 
 def cut(text: str, words: Set[str]) -> list[tuple[int, int]]:
@@ -40,8 +50,18 @@ def cut(text: str, words: Set[str]) -> list[tuple[int, int]]:
     return spans
 
 
+def words_file_names() -> str:
+    """The dictionary's names, for an error message."""
+    return f"{WORDS_FILE} (or {PUBLISHED_WORDS_FILE})"
+
+
+def has_words(folder: Path) -> bool:
+    """Whether a model folder has the dictionary, in either form."""
+    return any((folder / name).exists() for name in (WORDS_FILE, PUBLISHED_WORDS_FILE))
+
+
 def read_words(folder: Path) -> frozenset[str]:
-    """Read the dictionary of a model folder, in either form.
+    """Read the dictionary of a model folder: JSON, or the pickle as which it is published.
 
     Raises:
         ModelError: it is missing, damaged, or asks to run code.
@@ -55,20 +75,17 @@ def read_words(folder: Path) -> frozenset[str]:
             with path.open("rb") as file:
                 values = _Unpickler(file).load()
     except FileNotFoundError:
-        raise ModelError(
-            f"{folder} has a SentencePiece model but no word dictionary ({WORDS_FILE} or "
-            f"{PUBLISHED_WORDS_FILE}), which ernie-tiny's tokenizer needs."
-        ) from None
+        raise ModelError(f"{folder} has no word dictionary: {words_file_names()}.") from None
     except _Refused as error:
         raise ModelError(
             f"{path} asks for {error}, which is no part of a word dictionary: it was not loaded, "
-            "and nothing in it was run."
+            "and nothing in it was run. Get the model from a source you trust."
         ) from None
     except Exception as error:  # a damaged pickle can fail in any way
-        raise ModelError(f"{path} cannot be read ({type(error).__name__}: {error}).") from error
-    if not isinstance(values, dict | set | frozenset | list) or not all(
-        isinstance(word, str) for word in values
-    ):
+        raise ModelError(
+            f"{path} cannot be read ({type(error).__name__}: {error}). Copy or download it again."
+        ) from error
+    if not isinstance(values, dict | set | frozenset | list) or not all(map(_is_word, values)):
         raise ModelError(f"{path} does not hold words.")
     return frozenset(values)
 
@@ -76,6 +93,14 @@ def read_words(folder: Path) -> frozenset[str]:
 def write_words(words: Set[str], path: Path) -> None:
     """Write the dictionary as JSON, sorted."""
     write_text(path, json.dumps(sorted(words), ensure_ascii=False, indent=0) + "\n")
+
+
+def _is_word(value: Any) -> bool:
+    """Whether it is a string that can be written as UTF-8."""
+    try:
+        return isinstance(value, str) and value.encode() is not None
+    except UnicodeEncodeError:
+        return False
 
 
 class _Refused(Exception):
@@ -86,10 +111,10 @@ class _Unpickler(pickle.Unpickler):
     """An unpickler that knows the containers a dictionary is made of, and calls nothing else."""
 
     def find_class(self, module: str, name: str) -> Any:
-        known = {"set": set, "frozenset": frozenset}
-        if module in ("builtins", "__builtin__") and name in known:
-            return known[name]
-        raise _Refused(f"{module}.{name}")
+        try:
+            return _CONTAINERS[module, name]
+        except KeyError:
+            raise _Refused(f"{module}.{name}") from None
 
     def persistent_load(self, pid: Any) -> Any:
         raise _Refused("a persistent object")

@@ -109,7 +109,7 @@ def test_install_use_and_uninstall(hub: Hub, server: HuggingFaceServer) -> None:
     assert "installed" in err
     out, err = done(hub("cache"))
     assert "ernie-test-zh@1.0.0" in out and "huggingface (team/ernie-test-zh)" in out
-    assert "1 models" in err
+    assert "1 model," in err
     assert "every file as it should be" in done(hub("cache", "verify"))[1]
     asked = len(server.requests)
     done(hub("install", "ernie-test-zh"))

@@ -11,6 +11,8 @@ import io
 import json
 import pickle
 import random
+import shutil
+import tempfile
 from pathlib import Path
 
 import paddlenlp
@@ -19,6 +21,8 @@ from paddlenlp.transformers import ErnieTinyTokenizer
 
 FOLDER = Path(__file__).parent / "ernie_tiny"
 DATA = Path(__file__).parents[2] / "examples" / "crosswoz_intent" / "train.tsv"
+# "short" answers are cut to this many tokens.
+LIMIT = 12
 SPECIAL_TOKENS = ["[PAD]", "[CLS]", "[SEP]", "[MASK]", "[UNK]"]
 VARIED = [
     "",
@@ -42,6 +46,10 @@ VARIED = [
     "https://example.com/a?b=c#d 电话010-12345678",
     "𠮷野家𪚥",
     "[MASK] [CLS] 酒店 [SEP]",
+    "今天天气[MASK]好",
+    " \t[MASK]\u3000 [mask] [UNK]的[PAD][[SEP]]",
+    "[MASK",
+    "北京\x85[MASK]\x85酒店 \x85",  # white space for Python, a character for SentencePiece
     "a" * 200,
     "酒店" * 150,
     "!@#$%^&*()_+-=[]{}|;':\",./<>?",
@@ -53,6 +61,30 @@ VARIED = [
     "non\u00a0breaking",
     "０.５折",
     "北京·上海—广州…深圳",
+    "我想查一下北京烤鸭店的電話號碼，謝謝！",
+    "この近くに駅はありますか。カラオケもあります",
+    "서울 호텔 예약",
+    "Привет, где гостиница?",
+    "ΟΔΥΣΣΕΥΣ ΣΑΣ σας",
+    "เดินทางถึงโรงแรม",
+    "فندق قريب",
+    "2024年1月1日 08:30-22:00，人均￥68.5",
+    "12,345.67% ½ ² ℃ № ™ ㎏",
+    "☎️010－８８８８８８８８ ✓ ★★★★☆",
+    "👩🏽\u200d💻🏳️\u200d🌈1️⃣",
+    "a\u0301\u0302\u0303b\u0308",
+    "ﬃ ﷺ ㍿ ㌀ ㊙ ㈱",
+    "\u2581北\u2581京\u2581",
+    "\ufffd\ufffe\uffff\ue000",
+    "\u00ad软\u2060连\u061c字\u202e符\u202c",
+    "\x1c\x1d\x85\x7f\x9f",
+    "ẞß Straße STRASSE ŉ ǰ",
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZ abcdefghijklmnopqrstuvwxyz",
+    "aaaa bbbb\tcccc\u00a0dddd\u2003eeee",
+    "这家酒店有wifi吗？WIFI、Wi-Fi、ＷｉＦｉ都行",
+    "请帮我找一家评分4.5分以上、价格500-600元、提供叫醒服务的酒店。" * 40,
+    "好 " * 300,
+    "\n".join(["第一行", "第二行", "", "第四行"]),
 ]
 
 
@@ -91,26 +123,29 @@ def make_files() -> None:
 def main() -> None:
     FOLDER.mkdir(exist_ok=True)
     make_files()
-    names = ("vocab.txt", "spm_cased_simp_sampled.model", "dict.wordseg.pickle")
-    tokenizer = ErnieTinyTokenizer(*(str(FOLDER / name) for name in names))
+    # As its users make it: the constructor alone knows no special tokens in a text.
+    with tempfile.TemporaryDirectory() as folder:
+        for path in FOLDER.iterdir():
+            shutil.copy(path, folder)
+        tokenizer = ErnieTinyTokenizer.from_pretrained(folder)
     generator = random.Random(0)
     texts = [*VARIED, *generator.sample(sentences(), 200)]
-    pairs = [(generator.choice(texts), generator.choice(texts)) for _ in range(40)]
+    pairs = [(generator.choice(texts), generator.choice(texts)) for _ in range(80)]
     rows = []
     for text, second in [*((text, None) for text in texts), *pairs]:
-        for limit in (None, 12):
-            options = {} if limit is None else {"max_length": limit, "truncation": True}
-            made = tokenizer(text, second, return_token_type_ids=True, **options)
-            rows.append(
-                {
-                    "text": text,
-                    "pair": second,
-                    "max_seq_len": limit,
-                    "input_ids": made["input_ids"],
-                    "token_type_ids": made["token_type_ids"],
-                }
-            )
-    lines = [json.dumps({"made_with": {"paddlenlp": paddlenlp.__version__}})]
+        whole = tokenizer(text, second)
+        short = tokenizer(text, second, max_length=LIMIT, truncation=True)
+        parts = [text] if second is None else [text, second]
+        rows.append(
+            {
+                "text": text,
+                "pair": second,
+                "tokens": [tokenizer.tokenize(part) for part in parts],
+                "whole": [whole["input_ids"], whole["token_type_ids"]],
+                "short": [short["input_ids"], short["token_type_ids"]],
+            }
+        )
+    lines = [json.dumps({"made_with": {"paddlenlp": paddlenlp.__version__}, "limit": LIMIT})]
     lines += [json.dumps(row, ensure_ascii=False) for row in rows]
     (FOLDER / "golden.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
 

@@ -113,7 +113,7 @@ def test_removing_forgets_aliases_and_what_is_on_its_way(store: Store) -> None:
     store.remove("travel", "1.0.0")
     assert store.find("travel", "1.0.0") is None
     assert list((store.root / "models").iterdir()) == []
-    assert list((store.root / "unfinished").iterdir()) == []
+    assert not (store.root / "unfinished").exists()
     # The checksums of a first download outlive it: that is what they are for.
     assert store.checksums("travel", "1.0.0") == {"https://example.org/x": {"size": 1}}
 

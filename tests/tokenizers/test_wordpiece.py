@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from hub.errors import ModelError
+from hub.errors import InputError, ModelError
 from hub.tokenizers import WordPieceTokenizer
 from hub.tokenizers.wordpiece import read_vocabulary
 
@@ -74,6 +74,20 @@ def test_long_texts_are_cut_and_say_so(ernie: WordPieceTokenizer) -> None:
 def test_half_a_surrogate_pair_is_an_unknown_character(ernie: WordPieceTokenizer) -> None:
     whole, half = ernie.encode(["今天", "今\ud83d天"])
     assert [whole.input_ids[0], whole.input_ids[-1]] == [half.input_ids[0], half.input_ids[-1]]
+
+
+def test_both_halves_of_a_surrogate_pair_count_as_they_do_in_the_text(
+    ernie: WordPieceTokenizer,
+) -> None:
+    text = "今\ud83d\ude00天"
+    offsets = ernie(text, return_offsets=True)["offset_mapping"]
+    assert [text[start:end] for start, end in offsets[1:-1]] == ["今", "\ud83d\ude00", "天"]
+
+
+def test_too_few_tokens_are_refused(ernie: WordPieceTokenizer) -> None:
+    for call in (lambda: ernie.encode(["今天"], 2), lambda: ernie("今天", 2)):
+        with pytest.raises(InputError, match="3 tokens at least"):
+            call()
 
 
 def test_a_saved_tokenizer_comes_back_the_same(ernie: WordPieceTokenizer, tmp_path: Path) -> None:
