@@ -14,7 +14,6 @@ import re
 from pathlib import Path
 from typing import Any
 
-from hub.files import write_text
 from hub.registry.owners import is_abandoned, owner_mark
 
 
@@ -66,7 +65,8 @@ class Part:
 
     @notes.setter
     def notes(self, values: dict[str, Any]) -> None:
-        write_text(self._notes, json.dumps(values))
+        # Not in one step: half a note is no note, and then the file is fetched from its beginning.
+        self._notes.write_text(json.dumps(values), encoding="utf-8")
 
     def release(self) -> None:
         """Leave the bytes for the next try."""
@@ -78,21 +78,15 @@ class Part:
 
     def discard(self) -> None:
         """Remove the bytes, and what was noted of them."""
-        with contextlib.suppress(OSError):
-            self.path.unlink()
-        self._forget_notes()
+        for path in (self.path, self._notes):
+            with contextlib.suppress(OSError):
+                path.unlink()
 
     def finish(self, target: Path) -> None:
         """Make the bytes the whole file."""
         self.path.replace(target)
-        self._forget_notes()
-
-    def _forget_notes(self) -> None:
-        # A process that was killed may have left a half-written one beside them.
-        half_written = self._notes.parent.glob(f".{_escaped(self._notes.name)}.*")
-        for path in (self._notes, *half_written):
-            with contextlib.suppress(OSError):
-                path.unlink()
+        with contextlib.suppress(OSError):
+            self._notes.unlink()
 
 
 def _escaped(name: str) -> str:
