@@ -56,7 +56,7 @@ class S3Store:
 
 @contextlib.contextmanager
 def s3_store() -> Iterator[S3Store]:
-    """Start a store with an empty bucket; needs the packages `moto[s3]`, `flask`, `flask-cors` and `s3fs`.
+    """Start a store with an empty bucket; needs `moto[s3]`, `flask`, `flask-cors` and `s3fs`.
 
     A test sets the store's `environment`, or gives its `options` to fsspec.
     """
