@@ -24,7 +24,7 @@ def env_command(as_json: bool) -> None:
     names = (
         constants.HOME_VARIABLE, constants.SOURCES_VARIABLE, constants.CATALOGUE_VARIABLE,
         *constants.OFFLINE_VARIABLES, constants.HF_ENDPOINT_VARIABLE,
-        constants.MODELSCOPE_ENDPOINT_VARIABLE, constants.TIMEOUT_VARIABLE,
+        *constants.MODELSCOPE_ENDPOINT_VARIABLES, constants.TIMEOUT_VARIABLE,
         constants.PROGRESS_VARIABLE, constants.DEBUG_VARIABLE, constants.THREADS_VARIABLE,
     )  # fmt: skip
     facts = {

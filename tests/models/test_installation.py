@@ -199,6 +199,16 @@ def test_from_modelscope(enter: Enter, monkeypatch: pytest.MonkeyPatch) -> None:
         assert running.sent() < sum(map(len, HUB.values())) + 5_000
 
 
+def test_modelscope_without_the_model_says_so(
+    enter: Enter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enter(Source("modelscope", repository=REPOSITORY), architecture=ERNIE_3)
+    with ModelScopeServer({REPOSITORY: HUB}, token="right", private=(REPOSITORY,)) as running:
+        monkeypatch.setenv("MODELSCOPE_ENDPOINT", running.url)
+        with pytest.raises(DownloadError, match=r"no such repository.*MODELSCOPE_API_TOKEN"):
+            hub.Module(name="ernie-test-zh")
+
+
 def test_a_repository_that_the_catalogue_does_not_know(
     hub_server: HuggingFaceServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -310,6 +320,9 @@ def test_a_closed_repository_says_what_is_missing(
     with HuggingFaceServer({}) as running:
         monkeypatch.setenv("HF_ENDPOINT", running.url)
         with pytest.raises(DownloadError, match="no such repository"):
+            hub.Module(name="ernie-test-zh")
+        monkeypatch.setenv("HF_TOKEN", "hf_wrong")
+        with pytest.raises(DownloadError, match="HF_TOKEN is not valid"):
             hub.Module(name="ernie-test-zh")
 
 

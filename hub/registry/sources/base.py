@@ -68,6 +68,37 @@ class PublicSource(Protocol):
         """What another program has fetched from there before, if it is complete; no network."""
 
 
+class RepositorySource:
+    """A model repository of a public hub.
+
+    Args:
+        repository: `organisation/name`.
+        revision: branch, tag or commit.
+        tokenizer_kind: as the catalogue calls it; decides which files are needed.
+    """
+
+    kind: str
+
+    def __init__(self, repository: str, revision: str, tokenizer_kind: str) -> None:
+        self.repository = repository
+        self.revision = revision
+        self.tokenizer_kind = tokenizer_kind
+        self.label = f"{self.kind} ({repository})"
+        self.key = f"{self.kind}-{repository.replace('/', '--')}"
+
+    def choose(self, names: Sequence[str]) -> list[str]:
+        """The files to fetch, of all that the repository has.
+
+        Raises:
+            DownloadError: weights or tokenizer are not among them.
+        """
+        return choose_files(names, self.tokenizer_kind, self.label)
+
+    def list_local(self) -> Listing | None:
+        """What another program has fetched from there before, if it is complete; no network."""
+        return None
+
+
 def choose_files(names: Sequence[str], tokenizer_kind: str, label: str) -> list[str]:
     """The files to fetch, of all that a source has.
 

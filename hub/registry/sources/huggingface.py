@@ -17,27 +17,16 @@ from hub.errors import DownloadError
 from hub.registry.checksums import Expected
 from hub.registry.download import RemoteFile
 from hub.registry.http import Attempts, public_url
-from hub.registry.sources.base import Listing, choose_files
+from hub.registry.sources.base import Listing, RepositorySource
 
 _TRANSIENT = {408, 429, 500, 502, 503, 504}
 _Result = TypeVar("_Result")
 
 
-class HuggingFaceSource:
-    """A model repository of the Hub.
+class HuggingFaceSource(RepositorySource):
+    """A model repository of the Hub."""
 
-    Args:
-        repository: `organisation/name`.
-        revision: branch, tag or commit.
-        tokenizer_kind: as the catalogue calls it; decides which files are needed.
-    """
-
-    def __init__(self, repository: str, revision: str, tokenizer_kind: str) -> None:
-        self.repository = repository
-        self.revision = revision
-        self.label = f"huggingface ({repository})"
-        self.key = "huggingface-" + repository.replace("/", "--")
-        self._kind = tokenizer_kind
+    kind = "huggingface"
 
     @property
     def _endpoint(self) -> str:
@@ -54,7 +43,7 @@ class HuggingFaceSource:
             lambda: api.model_info(self.repository, revision=self.revision, files_metadata=True)
         )
         siblings = {file.rfilename: file for file in info.siblings or ()}
-        names = choose_files(list(siblings), self._kind, self.label)
+        names = self.choose(list(siblings))
         commit = info.sha or self.revision
         files = [self._remote(commit, siblings[name]) for name in names]
         return Listing(commit, files, token, "HF_TOKEN")
@@ -86,7 +75,7 @@ class HuggingFaceSource:
             return None
         folder = Path(config).parent
         try:
-            names = choose_files([p.name for p in folder.iterdir()], self._kind, self.label)
+            names = self.choose([p.name for p in folder.iterdir()])
         except DownloadError:
             return None
         return Listing(folder.name, [], local={name: folder / name for name in names})
@@ -113,6 +102,8 @@ class HuggingFaceSource:
             return DownloadError(f"{where}: there is no revision {self.revision!r}.", status=404)
         response = getattr(error, "response", None)
         status = getattr(response, "status_code", None)
+        if status == 401 and "invalid credentials" in str(error).lower():
+            return DownloadError(f"{where}: the token in HF_TOKEN is not valid.", status=status)
         # Of a private repository the hub does not even say that it is there.
         if isinstance(error, errors.RepositoryNotFoundError) or status in (401, 403):
             return DownloadError(

@@ -7,33 +7,25 @@ import os
 from typing import Any
 from urllib.parse import urlencode
 
-from hub.constants import MODELSCOPE_ENDPOINT_VARIABLE, MODELSCOPE_TOKEN_VARIABLE
+from hub.constants import MODELSCOPE_ENDPOINT_VARIABLES, MODELSCOPE_TOKEN_VARIABLE
 from hub.errors import DownloadError
 from hub.registry.checksums import Expected
 from hub.registry.download import RemoteFile
 from hub.registry.http import Client, public_url
-from hub.registry.sources.base import Listing, choose_files
+from hub.registry.sources.base import Listing, RepositorySource
 
 
-class ModelScopeSource:
-    """A model repository of ModelScope.
+class ModelScopeSource(RepositorySource):
+    """A model repository of ModelScope."""
 
-    Args:
-        repository: `organisation/name`.
-        revision: branch, tag or commit.
-        tokenizer_kind: as the catalogue calls it; decides which files are needed.
-    """
-
-    def __init__(self, repository: str, revision: str, tokenizer_kind: str) -> None:
-        self.repository = repository
-        self.revision = revision
-        self.label = f"modelscope ({repository})"
-        self.key = "modelscope-" + repository.replace("/", "--")
-        self._kind = tokenizer_kind
+    kind = "modelscope"
 
     @property
     def _address(self) -> str:
-        endpoint = os.environ.get(MODELSCOPE_ENDPOINT_VARIABLE) or "https://www.modelscope.cn"
+        chosen = (os.environ.get(name) for name in MODELSCOPE_ENDPOINT_VARIABLES)
+        endpoint = next(filter(None, chosen), "www.modelscope.cn")
+        if "://" not in endpoint:
+            endpoint = f"https://{endpoint}"
         return f"{endpoint.rstrip('/')}/api/v1/models/{self.repository}/repo"
 
     def list_files(self) -> Listing:
@@ -41,9 +33,19 @@ class ModelScopeSource:
         token = os.environ.get(MODELSCOPE_TOKEN_VARIABLE)
         query = urlencode({"Revision": self.revision, "Recursive": "True"})
         with Client(token, token_name=MODELSCOPE_TOKEN_VARIABLE) as client:
-            text = client.read(f"{self._address}/files?{query}")
+            try:
+                text = client.read(f"{self._address}/files?{query}")
+            except DownloadError as error:
+                if error.status != 404:
+                    raise
+                raise DownloadError(
+                    f"{public_url(self._address)}: there is no such repository or no revision "
+                    f"{self.revision!r}, or the token in {MODELSCOPE_TOKEN_VARIABLE} has no access "
+                    "to it.",
+                    status=404,
+                ) from error
         files = {file["Path"]: file for file in self._understand(text)}
-        names = choose_files(list(files), self._kind, self.label)
+        names = self.choose(list(files))
         remote = [self._remote(files[name]) for name in names]
         return Listing(self.revision, remote, token, MODELSCOPE_TOKEN_VARIABLE)
 
@@ -67,7 +69,3 @@ class ModelScopeSource:
             known_from=public_url(self._address),
         )
         return RemoteFile(file["Path"], f"{self._address}?{query}", expected)
-
-    def list_local(self) -> Listing | None:
-        """Nothing: its cache does not check what it holds."""
-        return None
