@@ -103,8 +103,12 @@ class RepositoryServer(FileServer):
         return self._current.fault
 
     def cdn_url(self, facts: FileFacts) -> str:
-        """A file's address on the second server, signed as those of object stores are."""
-        return f"{self.cdn.url}/lfs/{facts.sha256}?X-Amz-Signature=not-for-messages"
+        """A file's address on the second server, signed as those of object stores are.
+
+        Its host has another name, too: to some clients another port alone is the same host.
+        """
+        address = self.cdn.url.replace("127.0.0.1", "localhost")
+        return f"{address}/lfs/{facts.sha256}?X-Amz-Signature=not-for-messages"
 
     def send_content(
         self,
