@@ -10,7 +10,7 @@ from hub.cli.output import say
 
 
 @click.command("export")
-@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("model")
 @click.option(
     "--output", "-o", required=True, type=click.Path(path_type=Path), help="Folder to write."
 )
@@ -23,8 +23,10 @@ from hub.cli.output import say
     help="For ONNX Runtime or Paddle Inference.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace the exported model in --output.")
-def export_command(model: Path, output: Path, format: str, overwrite: bool) -> None:
-    """Write the fine-tuned MODEL folder for an inference engine, and check its answers.
+def export_command(model: str, output: Path, format: str, overwrite: bool) -> None:
+    """Write the fine-tuned MODEL, a folder or a registered name, for an inference engine.
+
+    The answers of what was written are compared with the model's.
 
     \b
     Examples:
@@ -32,9 +34,10 @@ def export_command(model: Path, output: Path, format: str, overwrite: bool) -> N
       hub predict runs/travel-onnx "这家酒店的电话是多少"
     """
     from hub.inference.export import export
+    from hub.models.installation import folder_of
     from hub.module import Module
 
-    difference = export(Module(directory=model), output, format, overwrite)
+    difference = export(Module(directory=folder_of(model)), output, format, overwrite)
     size = sum(path.stat().st_size for path in output.iterdir())
     say(
         f"written   {output}: {format}, {size / 1e6:.1f} MB; "

@@ -215,6 +215,7 @@ def _convert(entry: ModelEntry, originals: Originals, store: Store) -> StoredMod
             folder,
             entry.name,
             entry.version,
+            base_model=entry.name if entry.architecture else entry.sources[0].repository,
             architecture=dict(entry.architecture) or None,
             lowercase=lowercase,
             origin=originals.origin,
@@ -227,6 +228,7 @@ def convert_folder(
     target: Path,
     name: str,
     version: str | None = None,
+    base_model: str | None = None,
     **known: object,
 ) -> None:
     """Write a pretrained model into the empty folder `target`, with its `hub.json`.
@@ -236,6 +238,7 @@ def convert_folder(
         target: an existing, empty folder.
         name: what the model is called.
         version: its version.
+        base_model: what a model card calls it, if that is another name.
         known: `architecture`, `lowercase` (see `convert`) and `origin`, what is known of them.
 
     Raises:
@@ -248,7 +251,7 @@ def convert_folder(
         task=None,
         labels=[],
         max_seq_len=default_length(config),
-        base_model=name,
+        base_model=base_model or name,
         package_version=__version__,
         name=name,
         version=version,

@@ -28,7 +28,8 @@ def is_abandoned(path: Path) -> bool:
     """
     machine, process, _ = path.name.rsplit(".", 2)
     touched = path.stat().st_mtime
-    if machine.endswith(owner_mark().rsplit(".", 2)[0]):
+    own = machine.endswith(owner_mark().rsplit(".", 2)[0])
+    if own and os.name == "posix":  # elsewhere signal 0 is no question, but ends the process
         return not _is_alive(int(process))
     return time.time() - touched > ABANDONED_S
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from hub.cli.main import cli
+from hub.registry import list_models
 
 ROOT = Path(__file__).parents[2]
 READMES = ["README.md", "README.zh-CN.md"]
@@ -42,6 +43,14 @@ def test_the_readmes_show_the_main_job_and_models_by_name(readme: str) -> None:
     names = [shlex.split(line)[1] for line in commands(readme)]
     assert names[:4] == ["finetune", "evaluate", "predict", "export"]
     assert {"list", "show", "install", "download", "register", "push"} <= set(names)
+
+
+@pytest.mark.parametrize("readme", READMES)
+def test_the_number_of_models_is_the_catalogues(readme: str) -> None:
+    text = (ROOT / readme).read_text(encoding="utf-8")
+    found = re.search(r"^hub list +# (\d+) ", text, flags=re.MULTILINE)
+    assert found is not None
+    assert int(found[1]) == len(list_models())
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -19,6 +19,8 @@ from hub.registry.download import RemoteFile
 from hub.registry.http import Attempts, public_url
 from hub.registry.sources.base import Listing, RepositorySource
 
+# The Hub takes no larger file into git itself.
+_LARGEST_IN_GIT = 10_000_000
 _TRANSIENT = {408, 429, 500, 502, 503, 504}
 _Result = TypeVar("_Result")
 
@@ -58,8 +60,9 @@ class HuggingFaceSource(RepositorySource):
         expected = Expected(
             size=file.size,
             sha256=file.lfs.sha256 if file.lfs else None,
-            # Of a small file the hub names git's hash.
-            git_sha1=None if file.lfs else file.blob_id,
+            # Of a small file the hub names git's hash. A mirror may not say that a large one is
+            # kept outside git, where this is the hash of something else.
+            git_sha1=None if file.lfs or (file.size or 0) > _LARGEST_IN_GIT else file.blob_id,
             known_from=public_url(self._endpoint),
         )
         return RemoteFile(name, url, expected)
