@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from hub import __version__
 from hub.constants import offline
@@ -108,7 +110,7 @@ def locate_team(reference: Reference, store: Store, quiet: bool = False) -> Stor
     location = setting("catalogue")
     if location is None:
         find_model(reference.given)  # raises, with the nearest names
-    assert location is not None
+        raise UnknownModelError(f"There is no model {reference.given!r}.")
     try:
         catalogue = TeamCatalogue(location, quiet)
         return catalogue.pull(reference.name, reference.version, store)
@@ -216,7 +218,7 @@ def _convert(entry: ModelEntry, originals: Originals, store: Store) -> StoredMod
             entry.name,
             entry.version,
             base_model=entry.name if entry.architecture else entry.sources[0].repository,
-            architecture=dict(entry.architecture) or None,
+            architecture=entry.architecture or None,
             lowercase=lowercase,
             origin=originals.origin,
         )
@@ -228,8 +230,11 @@ def convert_folder(
     target: Path,
     name: str,
     version: str | None = None,
+    *,
     base_model: str | None = None,
-    **known: object,
+    architecture: Mapping[str, Any] | None = None,
+    lowercase: bool | None = None,
+    origin: dict[str, Any] | None = None,
 ) -> None:
     """Write a pretrained model into the empty folder `target`, with its `hub.json`.
 
@@ -239,13 +244,13 @@ def convert_folder(
         name: what the model is called.
         version: its version.
         base_model: what a model card calls it, if that is another name.
-        known: `architecture`, `lowercase` (see `convert`) and `origin`, what is known of them.
+        architecture, lowercase: what is known better than from the folder, see `convert`.
+        origin: where the folder came from, for `hub.json`.
 
     Raises:
         ModelError: a file is missing, damaged, unsafe or does not fit the others.
     """
-    origin = known.pop("origin", None)
-    config = convert(source, target, **known)  # type: ignore[arg-type]
+    config = convert(source, target, architecture, lowercase)
     manifest = Manifest(
         kind="model",
         task=None,
@@ -255,7 +260,7 @@ def convert_folder(
         package_version=__version__,
         name=name,
         version=version,
-        origin=origin,  # type: ignore[arg-type]
+        origin=origin,
     )
     write_manifest(target, manifest, [path.name for path in target.iterdir()])
 
