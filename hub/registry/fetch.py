@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hub.constants import offline
-from hub.errors import ChecksumError, DownloadError, ModelError, OfflineError
+from hub.errors import ChecksumError, DownloadError, ModelError, OfflineError, OutputError
 from hub.files import sha256_of
 from hub.registry.catalogue import ModelEntry
 from hub.registry.checksums import Expected
@@ -108,6 +108,9 @@ def fetched(
                 files[file.name] = {"size": facts.size, "sha256": facts.sha256, "url": file.url}
                 if store.checksums(entry.name, entry.version) != known:
                     learnt.append(file.name)
+    except OutputError:
+        store.clear_unfinished(entry.name, entry.version)  # a full disk is not filled further
+        raise
     finally:
         store.tidy_unfinished(folder)
     if learnt:
@@ -120,8 +123,8 @@ def fetched(
         )
     try:
         yield Originals(folder, list(files), _origin(source, listing, files))
-    except ModelError:
-        store.clear_unfinished(entry.name, entry.version)  # the files are right, and of no use
+    except (ModelError, OutputError):
+        store.clear_unfinished(entry.name, entry.version)  # of no use, or in the way
         raise
     store.clear_unfinished(entry.name, entry.version)
 

@@ -665,6 +665,28 @@ def test_a_home_with_chinese_characters_and_spaces(
     assert_answers_as(hub.Module(name="ernie-test-zh"), PADDLENLP)
 
 
+@pytest.mark.parametrize("kilobytes", [20, 70, 100])
+def test_a_disk_that_fills_up_is_a_sentence_and_leaves_nothing(
+    kilobytes: int, server: FileServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the download, between the files, and in the conversion."""
+    server.files.update(BAIDU)
+    limit = f"import resource; size = {kilobytes}000\n"
+    limit += "resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))\n"
+    if kilobytes > 80:  # the weights fit; what is made of them does not
+        limit += "import safetensors.numpy, safetensors as st\n"
+        limit += "def full(*a, **k): raise st.SafetensorError('I/O error (os error 28)')\n"
+        limit += "safetensors.numpy.save_file = full\n"
+    monkeypatch.setitem(globals(), "CHILD", limit + CHILD)
+    process = child(server)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "OutputError" in err.splitlines()[-1], err
+    assert "full" in err or "No space left" in err
+    assert left_over(Store()) == []
+    assert Store().models() == []
+
+
 def test_a_home_that_cannot_be_made_is_a_sentence(
     server: FileServer, enter: Enter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

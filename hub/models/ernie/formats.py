@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -22,10 +23,21 @@ _NUMPY_KINDS = {"F64": np.float64, "F32": np.float32, "F16": np.float16, "I64": 
 
 
 def write_safetensors(arrays: Arrays, path: Path) -> None:
-    """Write `arrays` to `path` in one step: the file is there whole or not at all."""
+    """Write `arrays` to `path` in one step: the file is there whole or not at all.
+
+    Raises:
+        OSError: it cannot be written.
+    """
     # `format: pt` is what `transformers` asks of a file that it opens.
     metadata = {"format": "pt"}
-    write_whole(path, lambda p: safetensors.numpy.save_file(arrays, p, metadata=metadata))
+    try:
+        write_whole(path, lambda p: safetensors.numpy.save_file(arrays, p, metadata=metadata))
+    except safetensors.SafetensorError as error:
+        # A full disk comes as text: "I/O error: No space left on device (os error 28)".
+        number = re.search(r"os error (\d+)", str(error))
+        if number is None:
+            raise
+        raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from error
 
 
 def read_safetensors(path: Path) -> Arrays:
