@@ -189,11 +189,9 @@ def _range_total(response: requests.Response, have: int) -> int | None:
     )
     if found is None or int(found[1]) != have or int(found[2]) < have:
         raise _Restart
-    if found[3] == "*":
-        return None
-    if int(found[2]) != int(found[3]) - 1:
-        raise _Restart  # it was asked for everything to the end
-    return int(found[3])
+    # A server may send less than was asked for (RFC 9110, section 15.3.7): then the next request
+    # goes on where this one ends.
+    return None if found[3] == "*" else int(found[3])
 
 
 def _content_length(response: requests.Response) -> int | None:

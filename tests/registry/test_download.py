@@ -303,14 +303,44 @@ def leave_part(server: FileServer, target: Path, expected: Expected = FULL) -> N
     ],
     ids=["ignored", "wrong", "off by one", "nonsense", "lie", "416", "other tag"],
 )
+@pytest.mark.parametrize("expected", [FULL, NOTHING], ids=["checksum", "no checksum"])
 def test_a_server_that_lies_about_ranges_is_asked_for_all(
-    server: FileServer, client: Client, target: Path, fault: Fault
+    server: FileServer,
+    client: Client,
+    target: Path,
+    fault: Fault,
+    expected: Expected,
+    request: pytest.FixtureRequest,
 ) -> None:
-    leave_part(server, target)
+    if "lie" in request.node.callspec.id and expected is NOTHING:
+        pytest.skip("nothing tells a perfect lie from the truth but a checksum")
+    leave_part(server, target, expected)
     server.fail("model.bin", fault)
-    download(remote(server), target, client)
+    download(remote(server, expected), target, client)
     assert_done(target)
     assert len(server.requests) <= 2
+
+
+def test_a_server_that_sends_less_of_a_range_is_asked_for_the_rest(
+    server: FileServer, client: Client, target: Path
+) -> None:
+    leave_part(server, target)
+    half, end = SIZE // 2, SIZE // 2 + 70_000
+    short = {"Content-Range": f"bytes {half}-{end - 1}/{SIZE}", "Content-Length": "70000"}
+    server.fail("model.bin", Fault(headers=short, close_after=70_000))
+    download(remote(server), target, client)
+    assert_done(target)
+    assert server.sent() <= half + 70_000
+
+
+def test_a_size_that_is_announced_wrong_is_refused_before_the_body(
+    server: FileServer, client: Client, target: Path
+) -> None:
+    server.fail("model.bin", Fault(bytes_per_second=SIZE / 10))
+    start = time.monotonic()
+    with pytest.raises(ChecksumError, match="size expected 400,001"):
+        download(remote(server, Expected(size=SIZE + 1)), target, client)
+    assert time.monotonic() - start < 2
 
 
 @pytest.mark.parametrize("expected", [FULL, NOTHING], ids=["checksum", "no checksum"])
@@ -348,6 +378,7 @@ def test_a_part_that_is_too_long_is_thrown_away(
     part.write_bytes(CONTENT + b"more")
     download(remote(server), target, client)
     assert_done(target)
+    assert ["range" in r.headers for r in server.requests] == [False]
 
 
 def test_a_whole_part_needs_no_body(server: FileServer, client: Client, target: Path) -> None:

@@ -123,6 +123,17 @@ def test_a_damaged_file_in_the_catalogue_never_arrives(
     assert theirs.models() == [] == theirs.damaged()
 
 
+def test_a_file_that_an_earlier_try_left_half_is_published_whole(
+    catalogue: TeamCatalogue, mine: Store, theirs: Store, tmp_path: Path
+) -> None:
+    model = registered(mine, "travel", "1.0.0", "one")
+    half = tmp_path / "共享 盘" / "travel" / "files" / model.manifest.files["weights.bin"]["sha256"]
+    half.parent.mkdir(parents=True)
+    half.write_text("on")
+    catalogue.publish(model)
+    assert (catalogue.pull("travel", None, theirs).folder / "weights.bin").read_text() == "one"
+
+
 def test_a_file_changed_after_registering_is_not_published(
     catalogue: TeamCatalogue, mine: Store
 ) -> None:
