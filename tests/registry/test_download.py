@@ -300,9 +300,9 @@ def leave_part(server: FileServer, target: Path, expected: Expected = FULL) -> N
         Fault(shift=-5, content_range=f"bytes {SIZE // 2}-{SIZE - 1}/{SIZE}"),
         Fault(status=416),
         Fault(headers={"ETag": '"another"'}, flip=SIZE - 1),
-        Fault(shift=-5, content_range=f"bytes {SIZE // 2 - 5}-{SIZE - 1}/{SIZE}"),
+        Fault(shift=5, content_range=f"bytes {SIZE // 2 + 5}-{SIZE - 1}/{SIZE}"),
     ],
-    ids=["ignored", "wrong", "off by one", "nonsense", "lie", "416", "other tag", "too early"],
+    ids=["ignored", "wrong", "off by one", "nonsense", "lie", "416", "other tag", "too late"],
 )
 @pytest.mark.parametrize("expected", [FULL, NOTHING], ids=["checksum", "no checksum"])
 def test_a_server_that_lies_about_ranges_is_asked_for_all(
