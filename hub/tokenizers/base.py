@@ -51,6 +51,29 @@ class Tokenizer(ABC):
 
     @property
     @abstractmethod
+    def mask_token_id(self) -> int:
+        """The id of `[MASK]`."""
+
+    @property
+    @abstractmethod
+    def unk_token_id(self) -> int:
+        """The id of `[UNK]`."""
+
+    @property
+    @abstractmethod
+    def special_ids(self) -> frozenset[int]:
+        """The ids of `[PAD]`, `[CLS]`, `[SEP]`, `[MASK]` and `[UNK]`."""
+
+    @abstractmethod
+    def tokens(self, ids: Iterable[int]) -> list[str]:
+        """The vocabulary's entries for `ids`; an id beyond the vocabulary is `[UNK]`."""
+
+    @abstractmethod
+    def token_to_id(self, token: str) -> int | None:
+        """The id of a vocabulary entry; None if it is not one."""
+
+    @property
+    @abstractmethod
     def files(self) -> list[str]:
         """The names of the files that `save` writes."""
 

@@ -9,7 +9,7 @@ piece is looked up in the vocabulary.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterable, Iterator, Sequence, Set
 from pathlib import Path
 
 from hub.constants import SENTENCEPIECE_FILE, VOCABULARY_FILE, WORDS_FILE
@@ -99,6 +99,30 @@ class ErnieTinyTokenizer(Tokenizer):
     def pad_token_id(self) -> int:
         """The id of `[PAD]`."""
         return self._ids["[PAD]"]
+
+    @property
+    def mask_token_id(self) -> int:
+        """The id of `[MASK]`."""
+        return self._ids["[MASK]"]
+
+    @property
+    def unk_token_id(self) -> int:
+        """The id of `[UNK]`."""
+        return self._ids["[UNK]"]
+
+    @property
+    def special_ids(self) -> frozenset[int]:
+        """The ids of `[PAD]`, `[CLS]`, `[SEP]`, `[MASK]` and `[UNK]`."""
+        return frozenset(self._ids[token] for token in SPECIAL_TOKENS)
+
+    def tokens(self, ids: Iterable[int]) -> list[str]:
+        """The vocabulary's entries for `ids`; an id beyond the vocabulary is `[UNK]`."""
+        known = range(len(self._entries))
+        return [self._entries[number] if number in known else "[UNK]" for number in ids]
+
+    def token_to_id(self, token: str) -> int | None:
+        """The id of a vocabulary entry; None if it is not one."""
+        return self._ids.get(token)
 
     def tokenize(self, text: str) -> list[str]:
         """The pieces of one text, those that the vocabulary lacks as `[UNK]`."""

@@ -8,7 +8,7 @@ and split at punctuation, and each word is cut by greedy longest match
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +126,30 @@ class WordPieceTokenizer(Tokenizer):
     def pad_token_id(self) -> int:
         """The id of `[PAD]`."""
         return int(self.backend.token_to_id("[PAD]") or 0)
+
+    @property
+    def mask_token_id(self) -> int:
+        """The id of `[MASK]`."""
+        return int(self.backend.token_to_id("[MASK]"))
+
+    @property
+    def unk_token_id(self) -> int:
+        """The id of `[UNK]`."""
+        return int(self.backend.token_to_id("[UNK]"))
+
+    @property
+    def special_ids(self) -> frozenset[int]:
+        """The ids of `[PAD]`, `[CLS]`, `[SEP]`, `[MASK]` and `[UNK]`."""
+        return frozenset(int(self.backend.token_to_id(token)) for token in SPECIAL_TOKENS)
+
+    def tokens(self, ids: Iterable[int]) -> list[str]:
+        """The vocabulary's entries for `ids`; an id beyond the vocabulary is `[UNK]`."""
+        return [self.backend.id_to_token(number) or "[UNK]" for number in ids]
+
+    def token_to_id(self, token: str) -> int | None:
+        """The id of a vocabulary entry; None if it is not one."""
+        number: int | None = self.backend.token_to_id(token)
+        return number
 
     def _encode(
         self, texts: list[Text], max_seq_len: int | None, return_offsets: bool
