@@ -28,18 +28,29 @@ from hub.models.ernie.config import ErnieConfig, read_config
 from hub.models.ernie.initialization import initialize
 from hub.models.ernie.modeling import ErnieModel
 from hub.models.installation import locate
+from hub.models.pickles import Arrays
 from hub.registry import ModelEntry
 from hub.registry.manifest import Manifest, read_manifest, write_manifest
 from hub.registry.store import Store
-from hub.tasks import Task, create_task, predict, task_name
+from hub.tasks import (
+    AnswerOptions,
+    FillMask,
+    Task,
+    TextClassification,
+    TokenClassification,
+    create_task,
+    predict,
+    task_name,
+)
+from hub.tasks.passages import check_long_text
 from hub.tokenizers import load_tokenizer
 
 logger = logging.getLogger(__name__)
 
-_ARCHITECTURES = {
-    ("ernie", "text-classification"): "ErnieForSequenceClassification",
-    ("bert", "text-classification"): "BertForSequenceClassification",
-}
+# What `transformers` puts before an architecture's name.
+_PREFIXES = {"ernie": "Ernie", "bert": "Bert"}
+# A folder with such a head was fine-tuned for its task; any pretrained one can fill masks.
+_FINETUNED = (TextClassification, TokenClassification)
 
 
 class Module(paddle.nn.Layer):
@@ -53,12 +64,14 @@ class Module(paddle.nn.Layer):
         version: the version, if `name` does not hold it.
         directory: a model folder: one this package wrote, which brings its task and labels, or any
             Hugging Face folder of an ERNIE or BERT model with `model.safetensors`.
-        task: "text-classification" (or "seq-cls"); None is the bare encoder, unless the folder has
-            a task of its own.
+        task: "text-classification" (or "seq-cls"), "token-classification" ("token-cls", "ner") or
+            "fill-mask"; None is the bare encoder, unless the folder has a task of its own.
         num_classes: the number of labels, if they have no names.
         label_map: number -> label, or the list of labels.
         load_checkpoint: a `model.safetensors` whose weights are put over the model's.
-        max_seq_len: texts are cut to this many tokens (128, or what the folder says).
+        max_seq_len: the tokens read at a time (128, or what the folder says).
+        long_text: what is done with longer texts: "cut" reads their beginning, "window" all of them
+            in overlapping windows; None is what the folder says, else "cut".
         seed: where the weights of a new head come from.
         quiet: show no progress bar while the model is fetched.
 
@@ -86,6 +99,7 @@ class Module(paddle.nn.Layer):
         label_map: Mapping[int, str] | Sequence[str] | None = None,
         load_checkpoint: str | Path | None = None,
         max_seq_len: int | None = None,
+        long_text: str | None = None,
         seed: int = 0,
         quiet: bool = False,
     ) -> None:
@@ -105,6 +119,7 @@ class Module(paddle.nn.Layer):
         self.tokenizer = load_tokenizer(folder)
         check_vocabulary(self.tokenizer, self.config, folder)
         self.max_seq_len = self._length_limit(max_seq_len, manifest)
+        self.long_text = check_long_text(long_text or (manifest.long_text if manifest else "cut"))
         self.task, self.labels_given = _choose_task(task, num_classes, label_map, manifest, raw)
         labels_stored = self.labels_given and label_map is None and num_classes is None
         self.network = self._build_network(folder, seed, labels_stored)
@@ -112,6 +127,7 @@ class Module(paddle.nn.Layer):
             path = Path(load_checkpoint)
             arrays = formats.read_safetensors(path)
             kind = self.config.model_type
+            _check_tied(self.task, arrays, kind, path)
             if missing := checkpoints.load_arrays(self.network, arrays, kind, path):
                 logger.warning("%s has no fitting weights for %s", path, ", ".join(missing))
         self.eval()
@@ -132,12 +148,20 @@ class Module(paddle.nn.Layer):
             _BareEncoder(self.config) if self.task is None else self.task.build_network(self.config)
         )
         if self.entry is not None and not self.entry.pretrained:
+            if self.task is not None and not self.task.labels:
+                logger.warning("%s is not pretrained: its answers are random.", self.name)
             initialize(network, self.config, self.entry.seed)
             self._initialize_head(network, seed)
             return network
         initialize(network, self.config, seed)
         arrays, path = formats.read_folder(folder)
+        _check_tied(self.task, arrays, self.config.model_type, path)
         missing = checkpoints.load_arrays(network, arrays, self.config.model_type, path)
+        if missing and self.task is not None and not self.task.labels:
+            raise ModelError(
+                f"{self.name} was published without the head for {self.task.name} (no "
+                f"{missing[0]} in {path.name}): its answers would be random. Take another model."
+            )
         if missing and labels_stored:
             raise ModelError(
                 f"{path} holds no fitting weights for {', '.join(missing)}, though the folder "
@@ -156,7 +180,7 @@ class Module(paddle.nn.Layer):
         """Give the task these labels and a new, untrained head for them; the encoder stays.
 
         Raises:
-            InputError: the module has no task.
+            InputError: the module has no task, or one without labels.
         """
         if self.task is None:
             raise InputError(f"{self.name} was loaded without a task: give task='seq-cls'.")
@@ -186,14 +210,20 @@ class Module(paddle.nn.Layer):
         input_ids: paddle.Tensor,
         token_type_ids: paddle.Tensor | None = None,
         attention_mask: paddle.Tensor | None = None,
+        positions: paddle.Tensor | None = None,
     ) -> Any:
         """Compute the network's output for int64 tensors [B, T], padded with zeros.
 
+        `positions`, for fill-mask only, are those of `ErnieForMaskedLM`.
+
         Returns:
-            For text classification the logits, float32 [B, classes]; for a bare encoder the
+            The logits, float32: for text classification [B, classes], for token classification
+            [B, T, tags], for fill-mask [B, T, V] or [N, V] for N positions. For a bare encoder the
             sequence output [B, T, D] and the pooled output [B, D].
         """
-        return self.network(input_ids, token_type_ids, attention_mask)
+        if positions is None:
+            return self.network(input_ids, token_type_ids, attention_mask)
+        return self.network(input_ids, token_type_ids, attention_mask, positions)
 
     def __call__(self, *inputs: Any, **options: Any) -> Any:
         """Compute at once, layer by layer, instead of through the traced program of `forward`."""
@@ -201,10 +231,13 @@ class Module(paddle.nn.Layer):
 
     def input_spec(self) -> list[paddle.static.InputSpec]:
         """The inputs of `forward`, any batch size and any length."""
-        return [
+        inputs = [
             paddle.static.InputSpec([None, None], "int64", name)
             for name in ("input_ids", "token_type_ids", "attention_mask")
         ]
+        if isinstance(self.task, FillMask):
+            inputs.append(paddle.static.InputSpec([None], "int64", "positions"))
+        return inputs
 
     def compute(self, batch: Batch) -> np.ndarray:
         """The network's output for a batch, without gradients, as float32 [B, ...].
@@ -216,38 +249,42 @@ class Module(paddle.nn.Layer):
             raise InputError(f"{self.name} was loaded without a task: call the module itself.")
         self.eval()
         with paddle.no_grad():
-            output = self.network(
-                paddle.to_tensor(batch.input_ids),
-                paddle.to_tensor(batch.token_type_ids),
-                paddle.to_tensor(batch.attention_mask),
-            )
+            output = self.network(*map(paddle.to_tensor, batch.inputs.values()))
         result: np.ndarray = output.astype("float32").numpy()
         return result
 
     def predict(
         self,
-        texts: Sequence[str],
+        texts: Sequence[str] | str,
         *,
         probabilities: bool = False,
+        top_k: int | None = None,
         batch_size: int = 32,
         max_seq_len: int | None = None,
+        long_text: str | None = None,
         use_gpu: bool | None = None,
-    ) -> list[Any]:
+    ) -> Any:
         """Answer each text.
 
         Args:
-            texts: the texts; each may also be a list of one text, as PaddleHub has it.
+            texts: the texts; each may also be a list of one text, as PaddleHub has it. One text
+                alone gets its answer alone.
             probabilities: give every label's probability too.
+            top_k: for text classification and fill-mask, give so many of the best answers.
             batch_size: texts computed at a time.
-            max_seq_len: texts are cut to this many tokens; None is the module's own limit.
+            max_seq_len: the tokens read at a time; None is the module's own limit.
+            long_text: "cut" or "window", as in the class; None is the module's own.
             use_gpu: compute on the GPU; None is wherever Paddle computes.
 
         Returns:
-            For text classification a label each; with `probabilities` a dictionary each: `label`,
-            `score` (its probability) and `probabilities` (label -> probability).
+            A list with an answer a text. For text classification a label; with `probabilities` a
+            dictionary: `label`, `score` (its probability) and `probabilities` (label ->
+            probability); with `top_k` a list of dictionaries of `label` and `score`. For token
+            classification a list of entities, for fill-mask of tokens: see
+            `hub.tasks.TokenClassification.decode` and `hub.tasks.FillMask.decode`.
 
         Raises:
-            InputError: the module has no task, or `texts` is not a list of strings.
+            InputError: the module has no task, or `texts` cannot be answered.
         """
         if use_gpu is not None:
             use_device(use_gpu)
@@ -261,9 +298,12 @@ class Module(paddle.nn.Layer):
             self.tokenizer,
             self.compute,
             texts,
-            self.max_seq_len if max_seq_len is None else self._length_limit(max_seq_len, None),
-            batch_size,
-            probabilities,
+            max_seq_len=(
+                self.max_seq_len if max_seq_len is None else self._length_limit(max_seq_len, None)
+            ),
+            batch_size=batch_size,
+            long_text=long_text or self.long_text,
+            options=AnswerOptions(probabilities, top_k),
         )
 
     # --- keeping ---------------------------------------------------------------------------------
@@ -295,6 +335,7 @@ class Module(paddle.nn.Layer):
             task=self.task.name,
             labels=self.task.labels,
             max_seq_len=self.max_seq_len,
+            long_text=self.long_text,
             base_model=self.base_model,
             package_version=__version__,
         )
@@ -308,9 +349,12 @@ class Module(paddle.nn.Layer):
     def _transformers_config(self) -> dict[str, Any]:
         config = self.config.to_dict()
         if self.task is not None:
-            config["architectures"] = [_ARCHITECTURES[self.config.model_type, self.task.name]]
+            prefix = _PREFIXES[self.config.model_type]
+            config["architectures"] = [prefix + self.task.architecture]
+        if self.task is not None and self.task.labels:
             config["id2label"] = {str(i): label for i, label in enumerate(self.task.labels)}
             config["label2id"] = {label: i for i, label in enumerate(self.task.labels)}
+        if isinstance(self.task, TextClassification):
             config["problem_type"] = "single_label_classification"
         return config
 
@@ -360,13 +404,17 @@ def _choose_task(
     architecture = (config.get("architectures") or [""])[0]
     if task is None and manifest is not None:
         task = manifest.task
-    has_head = architecture.endswith("ForSequenceClassification")
-    if task is None and has_head:
-        task = "text-classification"
+    has_head = False
+    for kind in _FINETUNED:
+        if architecture.endswith(kind.architecture):
+            has_head = task is None or task_name(task) == kind.name
+            task = task or kind.name
     if task is None:
         if labels is not None:
             raise InputError("Labels were given without a task: say task='seq-cls' as well.")
         return None, False
+    if not _takes_labels(task):
+        return create_task(task, labels or []), True
     stored = None
     if manifest is not None and manifest.task == task_name(task):
         stored = manifest.labels
@@ -380,6 +428,28 @@ def _choose_task(
     if labels is None:
         return create_task(task, ["0", "1"]), False
     return create_task(task, labels), True
+
+
+def _takes_labels(task: str) -> bool:
+    return task_name(task) != FillMask.name
+
+
+def _check_tied(task: Task | None, arrays: Arrays, model_type: str, path: Path) -> None:
+    """See that a masked language model's last weights are its word embeddings.
+
+    Raises:
+        ModelError: they are not.
+    """
+    decoder = arrays.get("cls.predictions.decoder.weight")
+    if not isinstance(task, FillMask) or decoder is None:
+        return
+    name = "embeddings.word_embeddings.weight"
+    embeddings = arrays.get(f"{model_type}.{name}", arrays.get(name))
+    if embeddings is not None and not np.array_equal(decoder, embeddings):
+        raise ModelError(
+            f"{path}: cls.predictions.decoder.weight differs from the word embeddings; only models "
+            "in which they are the same can fill masks."
+        )
 
 
 def _stored_labels(id2label: Any) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from hub.cli.options import data_options
+from hub.cli.options import data_options, long_text_option
 from hub.cli.output import json_option, print_json, print_table, say
 
 
@@ -15,6 +15,7 @@ from hub.cli.output import json_option, print_json, print_table, say
 @click.option(
     "--batch-size", type=click.IntRange(1), default=64, show_default=True, help="Texts at a time."
 )
+@long_text_option
 @json_option
 def evaluate_command(
     model: str,
@@ -23,6 +24,7 @@ def evaluate_command(
     label_column: str,
     skip_bad_rows: bool,
     batch_size: int,
+    long_text: str | None,
     as_json: bool,
 ) -> None:
     """Measure the fine-tuned or exported MODEL, a folder or a registered name, on the texts DATA.
@@ -46,7 +48,7 @@ def evaluate_command(
         say(f"note      {note}")
     if rows.skipped:
         say(f"skipped   {len(rows.skipped):,} rows of {rows.source}")
-    metrics = evaluate(load(model), rows, batch_size)
+    metrics = evaluate(load(model), rows, batch_size, long_text)
     if as_json:
         print_json({"rows": len(rows), "skipped_rows": len(rows.skipped), **metrics})
         return

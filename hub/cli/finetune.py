@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from hub.cli.options import data_options
+from hub.cli.options import data_options, long_text_option
 from hub.cli.output import json_option, print_json, say
 from hub.constants import DEFAULT_MODEL
 
@@ -27,7 +27,8 @@ from hub.constants import DEFAULT_MODEL
 @click.option("--epochs", type=int, help="Passes over the rows, at most.")
 @click.option("--batch-size", type=int, help="Rows in a step.")
 @click.option("--learning-rate", type=float, help="The highest one, after the warm-up.")
-@click.option("--max-seq-len", type=int, help="Tokens to which texts are cut.")
+@click.option("--max-seq-len", type=int, help="Tokens read at a time.")
+@long_text_option
 @click.option("--max-steps", type=int, help="Stop after this many steps.")
 @click.option("--patience", type=int, help="Epochs without a better metric before stopping.")
 @click.option(
@@ -36,6 +37,12 @@ from hub.constants import DEFAULT_MODEL
     help="What chooses the best epoch.",
 )
 @click.option("--seed", type=int, help="Of the head's weights, the order of rows, dropout.")
+@click.option(
+    "--recompute",
+    is_flag=True,
+    default=None,
+    help="Less memory, more time: compute layers again for their gradients.",
+)
 @click.option("--resume", is_flag=True, help="Go on with the unfinished run in --output.")
 @click.option("--overwrite", is_flag=True, help="Replace the model in --output.")
 @click.option("--quiet", "-q", is_flag=True, help="No progress bar.")

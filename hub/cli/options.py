@@ -29,4 +29,11 @@ def data_options(function: Decorated) -> Decorated:
     return function
 
 
+long_text_option = click.option(
+    "--long-text",
+    type=click.Choice(["cut", "window"]),
+    help="Of a text of too many tokens, read the beginning (cut) or all in overlapping windows; "
+    "by default what the model was fine-tuned with, at first cut.",
+)
+
 quiet_option = click.option("--quiet", "-q", is_flag=True, help="No progress bar.")

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from hub.cli.options import long_text_option
 from hub.cli.output import json_option, print_json
 from hub.errors import InputError
 
@@ -14,37 +15,54 @@ from hub.errors import InputError
 @click.command("predict")
 @click.argument("model")
 @click.argument("texts", nargs=-1)
+@click.option(
+    "--task",
+    type=click.Choice(["text-classification", "token-classification", "fill-mask"]),
+    help="What to ask; by default what the model was fine-tuned for.",
+)
 @click.option("--probabilities", "-p", is_flag=True, help="Also each label's probability.")
+@click.option("--top-k", type=click.IntRange(1), help="So many of the best answers, with scores.")
 @click.option(
     "--batch-size", type=click.IntRange(1), default=32, show_default=True, help="Texts at a time."
 )
+@long_text_option
 @json_option
 def predict_command(
-    model: str, texts: tuple[str, ...], probabilities: bool, batch_size: int, as_json: bool
+    model: str,
+    texts: tuple[str, ...],
+    task: str | None,
+    probabilities: bool,
+    top_k: int | None,
+    batch_size: int,
+    long_text: str | None,
+    as_json: bool,
 ) -> None:
     """Answer TEXTS with the fine-tuned or exported MODEL, a folder or a registered name.
 
-    Without TEXTS, every line of the standard input is one.
+    Without TEXTS, every line of the standard input is one. A pretrained model fills masks.
 
     \b
     Examples:
       hub predict runs/travel "这家酒店的电话是多少" --probabilities
       hub predict runs/travel-onnx < questions.txt
+      hub predict ernie-3.0-nano-zh --task fill-mask "北京是中国的[MASK]都"
     """
     from hub.inference.loading import load
 
     given = list(texts) or _standard_input()
-    answers = load(model).predict(given, probabilities=probabilities, batch_size=batch_size)
+    answers = load(model, task=task).predict(
+        given,
+        probabilities=probabilities,
+        top_k=top_k,
+        batch_size=batch_size,
+        long_text=long_text,
+    )
+    pairs = list(zip(given, answers, strict=True))
     if as_json:
-        print_json(
-            [
-                {"text": text, **(answer if probabilities else {"label": answer})}
-                for text, answer in zip(given, answers, strict=True)
-            ]
-        )
+        print_json([{"text": text, **_document(answer)} for text, answer in pairs])
         return
-    for text, answer in zip(given, answers, strict=True):
-        click.echo(_probabilities(text, answer) if probabilities else f"{answer}\t{text}")
+    for text, answer in pairs:
+        click.echo(f"{answer}\t{text}" if isinstance(answer, str) else _lines(text, answer))
 
 
 def _standard_input() -> list[str]:
@@ -54,6 +72,35 @@ def _standard_input() -> list[str]:
         raise InputError(f"The standard input is not UTF-8 ({error}).") from None
 
 
-def _probabilities(text: str, answer: dict[str, Any]) -> str:
-    ranked = sorted(answer["probabilities"].items(), key=lambda item: -item[1])
-    return "\n".join([text, *(f"  {share:7.2%}  {label}" for label, share in ranked)])
+def _document(answer: Any) -> dict[str, Any]:
+    """An answer as a part of a JSON object."""
+    if isinstance(answer, str):
+        return {"label": answer}
+    if isinstance(answer, dict):
+        return answer
+    first = answer[0] if answer else {}
+    if isinstance(first, list) or "token" in first:
+        return {"predictions": answer}
+    return {"labels": answer} if "label" in first else {"entities": answer}
+
+
+def _lines(text: str, answer: Any) -> str:
+    """The text, and under it what was answered, a line each."""
+    if isinstance(answer, dict):
+        ranked = sorted(answer["probabilities"].items(), key=lambda item: -item[1])
+        return "\n".join([text, *(_scored(share, label) for label, share in ranked)])
+    rows = [row for part in answer for row in (part if isinstance(part, list) else [part])]
+    return "\n".join([text, *(_scored(row["score"], _described(row)) for row in rows)])
+
+
+def _scored(share: float, what: str) -> str:
+    return f"  {share:7.2%}  {what}"
+
+
+def _described(row: dict[str, Any]) -> str:
+    """A label; or a token and the text with it; or an entity and where it stands."""
+    if "sequence" in row:
+        return f"{row['token_str']}\t{row['sequence']}"
+    if "type" in row:
+        return f"{row['type']}\t{row['text']}\t{row['start']}-{row['end']}"
+    return str(row["label"])

@@ -18,16 +18,25 @@ _POOL_BATCHES = 32
 class Batch:
     """B encoded texts, padded to T tokens; the arrays are int64 [B, T].
 
-    `rows` says which of the data set's rows they are.
+    `rows` says which of the data set's rows they are. `positions`, int64 [N], is for networks that
+    answer for some tokens only: their numbers in the batch read row by row.
     """
 
     rows: np.ndarray
     input_ids: np.ndarray
     token_type_ids: np.ndarray
     attention_mask: np.ndarray
+    positions: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    @property
+    def inputs(self) -> dict[str, np.ndarray]:
+        """What a network or a graph is given, by name."""
+        names = ("input_ids", "token_type_ids", "attention_mask", "positions")
+        values = {name: getattr(self, name) for name in names}
+        return {name: value for name, value in values.items() if value is not None}
 
 
 def collate(encodings: Sequence[Encoding], rows: np.ndarray, pad_token_id: int) -> Batch:

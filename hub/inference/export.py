@@ -18,7 +18,8 @@ from hub.errors import InputError, MissingPackageError, ModelError, OutputError
 from hub.inference.engines import GRAPH_FILES, open_engine
 from hub.module import Module
 from hub.registry.manifest import Manifest, write_manifest
-from hub.tasks.base import run
+from hub.tasks.answering import run
+from hub.tasks.passages import read
 
 # The oldest opset that has every operator of the graph; older runtimes can load it.
 _OPSET = 17
@@ -75,6 +76,7 @@ def export(
                 task=module.task.name,
                 labels=module.task.labels,
                 max_seq_len=module.max_seq_len,
+                long_text=module.long_text,
                 base_model=module.base_model,
                 package_version=__version__,
                 engine=format,
@@ -155,13 +157,16 @@ def _silent_stdout() -> Iterator[None]:
 
 def _largest_difference(module: Module, folder: Path, format: str) -> float:
     """Compare the written graph with the module on the probes, alone and in one padded batch."""
-    engine = open_engine(format, folder, None)
-    encodings = module.tokenizer.encode(_PROBES, module.max_seq_len)
-    pad = module.tokenizer.pad_token_id
-    differences = [
-        np.abs(run(engine, encodings, pad, size) - run(module.compute, encodings, pad, size)).max()
-        for size in (1, len(encodings))
-    ]
+    engine, task = open_engine(format, folder, None), module.task
+    assert task is not None  # `export` sees to it
+    passages = read(module.tokenizer, task.probes(_PROBES), module.max_seq_len)
+    differences = []
+    for size in (1, len(passages)):
+        ours, theirs = (
+            run(task, module.tokenizer, forward, passages, size)
+            for forward in (module.compute, engine)
+        )
+        differences += [np.abs(a - b).max(initial=0) for a, b in zip(ours, theirs, strict=True)]
     largest = float(max(differences))
     if not largest <= _TOLERANCE:
         raise ModelError(

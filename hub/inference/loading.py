@@ -10,12 +10,14 @@ import numpy as np
 
 from hub.data import TextDataset
 from hub.data.batches import Batch
-from hub.errors import ModelError
+from hub.errors import InputError, ModelError
 from hub.inference.predictor import Predictor
 from hub.models.installation import folder_of
 from hub.registry.manifest import read_manifest
-from hub.tasks import Task
-from hub.tasks.base import Metrics, encode, run
+from hub.tasks import LabelledTask, Task, task_name
+from hub.tasks.answering import run
+from hub.tasks.base import Metrics
+from hub.tasks.passages import read
 from hub.tokenizers import Tokenizer
 
 
@@ -28,47 +30,72 @@ class Answering(Protocol):
     def tokenizer(self) -> Tokenizer: ...
     @property
     def max_seq_len(self) -> int: ...
+    @property
+    def long_text(self) -> str: ...
     def compute(self, batch: Batch) -> np.ndarray: ...
     def predict(
-        self, texts: Sequence[str], *, probabilities: bool = ..., batch_size: int = ...
-    ) -> list[Any]: ...
+        self,
+        texts: Sequence[str] | str,
+        *,
+        probabilities: bool = ...,
+        top_k: int | None = ...,
+        batch_size: int = ...,
+        long_text: str | None = ...,
+    ) -> Any: ...
 
 
-def load(model: str | Path, threads: int | None = None) -> Answering:
+def load(model: str | Path, threads: int | None = None, task: str | None = None) -> Answering:
     """Load a model that answers texts.
 
     Args:
-        model: its folder, or the name of a team's model, such as `travel@prod`.
+        model: its folder, or its name: a team's model such as `travel@prod`, or for fill-mask any
+            pretrained one.
         threads: how many threads compute; None is one a processor.
+        task: what it shall answer; None is what it was made for.
 
     Raises:
-        InputError: there is no such folder or model.
+        InputError: there is no such folder, model or task, or it was made for another task.
         DownloadError: it cannot be fetched.
         ModelError: it holds no model, or one without a task.
     """
     directory = folder_of(model)
     manifest = read_manifest(directory, check_content=False)  # whoever loads it checks the rest
     if manifest is not None and manifest.kind == "inference":
-        return Predictor(directory, threads)
+        predictor = Predictor(directory, threads)
+        if task is not None and task_name(task) != predictor.task.name:
+            raise InputError(f"{directory} was exported for {predictor.task.name}, not {task}.")
+        return predictor
     from hub.module import Module
 
-    module = Module(directory=directory)
+    module = Module(directory=directory, task=task)
     if module.task is None:
         raise ModelError(
             f"{directory} is a pretrained encoder that was not fine-tuned: it has nothing to "
-            "answer. Fine-tune it with: hub finetune DATA --model " + str(directory)
+            f"answer. Fine-tune it with: hub finetune DATA --model {model} (or let it fill masks: "
+            f"hub predict {model} --task fill-mask '北京是中国的[MASK]都')."
+        )
+    if not module.labels_given:
+        raise ModelError(
+            f"{directory} was not fine-tuned for {module.task.name}: its answers would be random."
         )
     return module
 
 
-def evaluate(model: Answering, data: TextDataset, batch_size: int = 64) -> Metrics:
+def evaluate(
+    model: Answering, data: TextDataset, batch_size: int = 64, long_text: str | None = None
+) -> Metrics:
     """A loaded model's metrics on labelled texts, as fractions of 1.
 
     Raises:
+        InputError: the model's task has no labels to be compared with.
         DataError: a label is not one of the model's.
     """
-    assert model.task is not None  # `load` sees to it
-    targets = model.task.targets(data)
-    encodings = encode(model.tokenizer, data.texts, model.max_seq_len)
-    logits = run(model.compute, encodings, model.tokenizer.pad_token_id, batch_size)
-    return model.task.metrics(logits, targets)
+    task = model.task
+    if not isinstance(task, LabelledTask):
+        name = "nothing" if task is None else task.name
+        raise InputError(f"Models for {name} cannot be evaluated on labelled texts.")
+    targets = task.targets(data)
+    how = long_text or model.long_text
+    passages = read(model.tokenizer, data.texts, model.max_seq_len, how, task.needs_offsets)
+    outputs = run(task, model.tokenizer, model.compute, passages, batch_size)
+    return task.metrics(outputs, targets)

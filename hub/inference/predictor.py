@@ -14,7 +14,8 @@ from hub.inference.engines import open_engine
 from hub.models.installation import folder_of
 from hub.registry.manifest import read_manifest
 from hub.registry.store import Store
-from hub.tasks import create_task, predict
+from hub.tasks import AnswerOptions, create_task, predict
+from hub.tasks.passages import check_long_text
 from hub.tokenizers import load_tokenizer
 
 
@@ -47,6 +48,7 @@ class Predictor:
         self.task = create_task(manifest.task, manifest.labels)
         self.tokenizer = load_tokenizer(folder)
         self.max_seq_len = manifest.max_seq_len
+        self.long_text = check_long_text(manifest.long_text)
         self.engine = manifest.engine
         self._forward = open_engine(manifest.engine, folder, threads)
 
@@ -55,19 +57,22 @@ class Predictor:
         return self._forward(batch)
 
     def predict(
-        self, texts: Sequence[str], *, probabilities: bool = False, batch_size: int = 32
-    ) -> list[Any]:
-        """Answer each text; the answers are `Module.predict`'s.
-
-        Raises:
-            InputError: `texts` is not a list of strings.
-        """
+        self,
+        texts: Sequence[str] | str,
+        *,
+        probabilities: bool = False,
+        top_k: int | None = None,
+        batch_size: int = 32,
+        long_text: str | None = None,
+    ) -> Any:
+        """Answer each text; arguments, answers and errors are `Module.predict`'s."""
         return predict(
             self.task,
             self.tokenizer,
             self.compute,
             texts,
-            self.max_seq_len,
-            batch_size,
-            probabilities,
+            max_seq_len=self.max_seq_len,
+            batch_size=batch_size,
+            long_text=long_text or self.long_text,
+            options=AnswerOptions(probabilities, top_k),
         )

@@ -26,10 +26,11 @@ class Manifest:
         kind: "model" (weights to go on with) or "inference" (an exported graph).
         task: the task's stored name; None for a pretrained model.
         labels: the labels in the order of their numbers.
-        max_seq_len: the length in tokens to which texts are cut.
+        max_seq_len: the length in tokens that is read at a time.
         base_model: the name of the model it was fine-tuned from.
         package_version: the version of this package that wrote the folder.
         engine: for "inference", the engine that runs the graph.
+        long_text: what is done with longer texts, "cut" or "window".
         files: name -> {"size", "sha256"}.
         name, version: what a catalogue calls the model.
         origin: for a fetched model, the source and the original files with their checksums.
@@ -42,6 +43,7 @@ class Manifest:
     base_model: str
     package_version: str
     engine: str | None = None
+    long_text: str = "cut"
     files: dict[str, dict[str, Any]] = field(default_factory=dict)
     name: str | None = None
     version: str | None = None

@@ -1,22 +1,44 @@
-"""What a model is fine-tuned for. A task owns its labels, loss, metrics and how answers look."""
+"""What a model is asked. A task owns its head, its labels, and how texts and answers look."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from hub.errors import InputError
-from hub.tasks.base import Task, predict
+from hub.tasks.answering import predict
+from hub.tasks.base import AnswerOptions, LabelledTask, Task
+from hub.tasks.fill_mask import FillMask
 from hub.tasks.text_classification import TextClassification
+from hub.tasks.token_classification import TokenClassification
 
-__all__ = ["TASK_NAMES", "Task", "TextClassification", "create_task", "predict", "task_name"]
+__all__ = [
+    "TASKS",
+    "TASK_NAMES",
+    "AnswerOptions",
+    "FillMask",
+    "LabelledTask",
+    "Task",
+    "TextClassification",
+    "TokenClassification",
+    "create_task",
+    "predict",
+    "task_name",
+]
 
+TASKS: dict[str, type[Task]] = {
+    task.name: task for task in (TextClassification, TokenClassification, FillMask)
+}
 # Every spelling people use, and the one that is stored.
 TASK_NAMES = {
-    "text-classification": "text-classification",
-    "seq-cls": "text-classification",
-    "sequence-classification": "text-classification",
+    "text-classification": TextClassification.name,
+    "seq-cls": TextClassification.name,
+    "sequence-classification": TextClassification.name,
+    "token-classification": TokenClassification.name,
+    "token-cls": TokenClassification.name,
+    "ner": TokenClassification.name,
+    "fill-mask": FillMask.name,
+    "masked-lm": FillMask.name,
 }
-_TASKS: dict[str, type[Task]] = {"text-classification": TextClassification}
 
 
 def task_name(spelling: str) -> str:
@@ -33,4 +55,4 @@ def task_name(spelling: str) -> str:
 
 def create_task(name: str, labels: Sequence[str]) -> Task:
     """Make the task called `name` (any spelling) with its labels, in the order of their numbers."""
-    return _TASKS[task_name(name)](labels)
+    return TASKS[task_name(name)](labels)

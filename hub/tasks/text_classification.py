@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from hub.data.examples import Example, TextDataset
 from hub.errors import DataError
-from hub.tasks.base import Metrics, Task, softmax
+from hub.tasks.base import AnswerOptions, LabelledTask, Metrics, softmax
+from hub.tasks.passages import Passage
+from hub.tokenizers import Tokenizer
+from hub.tokenizers.windows import Window
 
 if TYPE_CHECKING:
     from hub.backend import paddle
     from hub.models.ernie.config import ErnieConfig
 
 
-class TextClassification(Task):
+class TextClassification(LabelledTask):
     """Multi-class classification with softmax and cross-entropy."""
 
     name: ClassVar[str] = "text-classification"
+    architecture: ClassVar[str] = "ForSequenceClassification"
     metric_names: ClassVar[tuple[str, ...]] = ("accuracy", "macro_f1", "weighted_f1")
 
     def build_network(self, config: ErnieConfig) -> paddle.nn.Layer:
@@ -62,23 +66,39 @@ class TextClassification(Task):
             return None
         return int(label) if int(label) < len(self.labels) else None
 
-    def metrics(self, logits: np.ndarray, targets: np.ndarray) -> Metrics:
+    def metrics(self, outputs: Sequence[np.ndarray], targets: np.ndarray) -> Metrics:
         """Accuracy, and F1 averaged over classes: plainly (macro) and by frequency (weighted)."""
-        return classification_metrics(logits.argmax(axis=-1), targets)
+        return classification_metrics(np.stack(outputs).argmax(axis=-1), targets)
 
-    def decode(self, logits: np.ndarray, probabilities: bool) -> list[Any]:
-        """Labels; or, with `probabilities`, label, its score and every label's probability."""
-        best = logits.argmax(axis=-1)
-        if not probabilities:
-            return [self.labels[number] for number in best]
-        return [
-            {
-                "label": self.labels[number],
-                "score": float(row[number]),
-                "probabilities": dict(zip(self.labels, map(float, row), strict=True)),
-            }
-            for number, row in zip(best, softmax(logits.astype(np.float64)), strict=True)
+    def merge(
+        self, outputs: Sequence[np.ndarray], windows: Sequence[Window], tokenizer: Tokenizer
+    ) -> np.ndarray:
+        """The mean of the windows' logits."""
+        return np.stack(outputs).mean(axis=0)
+
+    def decode(
+        self,
+        outputs: Sequence[np.ndarray],
+        passages: Sequence[Passage],
+        tokenizer: Tokenizer,
+        options: AnswerOptions,
+    ) -> list[Any]:
+        """Labels; with `probabilities` label, score and every label's probability; with `top_k`
+        that many of the likeliest labels with their scores."""
+        logits = np.stack(outputs)
+        if not options.probabilities and options.top_k is None:
+            return [self.labels[number] for number in logits.argmax(axis=-1)]
+        return [self._ranked(shares, options) for shares in softmax(logits.astype(np.float64))]
+
+    def _ranked(self, shares: np.ndarray, options: AnswerOptions) -> Any:
+        best = [
+            {"label": self.labels[number], "score": float(shares[number])}
+            for number in np.argsort(-shares, kind="stable")[: options.top_k or 1]
         ]
+        if not options.probabilities:
+            return best
+        every = dict(zip(self.labels, map(float, shares), strict=True))
+        return {**best[0], "probabilities": every}
 
 
 def classification_metrics(predicted: np.ndarray, targets: np.ndarray) -> Metrics:

@@ -130,17 +130,17 @@ class WordPieceTokenizer(Tokenizer):
     @property
     def mask_token_id(self) -> int:
         """The id of `[MASK]`."""
-        return int(self.backend.token_to_id("[MASK]"))
+        return self._special("[MASK]")
 
     @property
     def unk_token_id(self) -> int:
         """The id of `[UNK]`."""
-        return int(self.backend.token_to_id("[UNK]"))
+        return self._special("[UNK]")
 
     @property
     def special_ids(self) -> frozenset[int]:
         """The ids of `[PAD]`, `[CLS]`, `[SEP]`, `[MASK]` and `[UNK]`."""
-        return frozenset(int(self.backend.token_to_id(token)) for token in SPECIAL_TOKENS)
+        return frozenset(map(self._special, SPECIAL_TOKENS))
 
     def tokens(self, ids: Iterable[int]) -> list[str]:
         """The vocabulary's entries for `ids`; an id beyond the vocabulary is `[UNK]`."""
@@ -150,6 +150,12 @@ class WordPieceTokenizer(Tokenizer):
         """The id of a vocabulary entry; None if it is not one."""
         number: int | None = self.backend.token_to_id(token)
         return number
+
+    def _special(self, token: str) -> int:
+        number = self.backend.token_to_id(token)
+        if number is None:  # a tokenizer.json of somebody else's
+            raise ModelError(f"The tokenizer has no {token}.")
+        return int(number)
 
     def _encode(
         self, texts: list[Text], max_seq_len: int | None, return_offsets: bool

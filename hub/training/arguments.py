@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hub.errors import InputError
+from hub.tasks.passages import check_long_text
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,11 @@ class TrainingArguments:
             falls linearly to 0.
         weight_decay: AdamW's; not applied to biases and layer norms.
         max_grad_norm: gradients are scaled down to this norm; 0 leaves them.
-        max_seq_len: texts are cut to this many tokens; None is the model's own setting.
+        max_seq_len: the tokens read at a time; None is the model's own setting.
+        long_text: what is done with longer texts: "cut" leaves out their end, "window" learns from
+            all of their windows and evaluates their mean; None is the model's own setting.
+        recompute: compute each layer again for its gradients instead of keeping its inner tensors:
+            less memory, more time, the same result.
         max_steps: stop after this many steps; None is no such limit.
         patience: stop after this many epochs without a better dev metric; None never stops early.
         metric: the dev metric that chooses the best checkpoint; None is the task's default.
@@ -39,6 +44,8 @@ class TrainingArguments:
     weight_decay: float = 0.01
     max_grad_norm: float = 1.0
     max_seq_len: int | None = None
+    long_text: str | None = None
+    recompute: bool = False
     max_steps: int | None = None
     patience: int | None = 3
     metric: str | None = None
@@ -63,6 +70,10 @@ class TrainingArguments:
             value = getattr(self, name)
             if not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
                 raise InputError(f"{name} must be a number from 0, not {value!r}.")
+        if self.long_text is not None:
+            check_long_text(self.long_text)
+        if not isinstance(self.recompute, bool):
+            raise InputError(f"recompute must be True or False, not {self.recompute!r}.")
         if self.learning_rate == 0:
             raise InputError("learning_rate must be above 0.")
         if self.warmup_ratio >= 1:

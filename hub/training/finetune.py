@@ -27,13 +27,14 @@ from hub.errors import OutputError
 from hub.files import write_text
 from hub.models.installation import check_name_is_known
 from hub.module import Module
-from hub.tasks.base import Metrics, encode
+from hub.tasks.base import Metrics
+from hub.tasks.passages import read
 from hub.tasks.text_classification import TextClassification, labels_of
 from hub.training.arguments import TrainingArguments
 from hub.training.baseline import LinearBaseline
 from hub.training.callbacks import HistoryFile
 from hub.training.checkpoints import CheckpointStore
-from hub.training.loop import compute_logits
+from hub.training.loop import compute_outputs
 from hub.training.report import write_report
 from hub.training.trainer import Trainer, default_arguments
 
@@ -137,8 +138,8 @@ def finetune(
     metrics = trainer.finetune_and_eval(train_data, dev_data, resume=resume)
     seconds = max(trainer.state.seconds, time.monotonic() - started)
 
-    encodings = encode(module.tokenizer, dev_data.texts, module.max_seq_len)
-    logits = compute_logits(module, encodings, arguments.eval_batch_size)
+    passages = read(module.tokenizer, dev_data.texts, module.max_seq_len, module.long_text)
+    logits = np.stack(compute_outputs(module, passages, arguments.eval_batch_size))
     summary = {
         "task": task.name,
         "base_model": module.base_model,

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,10 @@ from hub.backend import paddle
 from hub.data.batches import collate, shuffled_batches
 from hub.errors import InputError, TrainingError
 from hub.module import Module
-from hub.tasks.base import Metrics, run
+from hub.tasks import LabelledTask
+from hub.tasks.answering import run
+from hub.tasks.base import Metrics
+from hub.tasks.passages import Passage
 from hub.tokenizers import Encoding
 from hub.training.arguments import TrainingArguments
 from hub.training.callbacks import Callback
@@ -25,16 +29,35 @@ from hub.training.state import TrainingState
 
 @dataclass(frozen=True)
 class EncodedData:
-    """A data set as the network reads it."""
+    """A data set as the network reads it.
 
-    encodings: list[Encoding]
+    Attributes:
+        passages: its texts.
+        targets: what is to be learned of each text.
+        fingerprint: a digest of all that went into it.
+    """
+
+    passages: list[Passage]
     targets: np.ndarray
     fingerprint: str
 
+    @cached_property
+    def encodings(self) -> list[Encoding]:
+        """Every window of every text: the rows of training."""
+        return [window.encoding for passage in self.passages for window in passage.windows]
 
-def compute_logits(module: Module, encodings: Sequence[Encoding], batch_size: int) -> np.ndarray:
-    """The network's output for encoded texts, [N, ...], in their order."""
-    return run(module.compute, encodings, module.tokenizer.pad_token_id, batch_size)
+    @cached_property
+    def window_targets(self) -> np.ndarray:
+        """What is to be learned of each window: the same as of its text."""
+        return np.repeat(self.targets, [len(p.windows) for p in self.passages], axis=0)
+
+
+def compute_outputs(
+    module: Module, passages: Sequence[Passage], batch_size: int
+) -> list[np.ndarray]:
+    """The network's output for each text, in their order."""
+    assert module.task is not None  # the trainer sees to it
+    return run(module.task, module.tokenizer, module.compute, passages, batch_size)
 
 
 class TrainingLoop:
@@ -64,7 +87,7 @@ class TrainingLoop:
         store: CheckpointStore | None,
         callbacks: Sequence[Callback],
     ) -> None:
-        if module.task is None:
+        if not isinstance(module.task, LabelledTask):
             raise InputError(f"{module.name} has no task to train.")
         self.module = module
         self.task = module.task
@@ -126,12 +149,8 @@ class TrainingLoop:
     def _step(self, rows: np.ndarray) -> float:
         batch = collate(self.train.encodings, rows, self.module.tokenizer.pad_token_id)
         self.network.train()
-        logits = self.network(
-            paddle.to_tensor(batch.input_ids),
-            paddle.to_tensor(batch.token_type_ids),
-            paddle.to_tensor(batch.attention_mask),
-        )
-        loss = self.task.loss(logits, self.train.targets[rows])
+        logits = self.network(*map(paddle.to_tensor, batch.inputs.values()))
+        loss = self.task.loss(logits, self.train.window_targets[rows])
         value = float(loss)
         if not math.isfinite(value):
             raise TrainingError(
@@ -158,8 +177,10 @@ class TrainingLoop:
             "seconds": round(state.seconds, 3),
         }
         if self.dev is not None:
-            logits = compute_logits(self.module, self.dev.encodings, self.arguments.eval_batch_size)
-            metrics = self.task.metrics(logits, self.dev.targets)
+            outputs = compute_outputs(
+                self.module, self.dev.passages, self.arguments.eval_batch_size
+            )
+            metrics = self.task.metrics(outputs, self.dev.targets)
             entry.update({f"dev_{name}": value for name, value in metrics.items()})
             self._keep_best(metrics)
         state.history.append(entry)

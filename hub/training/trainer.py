@@ -13,13 +13,14 @@ from hub.data import TextDataset, load_dataset
 from hub.errors import InputError
 from hub.models.ernie import dropout
 from hub.module import Module
-from hub.tasks import Task
-from hub.tasks.base import Metrics, encode
+from hub.tasks import LabelledTask
+from hub.tasks.base import Metrics
+from hub.tasks.passages import read
 from hub.tasks.text_classification import labels_of
 from hub.training.arguments import TrainingArguments
 from hub.training.callbacks import Callback, ProgressBar
 from hub.training.checkpoints import CheckpointStore
-from hub.training.loop import EncodedData, TrainingLoop, compute_logits
+from hub.training.loop import EncodedData, TrainingLoop, compute_outputs
 from hub.training.optimization import default_optimizer
 from hub.training.signals import StopRequests
 from hub.training.state import TrainingState
@@ -61,6 +62,11 @@ class Trainer:
             raise InputError(
                 f"{module.name} was loaded without a task: give hub.Module task='seq-cls'."
             )
+        if not isinstance(module.task, LabelledTask):
+            raise InputError(
+                f"hub.Trainer fine-tunes text classification; {module.name} was loaded for "
+                f"{module.task.name}."
+            )
         if use_gpu is not None:
             use_device(use_gpu)
         self.module = module
@@ -71,9 +77,9 @@ class Trainer:
         self.state = TrainingState()
 
     @property
-    def task(self) -> Task:
+    def task(self) -> LabelledTask:
         """The module's task."""
-        assert self.module.task is not None  # checked in __init__
+        assert isinstance(self.module.task, LabelledTask)  # checked in __init__
         return self.module.task
 
     # --- the public calls ------------------------------------------------------------------------
@@ -142,11 +148,11 @@ class Trainer:
             DataError: the data is unusable, or has a label that the model does not know.
         """
         dataset = load_dataset(data, split="test")
-        encoded = self._encode(dataset, None)
-        logits = compute_logits(
-            self.module, encoded.encodings, batch_size or self.arguments.eval_batch_size
+        encoded = self._encode(dataset, self.module.max_seq_len, self.module.long_text)
+        outputs = compute_outputs(
+            self.module, encoded.passages, batch_size or self.arguments.eval_batch_size
         )
-        return self.task.metrics(logits, encoded.targets)
+        return self.task.metrics(outputs, encoded.targets)
 
     def predict(self, data: Sequence[str], **options: Any) -> list[Any]:
         """`Module.predict`, where PaddleHub's users look for it."""
@@ -165,17 +171,18 @@ class Trainer:
             )
         self.module.set_labels(labels_of(train), arguments.seed)
 
-    def _encode(self, data: TextDataset, max_seq_len: int | None) -> EncodedData:
+    def _encode(self, data: TextDataset, length: int, long_text: str) -> EncodedData:
         targets = self.task.targets(data)
-        length = max_seq_len or self.module.max_seq_len
         limit = self.module.config.max_position_embeddings
         if length > limit:
             raise InputError(f"max_seq_len is {length}; {self.module.name} takes {limit} at most.")
-        digest = hashlib.sha256(f"{length}\n".encode())
+        digest = hashlib.sha256(f"{length} {long_text}\n".encode())
         for example in data:
             digest.update(f"{example.label}\t{example.text}\n".encode("utf-8", "surrogatepass"))
-        encodings = encode(self.module.tokenizer, data.texts, length)
-        return EncodedData(encodings, targets, digest.hexdigest()[:16])
+        passages = read(
+            self.module.tokenizer, data.texts, length, long_text, self.task.needs_offsets
+        )
+        return EncodedData(passages, targets, digest.hexdigest()[:16])
 
     def _run(
         self,
@@ -189,11 +196,13 @@ class Trainer:
             raise InputError(
                 f"There is no metric {metric!r}; there is {', '.join(self.task.metric_names)}."
             )
-        train = self._encode(train_data, arguments.max_seq_len)
-        dev = None if dev_data is None else self._encode(dev_data, arguments.max_seq_len)
+        length = arguments.max_seq_len or self.module.max_seq_len
+        long_text = arguments.long_text or self.module.long_text
+        train = self._encode(train_data, length, long_text)
+        dev = None if dev_data is None else self._encode(dev_data, length, long_text)
+        self.module.max_seq_len, self.module.long_text = length, long_text
         network = self.module.network
-        if arguments.max_seq_len is not None:
-            self.module.max_seq_len = arguments.max_seq_len
+        network.encoder.recompute = arguments.recompute
 
         batches = math.ceil(len(train.encodings) / arguments.batch_size)
         steps = batches * arguments.epochs
@@ -233,8 +242,9 @@ class Trainer:
             "dev data": None if dev is None else dev.fingerprint,
             **arguments.to_dict(),
         }
-        # How often to save, and how many rows to evaluate at once, change no result.
-        del identity["checkpoint_minutes"], identity["eval_batch_size"]
+        # What changes no result may change when a run is resumed.
+        for name in ("checkpoint_minutes", "eval_batch_size", "recompute"):
+            del identity[name]
         return CheckpointStore(self.checkpoint_dir, identity)
 
 

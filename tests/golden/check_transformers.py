@@ -4,10 +4,12 @@
     import json, sys, hub
     module = hub.Module(directory=sys.argv[1])
     texts = open(sys.argv[2], encoding='utf-8').read().splitlines()
-    from hub.tasks.base import encode, run
-    encoded = encode(module.tokenizer, texts, module.max_seq_len)
-    logits = run(module.compute, encoded, 0, 8).tolist()
-    ids = [e.input_ids for e in encoded]
+    from hub.tasks.answering import run
+    from hub.tasks.passages import read
+    passages = read(module.tokenizer, texts, module.max_seq_len)
+    outputs = run(module.task, module.tokenizer, module.compute, passages, 8)
+    logits = [output.tolist() for output in outputs]
+    ids = [p.windows[0].encoding.input_ids for p in passages]
     json.dump({'texts': texts, 'ids': ids, 'logits': logits}, open('ours.json', 'w'))
     " runs/travel texts.txt
     python tests/golden/check_transformers.py runs/travel ours.json

@@ -145,9 +145,8 @@ def test_probabilities_sum_to_one_and_the_best_is_the_label(module: hub.Module) 
         assert answer["probabilities"][answer["label"]] == answer["score"]
 
 
-def test_a_text_alone_is_refused_and_no_text_is_no_answer(module: hub.Module) -> None:
-    with pytest.raises(InputError, match="list of texts"):
-        module.predict("今天")
+def test_a_text_alone_has_its_answer_and_no_text_has_none(module: hub.Module) -> None:
+    assert [module.predict("今天")] == module.predict(["今天"])
     assert module.predict([]) == []
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import sklearn.metrics
 
 from hub.data import TextDataset, load_dataset
 from hub.errors import DataError, InputError
-from hub.tasks import TASK_NAMES, TextClassification, create_task, task_name
+from hub.tasks import TASK_NAMES, AnswerOptions, TextClassification, create_task, task_name
 from hub.tasks.text_classification import classification_metrics, labels_of
+from hub.tokenizers import WordPieceTokenizer
 
 
 def dataset(*labels: str) -> TextDataset:
@@ -115,7 +118,7 @@ def test_metrics_equal_those_of_scikit_learn(seed: int, classes: int) -> None:
     logits = generator.normal(size=(60, classes)).astype(np.float32)
     targets = generator.integers(0, classes, 60)
     predicted = logits.argmax(1)
-    metrics = create_task("seq-cls", list("abcde")[:classes]).metrics(logits, targets)
+    metrics = create_task("seq-cls", list("abcde")[:classes]).metrics(list(logits), targets)
     assert metrics == {
         "accuracy": pytest.approx(sklearn.metrics.accuracy_score(targets, predicted)),
         "macro_f1": pytest.approx(sklearn.metrics.f1_score(targets, predicted, average="macro")),
@@ -136,20 +139,28 @@ def test_metrics_by_hand() -> None:
 
 def test_the_metrics_are_those_announced() -> None:
     task = create_task("seq-cls", ["a", "b"])
-    assert tuple(task.metrics(np.eye(2), np.array([0, 1]))) == task.metric_names
+    assert tuple(task.metrics(list(np.eye(2)), np.array([0, 1]))) == task.metric_names
 
 
 # --- answers -------------------------------------------------------------------------------------
+
+
+def decode(labels: list[str], logits: np.ndarray, probabilities: bool) -> list[Any]:
+    """A classifier's answers; it needs neither texts nor tokenizer."""
+    tokenizer = WordPieceTokenizer.from_vocabulary(["[PAD]", "[CLS]", "[SEP]", "[MASK]", "[UNK]"])
+    task = create_task("seq-cls", labels)
+    return task.decode(list(logits), [], tokenizer, AnswerOptions(probabilities))
+
 
 LOGITS = np.array([[0.0, 2.0, 1.0], [5.0, -5.0, 0.0]], np.float32)
 
 
 def test_without_probabilities_an_answer_is_a_label() -> None:
-    assert create_task("seq-cls", ["a", "b", "c"]).decode(LOGITS, False) == ["b", "a"]
+    assert decode(["a", "b", "c"], LOGITS, False) == ["b", "a"]
 
 
 def test_with_probabilities_an_answer_has_label_score_and_all_probabilities() -> None:
-    answers = create_task("seq-cls", ["a", "b", "c"]).decode(LOGITS, True)
+    answers = decode(["a", "b", "c"], LOGITS, True)
     assert [answer["label"] for answer in answers] == ["b", "a"]
     for answer, row in zip(answers, LOGITS, strict=True):
         weights = np.exp(row.astype(np.float64))
@@ -161,5 +172,5 @@ def test_with_probabilities_an_answer_has_label_score_and_all_probabilities() ->
 
 
 def test_large_logits_do_not_overflow() -> None:
-    (answer,) = create_task("seq-cls", ["a", "b"]).decode(np.array([[1e4, -1e4]]), True)
+    (answer,) = decode(["a", "b"], np.array([[1e4, -1e4]]), True)
     assert answer["probabilities"] == {"a": 1.0, "b": 0.0}

@@ -371,6 +371,46 @@ def test_evaluation_cuts_texts_as_the_run_did(
     assert lengths == [22]
 
 
+def test_long_texts_are_learnt_in_windows_and_evaluated_by_their_mean(
+    trainer: Callable[..., Trainer], toy_train: Rows, toy_dev: Rows, tmp_path: Path
+) -> None:
+    """What tells the labels apart stands at the end of texts twice too long."""
+
+    def longer(rows: Rows) -> Rows:
+        return [("的一是在不了有和" * 2 + text, label) for text, label in rows]
+
+    cut, window = (trainer(max_seq_len=16, epochs=20, long_text=how) for how in ("cut", "window"))
+    figures = [t.finetune_and_eval(longer(toy_train), longer(toy_dev)) for t in (cut, window)]
+    assert figures[0]["accuracy"] <= 0.55  # half of the rows are of one label
+    assert figures[1]["accuracy"] >= 0.8
+    # Every window of every text is a row: 2 or 3 windows a text.
+    assert cut.state.total_steps == 20 * STEPS_AN_EPOCH
+    assert window.state.total_steps > 1.9 * cut.state.total_steps
+    # The way is the model's from now on.
+    assert window.evaluate(longer(toy_dev)) == figures[1]
+    window.module.save(tmp_path / "saved")
+    again = hub.Module(directory=tmp_path / "saved")
+    texts = [text for text, _ in longer(toy_dev)]
+    assert again.predict(texts) == window.predict(texts) != again.predict(texts, long_text="cut")
+
+
+def test_recomputation_changes_memory_and_nothing_else(
+    trainer: Callable[..., Trainer], toy_train: Rows, toy_dev: Rows, tmp_path: Path
+) -> None:
+    plain, recomputed = trainer(epochs=1), trainer(epochs=1, recompute=True)
+    for subject in (plain, recomputed):
+        subject.train(toy_train, eval_dataset=toy_dev)
+    assert digest(plain) == digest(recomputed)
+    assert recomputed.module.network.encoder.recompute
+    # A run out of memory can be resumed with it.
+    stopped = trainer(tmp_path / "run", [Recorder(stop_at=3)], epochs=1)
+    with pytest.raises(TrainingInterrupted):
+        stopped.train(toy_train, eval_dataset=toy_dev)
+    resumed = trainer(tmp_path / "run", epochs=1, recompute=True)
+    resumed.train(toy_train, eval_dataset=toy_dev, resume=True)
+    assert digest(resumed) == digest(plain)
+
+
 # --- PaddleHub's spelling ------------------------------------------------------------------------
 
 

@@ -35,8 +35,8 @@ def transformers_name(name: str, model_type: str) -> str:
     'ernie.encoder.layer.0.attention.self.query.weight'
     """
     prefix, _, inner = name.partition(".")
-    if prefix != "encoder":
-        return name  # a head: the same in both
+    if prefix != "encoder":  # a head: the same in both, but for one
+        return name.replace("transform.layer_norm.", "transform.LayerNorm.")
     for ours, theirs in _RENAMED:
         renamed, count = re.subn(ours, theirs, inner)
         if count:

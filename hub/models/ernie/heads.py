@@ -1,22 +1,28 @@
-"""What stands on the encoder for a task."""
+"""What stands on the encoder: for a task, or for pretraining."""
 
 from __future__ import annotations
 
 from hub.backend import paddle
 from hub.models.ernie.config import ErnieConfig
 from hub.models.ernie.dropout import Dropout
-from hub.models.ernie.modeling import ErnieModel
+from hub.models.ernie.modeling import ACTIVATIONS, ErnieModel
+
+nn = paddle.nn
 
 
-class ErnieForSequenceClassification(paddle.nn.Layer):
+def _head_dropout(config: ErnieConfig) -> Dropout:
+    p = config.classifier_dropout
+    return Dropout(config.hidden_dropout_prob if p is None else p)
+
+
+class ErnieForSequenceClassification(nn.Layer):
     """One vector of class scores a text: a linear map of the pooled output."""
 
     def __init__(self, config: ErnieConfig, num_classes: int) -> None:
         super().__init__()
         self.encoder = ErnieModel(config)
-        p = config.classifier_dropout
-        self.dropout = Dropout(config.hidden_dropout_prob if p is None else p)
-        self.classifier = paddle.nn.Linear(config.hidden_size, num_classes)
+        self.dropout = _head_dropout(config)
+        self.classifier = nn.Linear(config.hidden_size, num_classes)
 
     def forward(
         self,
@@ -27,3 +33,123 @@ class ErnieForSequenceClassification(paddle.nn.Layer):
         """Return the logits, [B, classes]; the arguments are `ErnieModel`'s."""
         _, pooled = self.encoder(input_ids, token_type_ids, attention_mask)
         return self.classifier(self.dropout(pooled))
+
+
+class ErnieForTokenClassification(nn.Layer):
+    """One vector of tag scores a token: a linear map of the sequence output."""
+
+    def __init__(self, config: ErnieConfig, num_classes: int) -> None:
+        super().__init__()
+        self.encoder = ErnieModel(config)
+        self.dropout = _head_dropout(config)
+        self.classifier = nn.Linear(config.hidden_size, num_classes)
+
+    def forward(
+        self,
+        input_ids: paddle.Tensor,
+        token_type_ids: paddle.Tensor | None = None,
+        attention_mask: paddle.Tensor | None = None,
+    ) -> paddle.Tensor:
+        """Return the logits, [B, T, tags]; the arguments are `ErnieModel`'s."""
+        sequence, _ = self.encoder(input_ids, token_type_ids, attention_mask)
+        return self.classifier(self.dropout(sequence))
+
+
+class PredictionTransform(nn.Layer):
+    """A dense layer, the encoder's activation and a layer norm, before the vocabulary."""
+
+    def __init__(self, config: ErnieConfig) -> None:
+        super().__init__()
+        self.dense = nn.Linear(config.hidden_size, config.hidden_size)
+        self.activation = ACTIVATIONS[config.hidden_act]
+        self.layer_norm = nn.LayerNorm(config.hidden_size, epsilon=config.layer_norm_eps)
+
+    def forward(self, x: paddle.Tensor) -> paddle.Tensor:
+        """Map `x` [..., D] to [..., D]."""
+        return self.layer_norm(self.activation(self.dense(x)))
+
+
+class PredictionHead(nn.Layer):
+    """A score for every entry of the vocabulary, by the likeness to its embedding."""
+
+    def __init__(self, config: ErnieConfig) -> None:
+        super().__init__()
+        self.transform = PredictionTransform(config)
+        self.bias = self.create_parameter([config.vocab_size], is_bias=True)
+
+    def forward(self, x: paddle.Tensor, embeddings: paddle.Tensor) -> paddle.Tensor:
+        """Map `x` [..., D] to the logits [..., V], with the word embeddings [V, D] as weights."""
+        return paddle.matmul(self.transform(x), embeddings, transpose_y=True) + self.bias
+
+
+class PretrainingHeads(nn.Layer):
+    """The masked language model's head, and where the model has it the one for sentence pairs."""
+
+    def __init__(self, config: ErnieConfig, sentence_pairs: bool) -> None:
+        super().__init__()
+        self.predictions = PredictionHead(config)
+        if sentence_pairs:
+            self.seq_relationship = nn.Linear(config.hidden_size, 2)
+
+
+class ErnieForMaskedLM(nn.Layer):
+    """What could stand at a position, as scores over the vocabulary.
+
+    The weights of the last map are the word embeddings themselves
+    (https://arxiv.org/abs/1608.05859).
+    """
+
+    def __init__(self, config: ErnieConfig) -> None:
+        super().__init__()
+        self.encoder = ErnieModel(config)
+        self.cls = PretrainingHeads(config, sentence_pairs=False)
+
+    def forward(
+        self,
+        input_ids: paddle.Tensor,
+        token_type_ids: paddle.Tensor | None = None,
+        attention_mask: paddle.Tensor | None = None,
+        positions: paddle.Tensor | None = None,
+    ) -> paddle.Tensor:
+        """Return the logits of every token, or of some of them.
+
+        Args:
+            input_ids, token_type_ids, attention_mask: those of `ErnieModel`.
+            positions: int64 [N], numbers of tokens in the batch read row by row (row * T + place):
+                only these are computed.
+
+        Returns:
+            The logits, [B, T, V], or [N, V] for `positions`.
+        """
+        sequence, _ = self.encoder(input_ids, token_type_ids, attention_mask)
+        if positions is not None:
+            sequence = paddle.gather(sequence.flatten(0, 1), positions)
+        return self.cls.predictions(sequence, self.encoder.embeddings.word_embeddings.weight)
+
+
+class ErnieForPreTraining(nn.Layer):
+    """The masked language model, and whether the second sentence belongs to the first.
+
+    BERT learns whether it follows (https://arxiv.org/abs/1810.04805); ERNIE 1.0 whether two turns
+    of a dialogue are real (https://arxiv.org/abs/1904.09223).
+    """
+
+    def __init__(self, config: ErnieConfig) -> None:
+        super().__init__()
+        self.encoder = ErnieModel(config)
+        self.cls = PretrainingHeads(config, sentence_pairs=True)
+
+    def forward(
+        self,
+        input_ids: paddle.Tensor,
+        token_type_ids: paddle.Tensor | None = None,
+        attention_mask: paddle.Tensor | None = None,
+    ) -> tuple[paddle.Tensor, paddle.Tensor]:
+        """Return the logits of every token, [B, T, V], and of the pair, [B, 2].
+
+        The arguments are `ErnieModel`'s. Of the pair's two classes 0 says that the sentences belong
+        together.
+        """
+        sequence, pooled = self.encoder(input_ids, token_type_ids, attention_mask)
+        scores = self.cls.predictions(sequence, self.encoder.embeddings.word_embeddings.weight)
+        return scores, self.cls.seq_relationship(pooled)

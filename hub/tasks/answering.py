@@ -1,0 +1,88 @@
+"""The one loop by which the module itself and every engine answer texts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from hub.data.batches import collate, sorted_batches
+from hub.errors import InputError
+from hub.tasks.base import AnswerOptions, Forward, Task
+from hub.tasks.passages import Passage, read
+from hub.tokenizers import Tokenizer
+
+
+def run(
+    task: Task,
+    tokenizer: Tokenizer,
+    forward: Forward,
+    passages: Sequence[Passage],
+    batch_size: int,
+) -> list[np.ndarray]:
+    """Put every passage through `forward`, texts of like length together.
+
+    Returns:
+        For each passage, in their order, what the network gives for its text.
+
+    Raises:
+        InputError: there is no passage.
+    """
+    encodings = [window.encoding for passage in passages for window in passage.windows]
+    if not encodings:
+        raise InputError("There is no text to answer.")
+    concerned = [n for n, e in enumerate(encodings) if task.concerns(e, tokenizer)]
+    read_ones = [encodings[number] for number in concerned]
+    outputs: list[np.ndarray] = [np.empty(0)] * len(encodings)
+    for rows in sorted_batches(read_ones, batch_size):
+        batch = task.prepare(collate(read_ones, rows, tokenizer.pad_token_id), tokenizer)
+        for row, output in zip(rows, task.split(forward(batch), batch), strict=True):
+            outputs[concerned[row]] = output
+    merged, position = [], 0
+    for passage in passages:
+        count = len(passage.windows)
+        parts = outputs[position : position + count]
+        merged.append(parts[0] if count == 1 else task.merge(parts, passage.windows, tokenizer))
+        position += count
+    return merged
+
+
+def predict(
+    task: Task,
+    tokenizer: Tokenizer,
+    forward: Forward,
+    texts: Sequence[str] | str,
+    *,
+    max_seq_len: int,
+    batch_size: int = 32,
+    long_text: str = "cut",
+    options: AnswerOptions | None = None,
+) -> Any:
+    """Answer `texts` in their order, or one text alone.
+
+    Raises:
+        InputError: an argument is out of its limits, or the task cannot answer a text.
+    """
+    if isinstance(texts, str):
+        return predict(
+            task, tokenizer, forward, [texts], max_seq_len=max_seq_len, batch_size=batch_size,
+            long_text=long_text, options=options,
+        )[0]  # fmt: skip
+    texts = [_single(text) for text in texts]
+    for number, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise InputError(f"Text {number} is {type(text).__name__}, not a string.")
+    if batch_size < 1:
+        raise InputError(f"batch_size must be 1 or more, not {batch_size}.")
+    if not texts:
+        return []
+    passages = read(tokenizer, texts, max_seq_len, long_text, task.needs_offsets)
+    task.check(passages, tokenizer)
+    outputs = run(task, tokenizer, forward, passages, batch_size)
+    return task.decode(outputs, passages, tokenizer, options or AnswerOptions())
+
+
+def _single(text: Any) -> Any:
+    """PaddleHub's callers give each text as a list of one."""
+    return text[0] if isinstance(text, list | tuple) and len(text) == 1 else text

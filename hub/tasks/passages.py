@@ -1,0 +1,101 @@
+"""Texts as a model reads them: whole, their beginning, or in overlapping windows."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hub.errors import InputError
+from hub.tokenizers import Text, Tokenizer
+from hub.tokenizers.base import Span
+from hub.tokenizers.windows import Window, cut_into_windows, owned
+
+logger = logging.getLogger(__name__)
+
+# What is done with a text of more tokens than the model reads: only its beginning is read, or all
+# of it in windows.
+LONG_TEXT = ("cut", "window")
+
+
+@dataclass(frozen=True)
+class Passage:
+    """A text, and the windows in which it is read: mostly one."""
+
+    text: Text
+    windows: Sequence[Window]
+
+    @property
+    def truncated(self) -> bool:
+        """Whether its end was left out."""
+        return self.windows[0].encoding.truncated
+
+    @property
+    def input_ids(self) -> list[int]:
+        """The ids of the text's own tokens, each once."""
+        return [
+            window.encoding.input_ids[1 + number - window.start]
+            for window, numbers in zip(self.windows, owned(self.windows), strict=True)
+            for number in numbers
+        ]
+
+    @property
+    def offsets(self) -> list[Span]:
+        """Where the text's own tokens stand in it, if the passage was read with offsets."""
+        return [
+            window.encoding.offsets[1 + number - window.start]
+            for window, numbers in zip(self.windows, owned(self.windows), strict=True)
+            if window.encoding.offsets is not None
+            for number in numbers
+        ]
+
+
+def check_long_text(value: str) -> str:
+    """`value`, if it is one of `LONG_TEXT`.
+
+    Raises:
+        InputError: it is not.
+    """
+    if value not in LONG_TEXT:
+        raise InputError(f"long_text is {value!r}; there is {', '.join(LONG_TEXT)}.")
+    return value
+
+
+def read(
+    tokenizer: Tokenizer,
+    texts: Sequence[Text],
+    max_seq_len: int,
+    long_text: str = "cut",
+    return_offsets: bool = False,
+) -> list[Passage]:
+    """Encode texts, saying once how many were too long for the model to read at once.
+
+    A pair that is too long is always cut, its longer text first.
+
+    Raises:
+        InputError: `long_text` or `max_seq_len` is out of its limits.
+    """
+    pairs = any(isinstance(text, tuple) for text in texts)
+    windows = check_long_text(long_text) == "window" and not pairs
+    if windows:
+        wholes = tokenizer.encode(texts, None, return_offsets)
+        passages = [
+            Passage(text, cut_into_windows(whole, max_seq_len))
+            for text, whole in zip(texts, wholes, strict=True)
+        ]
+    else:
+        encodings = tokenizer.encode(texts, max_seq_len, return_offsets)
+        passages = [
+            Passage(text, [Window(encoding)])
+            for text, encoding in zip(texts, encodings, strict=True)
+        ]
+    long = [p for p in passages if p.truncated or len(p.windows) > 1]
+    if long:
+        count, all_of_them = f"{len(long):,}", f"{len(texts):,}"
+        too_long = f"{count} of {all_of_them} texts are longer than {max_seq_len} tokens"
+        if windows:
+            made = sum(len(passage.windows) for passage in long)
+            logger.info("%s: read in %s windows.", too_long, f"{made:,}")
+        else:
+            logger.warning("%s: only their beginning was read.", too_long)
+    return passages

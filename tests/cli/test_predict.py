@@ -1,0 +1,102 @@
+"""`hub predict`, `evaluate` and `finetune`: every task's answers as lines and as JSON."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Hub
+from tests.golden import layouts
+
+
+@pytest.fixture
+def masked(tmp_path: Path) -> Path:
+    """A masked language model."""
+    layouts.write_folder(tmp_path / "masked", layouts.layouts()["ernie-tiny"], "ForMaskedLM")
+    return tmp_path / "masked"
+
+
+@pytest.fixture
+def tagger(tmp_path: Path) -> Path:
+    """A model for entities whose labels have no scheme."""
+    config = layouts.layouts()["bert-base-chinese"]
+    layouts.write_folder(tmp_path / "tagger", config, "ForTokenClassification")
+    return tmp_path / "tagger"
+
+
+def test_masks_are_filled_line_by_line_and_as_json(hub: Hub, masked: Path) -> None:
+    arguments = ("predict", masked, "--task", "fill-mask", "--top-k", "3", "今[MASK]气", "[MASK]")
+    code, out, _ = hub(*arguments)
+    lines = out.splitlines()
+    assert code == 0 and len(lines) == 8 and lines[0] == "今[MASK]气" and lines[4] == "[MASK]"
+    code, out, _ = hub(*arguments, "--json")
+    first, second = json.loads(out)
+    assert (first["text"], second["text"]) == ("今[MASK]气", "[MASK]")
+    assert [row["sequence"] for row in first["predictions"]] == [
+        line.split("\t")[1] for line in lines[1:4]
+    ]
+    assert f"{first['predictions'][0]['score']:7.2%}" in lines[1]
+
+
+def test_several_masks_are_filled_one_after_the_other(hub: Hub, masked: Path) -> None:
+    code, out, _ = hub("predict", masked, "--task", "fill-mask", "--top-k", "2", "[MASK]天[MASK]")
+    assert code == 0 and len(out.splitlines()) == 5
+
+
+def test_what_cannot_be_filled_is_a_sentence(hub: Hub, masked: Path, tagger: Path) -> None:
+    code, _, error = hub("predict", masked, "--task", "fill-mask", "今天")
+    assert code == 2 and "Text 0 has no [MASK] to fill" in error
+    code, _, error = hub("predict", tagger, "--task", "fill-mask", "今[MASK]")
+    assert code == 1 and "without the head for fill-mask" in error
+    code, _, error = hub("predict", masked, "今天")
+    assert code == 1 and "--task fill-mask" in error
+
+
+def test_entities_are_told_with_their_place(hub: Hub, tagger: Path) -> None:
+    text = "今天气好吗 iPhone"
+    code, out, _ = hub("predict", tagger, text, "", "--json")
+    document, nothing = json.loads(out)
+    assert code == 0 and document["entities"] and nothing == {"text": "", "entities": []}
+    for entity in document["entities"]:
+        assert text[entity["start"] : entity["end"]] == entity["text"]
+    code, out, _ = hub("predict", tagger, text)
+    assert code == 0 and len(out.splitlines()) == 1 + len(document["entities"])
+    first = document["entities"][0]
+    assert out.splitlines()[1].endswith(
+        f"{first['type']}\t{first['text']}\t{first['start']}-{first['end']}"
+    )
+    code, _, error = hub("evaluate", tagger, _rows())
+    assert code == 2 and "token-classification cannot be evaluated" in error
+
+
+def _rows() -> Path:
+    path = Path("rows.tsv")
+    path.write_text("text\tlabel\n今天\ta\n气好\tb\n", encoding="utf-8")
+    return path
+
+
+def test_long_texts_in_windows_all_the_way(
+    hub: Hub, tiny_folder: Path, toy_train: list[tuple[str, str]]
+) -> None:
+    rows = [("的一是在不了有和" * 2 + text, label) for text, label in toy_train]
+    Path("long.tsv").write_text(
+        "text\tlabel\n" + "".join(f"{text}\t{label}\n" for text, label in rows), encoding="utf-8"
+    )
+    code, _, _ = hub(
+        "finetune", "long.tsv", "--dev", "long.tsv", "--model", tiny_folder, "--output", "run",
+        "--max-seq-len", "16", "--epochs", "20", "--batch-size", "8", "--learning-rate", "0.01",
+        "--patience", "20", "--long-text", "window", "--recompute", "--quiet",
+    )  # fmt: skip
+    assert code == 0
+    assert json.loads(Path("run/hub.json").read_text("utf-8"))["long_text"] == "window"
+    assert hub("export", "run", "--output", "exported")[0] == 0
+    for model in ("run", "exported"):
+        _, out, _ = hub("evaluate", model, "long.tsv", "--json")
+        _, cut, _ = hub("evaluate", model, "long.tsv", "--json", "--long-text", "cut")
+        assert json.loads(out)["accuracy"] >= 0.8 > 0.6 > json.loads(cut)["accuracy"]
+        _, out, _ = hub("predict", model, rows[0][0], "--top-k", "2", "--json")
+        (document,) = json.loads(out)
+        assert document["labels"][0]["label"] == rows[0][1]
+        assert len(document["labels"]) == 2

@@ -1,0 +1,60 @@
+"""Recomputation gives the same gradients, dropout included, and keeps fewer tensors."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from hub.backend import paddle
+from hub.models.ernie import dropout
+from hub.models.ernie.config import ErnieConfig
+from hub.models.ernie.heads import ErnieForSequenceClassification
+from hub.models.ernie.initialization import initialize
+
+CONFIG = ErnieConfig(
+    vocab_size=50, hidden_size=24, num_hidden_layers=3, num_attention_heads=4, intermediate_size=48,
+    max_position_embeddings=16, hidden_dropout_prob=0.3, attention_probs_dropout_prob=0.3,
+)  # fmt: skip
+
+
+def gradients(recompute: bool) -> tuple[list[np.ndarray], dict]:
+    """Every parameter's gradient after one step, and where dropout's stream then stands."""
+    network = ErnieForSequenceClassification(CONFIG, 3)
+    initialize(network, CONFIG, seed=0)
+    network.train()
+    network.encoder.recompute = recompute
+    dropout.seed(5)
+    ids = paddle.to_tensor(np.random.default_rng(1).integers(1, 50, (4, 9)))
+    loss = paddle.nn.functional.cross_entropy(network(ids), paddle.to_tensor([0, 1, 2, 0]))
+    loss.backward()
+    return [parameter.grad.numpy() for parameter in network.parameters()], dropout.get_state()
+
+
+def test_gradients_and_randomness_are_the_same() -> None:
+    plain, state = gradients(False)
+    recomputed, state_after = gradients(True)
+    for a, b in zip(plain, recomputed, strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert state == state_after
+
+
+def test_layers_run_twice_and_only_while_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = ErnieForSequenceClassification(CONFIG, 3)
+    calls = 0
+    first = type(network.encoder.layers[0])
+    forward = first.forward
+
+    def counted(self: object, *inputs: object) -> object:
+        nonlocal calls
+        calls += 1
+        return forward(self, *inputs)
+
+    monkeypatch.setattr(first, "forward", counted)
+    network.encoder.recompute = True
+    ids = paddle.ones([2, 5], "int64")
+    network.eval()
+    network(ids)
+    assert calls == CONFIG.num_hidden_layers
+    network.train()
+    network(ids).sum().backward()
+    assert calls == 3 * CONFIG.num_hidden_layers
