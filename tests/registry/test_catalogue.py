@@ -279,7 +279,13 @@ def test_the_family_is_complete() -> None:
     assert {"ernie-gram-zh", "ernie-health-zh", "bert-base-chinese"} <= names
     assert {f"chinese-{n}" for n in ("bert-wwm", "bert-wwm-ext", "roberta-wwm-ext")} <= names
     assert {"chinese-roberta-wwm-ext-large", "rbt3", "rbt4", "rbt6", "rbtl3"} <= names
-    assert {"chinese-macbert-base", "chinese-macbert-large"} <= names
+    assert {"chinese-macbert-base", "chinese-macbert-large", "minirbt-h256", "rbt4-h312"} <= names
+
+
+def test_the_shapes_on_the_page_are_the_catalogues() -> None:
+    from tools.model_table import table
+
+    assert table() in (Path(__file__).parents[2] / "docs" / "models.md").read_text("utf-8")
 
 
 @pytest.mark.parametrize(
@@ -306,6 +312,7 @@ def test_the_family_is_complete() -> None:
         ("nghuyong/ernie-3.0-nano-zh", "ernie-3.0-nano-zh"),
         ("PaddlePaddle/ernie-3.0-nano-zh", "ernie-3.0-nano-zh"),
         ("hfl/chinese-roberta-wwm-ext", "chinese-roberta-wwm-ext"),
+        ("hfl/minirbt-h256", "minirbt-h256"),
         ("uer/chinese_roberta_L-4_H-512", "uer-chinese-roberta-small"),
     ],
 )
