@@ -72,7 +72,7 @@ def convert(
     config = ErnieConfig.from_dict({**raw, **(architecture or {})})
     arrays, path = read_folder(source)
     arrays = _canonical(arrays, config, path)
-    tokenizer = _read_tokenizer(source, lowercase)
+    tokenizer = _read_tokenizer(source, lowercase, config.model_type)
     check_vocabulary(tokenizer, config, source)
     write_safetensors(arrays, target / WEIGHTS_FILE)
     write_text(target / CONFIG_FILE, _describe(config, raw, arrays))
@@ -145,10 +145,11 @@ def _canonical(arrays: Arrays, config: ErnieConfig, path: Path) -> Arrays:
     return renamed
 
 
-def _read_tokenizer(folder: Path, lowercase: bool | None) -> Tokenizer:
+def _read_tokenizer(folder: Path, lowercase: bool | None, model_type: str) -> Tokenizer:
     if lowercase is None:
-        return load_tokenizer(folder)
-    return WordPieceTokenizer.from_vocabulary(read_vocabulary(folder / VOCABULARY_FILE), lowercase)
+        return load_tokenizer(folder, model_type)
+    entries = read_vocabulary(folder / VOCABULARY_FILE)
+    return WordPieceTokenizer.from_vocabulary(entries, lowercase, style=model_type)
 
 
 def _describe(config: ErnieConfig, raw: Mapping[str, Any], arrays: Arrays) -> str:

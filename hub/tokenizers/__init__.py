@@ -21,11 +21,11 @@ __all__ = [
 ]
 
 
-def load_tokenizer(folder: Path) -> Tokenizer:
+def load_tokenizer(folder: Path, style: str | None = None) -> Tokenizer:
     """The tokenizer of a model folder, of the kind that the folder's files make.
 
     A SentencePiece model or a word dictionary makes it ernie-tiny's; without them `tokenizer.json`
-    or `vocab.txt` makes it WordPiece.
+    or `vocab.txt` makes it WordPiece, of the given style: see `WordPieceTokenizer.from_folder`.
 
     Raises:
         ModelError: it has none, or a file of it is missing or damaged.
@@ -34,4 +34,4 @@ def load_tokenizer(folder: Path) -> Tokenizer:
     half = has_words(folder) and not (folder / TOKENIZER_FILE).exists()
     if half or (folder / SENTENCEPIECE_FILE).exists():
         return ErnieTinyTokenizer.from_folder(folder)
-    return WordPieceTokenizer.from_folder(folder)
+    return WordPieceTokenizer.from_folder(folder, style)

@@ -11,13 +11,17 @@ from typing import Any
 
 from hub.constants import DEFAULT_MAX_SEQ_LEN
 from hub.errors import InputError
+from hub.tokenizers.truncation import check_truncation, lengths_kept
 
 Text = str | tuple[str, str]
 # Where a token stands in the text: (start, end) in characters.
 Span = tuple[int, int]
+# A text's own tokens, without [CLS] and [SEP]: their ids and, if asked for, where they stand.
+Pieces = tuple[list[int], list[Span] | None]
 
 SPECIAL_TOKENS = ("[PAD]", "[CLS]", "[SEP]", "[MASK]", "[UNK]")
 
+_NOWHERE: Span = (0, 0)
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _CHARACTER = re.compile("[\ud800-\udbff][\udc00-\udfff]|.", re.DOTALL)
 
@@ -81,48 +85,128 @@ class Tokenizer(ABC):
     def save(self, folder: Path, max_seq_len: int) -> None:
         """Write what `load_tokenizer` reads."""
 
+    # Who has one token more of a pair that is cut to an odd sum: see `lengths_kept`.
+    _odd_to_longer = False
+
+    @property
     @abstractmethod
-    def _encode(
-        self, texts: list[Text], max_seq_len: int | None, return_offsets: bool
-    ) -> list[Encoding]:
-        """Encode texts that are free of surrogates; `max_seq_len` is 3 or more."""
+    def _separators(self) -> tuple[int, int]:
+        """The ids of `[CLS]` and `[SEP]`."""
+
+    @abstractmethod
+    def _pieces(self, texts: list[str], return_offsets: bool) -> list[Pieces]:
+        """The own tokens of texts that are free of surrogates."""
 
     def encode(
-        self, texts: Sequence[Text], max_seq_len: int | None = None, return_offsets: bool = False
+        self,
+        texts: Sequence[Text],
+        max_seq_len: int | None = None,
+        return_offsets: bool = False,
+        truncation: str = "longest_first",
     ) -> list[Encoding]:
         """Encode texts, or pairs, to at most `max_seq_len` tokens each, special ones included.
 
-        A pair is cut at the longer text first.
+        Args:
+            texts: the texts and pairs.
+            max_seq_len: the limit; None is none.
+            return_offsets: say where each token stands.
+            truncation: how what is too long is cut: see `hub.tokenizers.truncation`.
 
         Raises:
-            InputError: `max_seq_len` is less than 3.
+            InputError: `max_seq_len` or `truncation` is out of its limits, or a text cannot be cut
+                so.
         """
+        check_truncation(truncation)
         if max_seq_len is not None and max_seq_len < 3:
             raise InputError(f"max_seq_len is {max_seq_len}; a text takes 3 tokens at least.")
-        whole = [_whole(text) for text in texts]
-        encodings = self._encode(whole, max_seq_len, return_offsets)
+        if truncation == "do_not_truncate":
+            max_seq_len = None
+        flat: list[str] = []
+        for text in texts:
+            flat += text if isinstance(text, tuple) else (text,)
+        made = iter(self._pieces([_whole(text) for text in flat], return_offsets))
+        encodings = []
+        for text in texts:
+            if not isinstance(text, tuple):
+                encodings.append(self._join_one(next(made), max_seq_len, truncation))
+            else:
+                encodings.append(self._join_two(next(made), next(made), max_seq_len, truncation))
         if return_offsets:
             return [_in_the_users(text, e) for text, e in zip(texts, encodings, strict=True)]
         return encodings
 
+    def _join_one(self, pieces: Pieces, max_seq_len: int | None, truncation: str) -> Encoding:
+        """`[CLS] A [SEP]`, in segment 0."""
+        cls, sep = self._separators
+        ids, spans = pieces
+        count = len(ids)
+        if max_seq_len is not None and count > max_seq_len - 2:
+            (count,) = lengths_kept([count], max_seq_len - 2, truncation)
+        return Encoding(
+            [cls, *ids[:count], sep],
+            [0] * (count + 2),
+            count < len(ids),
+            None if spans is None else [_NOWHERE, *spans[:count], _NOWHERE],
+        )
+
+    def _join_two(
+        self, first: Pieces, second: Pieces, max_seq_len: int | None, truncation: str
+    ) -> Encoding:
+        """`[CLS] A [SEP] B [SEP]`, the second text and its end in segment 1."""
+        cls, sep = self._separators
+        counts = [len(first[0]), len(second[0])]
+        kept = counts
+        if max_seq_len is not None:
+            kept = lengths_kept(counts, max_seq_len - 3, truncation, self._odd_to_longer)
+        one, two = kept
+        spans = None
+        if first[1] is not None and second[1] is not None:
+            spans = [_NOWHERE, *first[1][:one], _NOWHERE, *second[1][:two], _NOWHERE]
+        return Encoding(
+            [cls, *first[0][:one], sep, *second[0][:two], sep],
+            [0] * (one + 2) + [1] * (two + 1),
+            kept != counts,
+            spans,
+        )
+
     def __call__(
         self,
         text: str | Iterable[str],
+        text_pair: str | Iterable[str] | None = None,
+        *,
         max_seq_len: int = DEFAULT_MAX_SEQ_LEN,
+        truncation: str = "longest_first",
         return_offsets: bool = False,
     ) -> dict[str, Any]:
         """Encode one text, or several, as `transformers` does: a list for one, lists for several.
 
+        Args:
+            text: the text or texts.
+            text_pair: the second text or texts of pairs.
+            max_seq_len: the limit in tokens, special ones included.
+            truncation: how what is too long is cut: "longest_first" (of a pair the longer text
+                first), "only_first", "only_second" or "do_not_truncate".
+            return_offsets: say where each token stands.
+
         Returns:
             `input_ids`, `token_type_ids` and `attention_mask` (1 everywhere: nothing is padded);
-            with `return_offsets` also `offset_mapping`, each token's (start, end) in the text, in
+            with `return_offsets` also `offset_mapping`, each token's (start, end) in its text, in
             characters, and (0, 0) for `[CLS]` and `[SEP]`.
 
         Raises:
-            InputError: `max_seq_len` is less than 3.
+            InputError: as for `encode`; or there are more texts than second texts.
         """
-        texts = [text] if isinstance(text, str) else list(text)
-        encodings = self.encode(texts, max_seq_len, return_offsets)
+        single = isinstance(text, str)
+        texts: list[Any] = [text] if isinstance(text, str) else list(text)
+        if text_pair is not None:
+            pairs = [text_pair] if isinstance(text_pair, str) else list(text_pair)
+            if len(pairs) != len(texts) or single != isinstance(text_pair, str):
+                raise InputError(
+                    f"There are {len(texts)} texts and {len(pairs)} second texts: each pair needs "
+                    "both."
+                )
+            texts = list(zip(texts, pairs, strict=True))
+        encodings = self.encode(texts, max_seq_len, return_offsets, truncation)
         answer: dict[str, list[Any]] = {
             "input_ids": [e.input_ids for e in encodings],
             "token_type_ids": [e.token_type_ids for e in encodings],
@@ -130,15 +214,13 @@ class Tokenizer(ABC):
         }
         if return_offsets:
             answer["offset_mapping"] = [e.offsets for e in encodings]
-        if isinstance(text, str):
+        if single:
             return {name: values[0] for name, values in answer.items()}
         return answer
 
 
-def _whole(text: Any) -> Any:
+def _whole(text: str) -> str:
     """Half a surrogate pair, which JSON can hold and UTF-8 cannot, becomes U+FFFD."""
-    if isinstance(text, tuple):
-        return tuple(map(_whole, text))
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -16,7 +16,7 @@ from hub.constants import SENTENCEPIECE_FILE, VOCABULARY_FILE, WORDS_FILE
 from hub.errors import ModelError
 from hub.files import write_text, write_whole
 from hub.tokenizers.alignment import lowered, place_pieces
-from hub.tokenizers.base import SPECIAL_TOKENS, Encoding, Span, Text, Tokenizer, read_vocabulary
+from hub.tokenizers.base import SPECIAL_TOKENS, Pieces, Span, Tokenizer, read_vocabulary
 from hub.tokenizers.words import cut, has_words, read_words, words_file_names, write_words
 
 _SPECIAL = re.compile("(" + "|".join(map(re.escape, SPECIAL_TOKENS)) + ")")
@@ -129,26 +129,14 @@ class ErnieTinyTokenizer(Tokenizer):
         encoding = self.encode([text])[0]
         return [self._entries[number] for number in encoding.input_ids[1:-1]]
 
-    def _encode(
-        self, texts: list[Text], max_seq_len: int | None, return_offsets: bool
-    ) -> list[Encoding]:
-        return [self._encode_one(text, max_seq_len, return_offsets) for text in texts]
+    @property
+    def _separators(self) -> tuple[int, int]:
+        return self._ids["[CLS]"], self._ids["[SEP]"]
 
-    def _encode_one(self, text: Text, max_seq_len: int | None, return_offsets: bool) -> Encoding:
-        parts = text if isinstance(text, tuple) else (text,)
-        made = [self._part(part, return_offsets) for part in parts]
-        counts = [len(ids) for ids, _ in made]
-        kept = counts
-        if max_seq_len is not None:
-            kept = _longest_first(counts, max(0, max_seq_len - 1 - len(parts)))
-        numbers, kinds, offsets = [self._ids["[CLS]"]], [0], [(0, 0)]
-        for segment, ((ids, spans), count) in enumerate(zip(made, kept, strict=True)):
-            numbers += [*ids[:count], self._ids["[SEP]"]]
-            kinds += [segment] * (count + 1)
-            offsets += [*spans[:count], (0, 0)]
-        return Encoding(numbers, kinds, kept != counts, offsets if return_offsets else None)
+    def _pieces(self, texts: list[str], return_offsets: bool) -> list[Pieces]:
+        return [self._part(text, return_offsets) for text in texts]
 
-    def _part(self, text: str, return_offsets: bool) -> tuple[list[int], list[Span]]:
+    def _part(self, text: str, return_offsets: bool) -> Pieces:
         """The ids of one text without `[CLS]` and `[SEP]`, and on request where they stand."""
         unknown = self._ids["[UNK]"]
         numbers: list[int] = []
@@ -171,7 +159,7 @@ class ErnieTinyTokenizer(Tokenizer):
                 if "".join(pieces) != normalized:  # as of a model that falls back to bytes
                     raise ModelError("This SentencePiece model cannot say where its tokens stand.")
                 offsets += place_pieces(pieces, sources, joined, places)
-        return numbers, offsets
+        return numbers, offsets if return_offsets else None
 
 
 def _chunks(text: str) -> Iterator[tuple[int, str]]:
@@ -190,24 +178,3 @@ def _chunks(text: str) -> Iterator[tuple[int, str]]:
         if start < end:
             yield position + start, chunk[start:end]
         position += len(chunk)
-
-
-def _longest_first(counts: Sequence[int], room: int) -> list[int]:
-    """How much is kept of one text or two: the longer loses first, of equal ones the second.
-
-    >>> _longest_first([7, 3], 7)
-    [4, 3]
-    >>> _longest_first([9, 9], 7)
-    [4, 3]
-    """
-    if len(counts) == 1:
-        return [min(counts[0], room)]
-    first, second = counts
-    if first + second <= room:
-        return [first, second]
-    half = room // 2
-    if second <= half:
-        return [room - second, second]
-    if first <= room - half:
-        return [first, room - first]
-    return [room - half, half]

@@ -3,24 +3,37 @@
 The text is cleaned of control characters, Chinese characters are set apart, words are lower-cased
 and split at punctuation, and each word is cut by greedy longest match
 (https://arxiv.org/abs/1810.04805, section 3; https://arxiv.org/abs/1609.08144, section 4.1).
+
+The two originals differ in the basic tokenization. BERT's is that of `transformers`, whose Rust
+knows the characters of Unicode 8. ERNIE's is that of PaddleNLP, which also splits words at symbols
+(￥, ①, emoji), and knows the characters of its Python's Unicode.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import tokenizers
 from tokenizers import decoders, models, normalizers, pre_tokenizers, processors
 
-from hub.constants import TOKENIZER_CONFIG_FILE, TOKENIZER_FILE, VOCABULARY_FILE
+from hub.constants import CONFIG_FILE, TOKENIZER_CONFIG_FILE, TOKENIZER_FILE, VOCABULARY_FILE
 from hub.errors import ModelError
-from hub.tokenizers.base import SPECIAL_TOKENS, Encoding, Text, Tokenizer, read_vocabulary
+from hub.tokenizers.base import SPECIAL_TOKENS, Pieces, Tokenizer, read_vocabulary
 
 # A longer word becomes [UNK], as in the originals.
 _MAX_WORD_CHARACTERS = 100
+STYLES = ("ernie", "bert")
+# Where ERNIE splits besides: symbols, a few characters that look like them, and the CJK ideographs
+# that the library's own list leaves out; punctuation, because its list ends with Unicode 8.
+_SYMBOLS = r"[\p{S}\p{P}²º〇µØŋƱ\x{2B820}-\x{2B91F}]"
+# Control characters and accents that came after Unicode 8.
+_INVISIBLE, _ACCENTS = r"\p{C}", r"[\p{C}\p{Mn}]"
+# Python lowers a sigma at the end of a word to ς, Rust each sigma to σ.
+_FINAL_SIGMA = r"(?<=[\p{Lu}\p{Ll}\p{Lt}])Σ(?![\p{Lu}\p{Ll}\p{Lt}])"
 
 
 class WordPieceTokenizer(Tokenizer):
@@ -34,19 +47,29 @@ class WordPieceTokenizer(Tokenizer):
     def __init__(self, backend: tokenizers.Tokenizer, lowercase: bool = True) -> None:
         self.backend = backend
         self.lowercase = lowercase
-        # Truncation and padding differ from call to call; each call sets its own.
+        # A file may bring settings of its own for both, which are done here.
         backend.no_padding()
         backend.no_truncation()
+        self._odd_to_longer = isinstance(backend.pre_tokenizer, pre_tokenizers.BertPreTokenizer)
 
     @classmethod
-    def from_vocabulary(cls, entries: Sequence[str], lowercase: bool = True) -> WordPieceTokenizer:
-        """Build the tokenizer of ERNIE and BERT for a vocabulary; an entry's position is its id.
+    def from_vocabulary(
+        cls, entries: Sequence[str], lowercase: bool = True, style: str = "ernie"
+    ) -> WordPieceTokenizer:
+        """Build the tokenizer of ERNIE or BERT for a vocabulary; an entry's position is its id.
 
-        An entry that stands twice keeps its last id, as in `transformers`.
+        An entry that stands twice keeps its last id, as in the originals.
+
+        Args:
+            entries: the vocabulary.
+            lowercase: lower-case texts, and strip accents.
+            style: "ernie" as PaddleNLP, "bert" as `transformers`.
 
         Raises:
-            ModelError: a special token is missing.
+            ModelError: a special token is missing, or there is no such style.
         """
+        if style not in STYLES:
+            raise ModelError(f"The tokenizer's style is {style!r}; there is {', '.join(STYLES)}.")
         ids = {entry: index for index, entry in enumerate(entries)}
         missing = [token for token in SPECIAL_TOKENS if token not in ids]
         if missing:
@@ -56,8 +79,7 @@ class WordPieceTokenizer(Tokenizer):
                 vocab=ids, unk_token="[UNK]", max_input_chars_per_word=_MAX_WORD_CHARACTERS
             )
         )
-        backend.normalizer = normalizers.BertNormalizer(lowercase=lowercase)
-        backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+        backend.normalizer, backend.pre_tokenizer = _basic_tokenization(lowercase, style)
         backend.decoder = decoders.WordPiece(prefix="##")
         backend.post_processor = processors.TemplateProcessing(
             single="[CLS]:0 $A:0 [SEP]:0",
@@ -68,20 +90,25 @@ class WordPieceTokenizer(Tokenizer):
         return cls(backend, lowercase)
 
     @classmethod
-    def from_folder(cls, folder: Path) -> WordPieceTokenizer:
+    def from_folder(cls, folder: Path, style: str | None = None) -> WordPieceTokenizer:
         """Read `tokenizer.json` or, where there is none, `vocab.txt`.
+
+        A vocabulary alone does not say how words are split: that is `style`, or else what
+        `model_type` is in `config.json`, or else "ernie".
 
         Raises:
             ModelError: neither is there, or the file is damaged.
         """
-        settings = _read_settings(folder / TOKENIZER_CONFIG_FILE)
+        settings = _read_object(folder / TOKENIZER_CONFIG_FILE)
         lowercase = bool(settings.get("do_lower_case", True))
+        style = style or _read_object(folder / CONFIG_FILE).get("model_type")
         try:
             if (folder / TOKENIZER_FILE).exists():
                 text = (folder / TOKENIZER_FILE).read_text(encoding="utf-8")
                 return cls(tokenizers.Tokenizer.from_str(text), lowercase)
             if (folder / VOCABULARY_FILE).exists():
-                return cls.from_vocabulary(read_vocabulary(folder / VOCABULARY_FILE), lowercase)
+                entries = read_vocabulary(folder / VOCABULARY_FILE)
+                return cls.from_vocabulary(entries, lowercase, style or "ernie")
         except ModelError:
             raise
         except Exception as error:  # tokenizers raises plain Exception for a bad file
@@ -92,7 +119,6 @@ class WordPieceTokenizer(Tokenizer):
 
     def save(self, folder: Path, max_seq_len: int) -> None:
         """Write `tokenizer.json`, `vocab.txt` and `tokenizer_config.json` for `transformers`."""
-        self.backend.no_truncation()
         self.backend.save(str(folder / TOKENIZER_FILE))
         # The line is the id. Of an entry that stands twice in the original (as "$" does in
         # ERNIE 3.0's) only the last id is kept, and the other needs a line all the same.
@@ -101,7 +127,9 @@ class WordPieceTokenizer(Tokenizer):
         text = "".join(f"{entry}\n" for entry in rows)
         (folder / VOCABULARY_FILE).write_text(text, encoding="utf-8", newline="\n")
         settings = {
-            "tokenizer_class": "BertTokenizerFast",
+            # Takes tokenizer.json as it is; the classes for BERT build their own from vocab.txt.
+            "tokenizer_class": "PreTrainedTokenizerFast",
+            "model_input_names": ["input_ids", "token_type_ids", "attention_mask"],
             "do_lower_case": self.lowercase,
             "model_max_length": max_seq_len,
             **{
@@ -157,25 +185,35 @@ class WordPieceTokenizer(Tokenizer):
             raise ModelError(f"The tokenizer has no {token}.")
         return int(number)
 
-    def _encode(
-        self, texts: list[Text], max_seq_len: int | None, return_offsets: bool
-    ) -> list[Encoding]:
-        if max_seq_len is None:
-            self.backend.no_truncation()
-        else:
-            self.backend.enable_truncation(max_seq_len, strategy="longest_first")
-        return [
-            Encoding(
-                encoded.ids,
-                encoded.type_ids,
-                bool(encoded.overflowing),
-                encoded.offsets if return_offsets else None,
-            )
-            for encoded in self.backend.encode_batch(texts)
-        ]
+    @cached_property
+    def _separators(self) -> tuple[int, int]:
+        return self._special("[CLS]"), self._special("[SEP]")
+
+    def _pieces(self, texts: list[str], return_offsets: bool) -> list[Pieces]:
+        if return_offsets:
+            whole = self.backend.encode_batch(texts, add_special_tokens=False)
+            return [(encoded.ids, encoded.offsets) for encoded in whole]
+        fast = self.backend.encode_batch_fast(texts, add_special_tokens=False)
+        return [(encoded.ids, None) for encoded in fast]
 
 
-def _read_settings(path: Path) -> dict[str, Any]:
+def _basic_tokenization(
+    lowercase: bool, style: str
+) -> tuple[normalizers.Normalizer, pre_tokenizers.PreTokenizer]:
+    """What happens to a text before WordPiece."""
+    normalizer = normalizers.BertNormalizer(lowercase=lowercase)
+    split = pre_tokenizers.BertPreTokenizer()
+    if style == "bert":
+        return normalizer, split
+    clean = normalizers.Replace(tokenizers.Regex(_ACCENTS if lowercase else _INVISIBLE), "")
+    steps = [normalizer, clean]
+    if lowercase:
+        steps.insert(0, normalizers.Replace(tokenizers.Regex(_FINAL_SIGMA), "ς"))
+    at_symbols = pre_tokenizers.Split(tokenizers.Regex(_SYMBOLS), "isolated")
+    return normalizers.Sequence(steps), pre_tokenizers.Sequence([at_symbols, split])
+
+
+def _read_object(path: Path) -> dict[str, Any]:
     if not path.exists():
         return {}
     try:

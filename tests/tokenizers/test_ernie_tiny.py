@@ -101,7 +101,7 @@ def test_a_fresh_process_loads_what_was_saved_and_gives_the_same_ids(
     script = (
         "import json, pathlib, sys; from hub.tokenizers import load_tokenizer; "
         "tokenizer = load_tokenizer(pathlib.Path(sys.argv[1])); "
-        "print(json.dumps(tokenizer(json.load(sys.stdin), 4096)['input_ids']))"
+        "print(json.dumps(tokenizer(json.load(sys.stdin), max_seq_len=4096)['input_ids']))"
     )
     done = subprocess.run(
         [sys.executable, "-c", script, str(tmp_path)],
@@ -112,7 +112,7 @@ def test_a_fresh_process_loads_what_was_saved_and_gives_the_same_ids(
         timeout=60,
         check=True,
     )
-    assert json.loads(done.stdout) == tokenizer(SINGLES, 4096)["input_ids"]
+    assert json.loads(done.stdout) == tokenizer(SINGLES, max_seq_len=4096)["input_ids"]
 
 
 # --- offsets -------------------------------------------------------------------------------------
@@ -174,7 +174,9 @@ def test_both_halves_of_a_surrogate_pair_count_as_they_do_in_the_text(
 
 def test_a_cut_text_has_the_places_of_what_is_left(tokenizer: ErnieTinyTokenizer) -> None:
     whole, short = (
-        tokenizer("北京的酒店有什么好吃的", limit, return_offsets=True)["offset_mapping"]
+        tokenizer("北京的酒店有什么好吃的", max_seq_len=limit, return_offsets=True)[
+            "offset_mapping"
+        ]
         for limit in (64, 7)
     )
     assert short == [*whole[:6], (0, 0)]
@@ -254,7 +256,7 @@ def test_a_long_line_takes_no_quadratic_time(piece: str, tokenizer: ErnieTinyTok
         best = float("inf")
         for _ in range(3):
             start = time.process_time()
-            tokenizer(text, 128, return_offsets=True)
+            tokenizer(text, max_seq_len=128, return_offsets=True)
             best = min(best, time.process_time() - start)
         return best
 
@@ -314,9 +316,9 @@ def test_a_model_that_cannot_place_its_tokens_says_so(folder: Path) -> None:
     )
     (folder / "spm_cased_simp_sampled.model").write_bytes(made.getvalue())
     loaded = load_tokenizer(folder)
-    assert len(loaded("龘", 64)["input_ids"]) > 3
+    assert len(loaded("龘", max_seq_len=64)["input_ids"]) > 3
     with pytest.raises(ModelError, match="cannot say where"):
-        loaded("龘", 64, return_offsets=True)
+        loaded("龘", max_seq_len=64, return_offsets=True)
 
 
 def test_a_vocabulary_without_special_tokens_is_refused(folder: Path) -> None:
@@ -329,7 +331,7 @@ def test_too_few_tokens_are_refused(tokenizer: ErnieTinyTokenizer) -> None:
     with pytest.raises(InputError, match="3 tokens at least"):
         tokenizer.encode(["北京"], 2)
     with pytest.raises(InputError, match="3 tokens at least"):
-        tokenizer("北京", 2)
+        tokenizer("北京", max_seq_len=2)
 
 
 class Call:

@@ -1,0 +1,188 @@
+"""Every tokenizer gives what its original gives: ids, segments and offsets of 10,269 texts.
+
+ERNIE's original is PaddleNLP's tokenizer, BERT's is that of transformers. `tests/golden` has the
+texts, the answers, and the script that asked for them.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterator
+from functools import cache
+
+import pytest
+
+from hub.errors import InputError
+from hub.tokenizers import Encoding, Tokenizer, WordPieceTokenizer, load_tokenizer, read_vocabulary
+from tests.golden import tokenization as golden
+
+NAMES = [*golden.VOCABULARIES, "paddlenlp-ernie-tiny"]
+PADDLENLP = [name for name in NAMES if name.startswith("paddlenlp") and "tiny" not in name]
+TEXTS = golden.texts()
+
+
+@cache
+def answers(name: str) -> golden.Answers:
+    return golden.Answers(golden.FOLDER / f"{name}.npz")
+
+
+@cache
+def tokenizer_of(name: str) -> Tokenizer:
+    if name == "paddlenlp-ernie-tiny":
+        return load_tokenizer(golden.ERNIE_TINY)
+    entries = read_vocabulary(golden.VOCABULARIES[name])
+    style = "ernie" if name in PADDLENLP else "bert"
+    return WordPieceTokenizer.from_vocabulary(entries, not name.endswith("cased"), style)
+
+
+@cache
+def encoded(name: str) -> list[Encoding]:
+    return tokenizer_of(name).encode(TEXTS, None, return_offsets=True)
+
+
+def test_the_texts_are_many_and_of_every_kind() -> None:
+    assert len(TEXTS) == len(set(TEXTS)) == 10_269
+    assert sum(len(text) >= 100_000 for text in TEXTS) == 4
+    joined = "".join(TEXTS)
+    categories = {unicodedata.category(character) for character in joined}
+    assert len(categories) >= 28  # of 30; there are no surrogates
+    assert any(ord(character) > 0xFFFF for character in joined)
+    for sample in ("\u200d", "\u202e", "[MASK]", "https://", "\x00", "カ", "한", "國", "１", "Σ"):
+        assert sample in joined
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_ids_are_the_originals(name: str) -> None:
+    tokenizer, theirs = tokenizer_of(name), answers(name).ids
+    assert len(theirs) == len(TEXTS)
+    for text, encoding, ids in zip(TEXTS, encoded(name), theirs, strict=True):
+        if encoding.input_ids != ids:
+            assert tokenizer.tokens(encoding.input_ids) == tokenizer.tokens(ids), text
+        assert not any(encoding.token_type_ids) and len(encoding.token_type_ids) == len(ids)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_encoding_without_offsets_gives_the_same_ids(name: str) -> None:
+    texts = TEXTS[:-4:7]
+    assert [e.input_ids for e in tokenizer_of(name).encode(texts)] == answers(name).ids[:-4:7]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_pairs_are_joined_and_cut_as_in_the_original(name: str) -> None:
+    tokenizer, theirs = tokenizer_of(name), answers(name)
+    refused = 0
+    for number, pair in enumerate(golden.pairs()):
+        strategy, limit = golden.CUTS[number % len(golden.CUTS)]
+        wanted = theirs.pair_ids[number], theirs.pair_types[number]
+        if wanted == ([], []):  # the text that may be cut is not long enough
+            refused += 1
+            with pytest.raises(InputError, match="cannot be cut to"):
+                tokenizer.encode([pair], limit, truncation=strategy)
+            continue
+        (encoding,) = tokenizer.encode([pair], limit, truncation=strategy)
+        assert (encoding.input_ids, encoding.token_type_ids) == wanted, (pair, strategy, limit)
+    assert 0 < refused < 200
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name.startswith("transformers")])
+def test_offsets_are_those_of_transformers(name: str) -> None:
+    compared = 0
+    for text, encoding, spans in zip(TEXTS, encoded(name), answers(name).offsets, strict=True):
+        if spans is not None:
+            assert encoding.offsets == spans, text
+            compared += len(spans)
+    assert compared > 250_000
+
+
+@pytest.mark.parametrize("name", PADDLENLP)
+def test_offsets_are_paddlenlps_but_for_unknown_tokens(name: str) -> None:
+    """PaddleNLP searches the text for each token; it can only guess where an [UNK] stands."""
+    tokenizer = tokenizer_of(name)
+    same, unknown, misled = 0, 0, 0
+    for text, encoding, spans in zip(TEXTS, encoded(name), answers(name).offsets, strict=True):
+        tokens = tokenizer.tokens(encoding.input_ids)
+        seen = "[UNK]" in text  # written in the text it misleads the search too
+        for token, ours, theirs in zip(tokens, encoding.offsets or [], spans or [], strict=False):
+            seen = seen or token == "[UNK]"
+            if ours == theirs:
+                same += 1
+            elif token == "[UNK]":
+                unknown += 1
+            else:
+                assert seen, text
+                misled += 1
+    assert same > 280_000 and unknown < 0.03 * same and misled < 100
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_tokens_stand_one_after_the_other_on_what_can_be_seen(name: str) -> None:
+    for text, encoding in zip(TEXTS, encoded(name), strict=True):
+        previous = 0
+        for start, end in (encoding.offsets or [])[1:-1]:
+            assert 0 <= start <= end <= len(text)
+            if start < end:
+                # Characters that became several tokens share their place.
+                assert start >= previous - 1
+                assert not text[start].isspace() and not text[end - 1].isspace()
+                previous = end
+
+
+# --- every character -----------------------------------------------------------------------------
+
+# The library's tables say otherwise: a mark that Unicode 14 made a spacing one, and one whose order
+# after another mark the library does not know.
+UNLIKE = {0x1734, 0x11938}
+_CJK = (
+    (0x4E00, 0x9FFF), (0x3400, 0x4DBF), (0x20000, 0x2A6DF), (0x2A700, 0x2B73F),
+    (0x2B740, 0x2B81F), (0x2B820, 0x2CEAF), (0xF900, 0xFAFF), (0x2F800, 0x2FA1F),
+)  # fmt: skip
+_SYMBOLS = {0xAD, 0xB2, 0xBA, 0x3007, 0xB5, 0xD8, 0x14B, 0x1B1}
+
+
+def words(text: str) -> Iterator[str]:
+    """ERNIE's basic tokenization as it is described, by Python's own tables."""
+    kept = ""
+    for character in text:
+        category, number = unicodedata.category(character), ord(character)
+        if character in "\t\n\r" or category in ("Zs", "Zl", "Zp"):
+            kept += " "
+        elif number not in (0, 0xFFFD) and category[0] != "C":
+            cjk = any(low <= number <= high for low, high in _CJK)
+            kept += f" {character} " if cjk else character
+    for part in kept.split():
+        lowered = unicodedata.normalize("NFD", part.lower())
+        split = ""
+        for character in lowered:
+            category, number = unicodedata.category(character), ord(character)
+            ascii_symbol = 33 <= number <= 126 and not character.isalnum()
+            if category[0] in "PS" or ascii_symbol or number in _SYMBOLS:
+                split += f" {character} "
+            elif category != "Mn":
+                split += character
+        yield from split.split()
+
+
+def test_every_character_is_kept_split_or_left_out_as_in_ernies_original() -> None:
+    tokenizer = tokenizer_of("paddlenlp-ernie-1.0")
+    assert isinstance(tokenizer, WordPieceTokenizer)
+    normalizer, splitter = tokenizer.backend.normalizer, tokenizer.backend.pre_tokenizer
+    different = set()
+    for number in range(0x110000):
+        if 0xD800 <= number < 0xE000 or unicodedata.category(chr(number)) == "Cn":
+            continue  # half of a pair; or not a character yet, which PaddleNLP leaves out
+        text = f"a{chr(number)}b"
+        ours = [w for w, _ in splitter.pre_tokenize_str(normalizer.normalize_str(text))]
+        if ours != list(words(text)):
+            different.add(number)
+    assert different == UNLIKE
+
+
+@pytest.mark.parametrize(
+    "text", ["ΣΊΣΥΦΟΣ", "ΟΔΟΣ.", "Σ", "aΣb", "aΣ b", "中Σ", "中Σ中", "ΑΣ ΑΣ", "AΣ1", "ǅΣ", "ΑΣ,Α"]
+)
+def test_a_sigma_at_the_end_of_a_word_is_lowered_as_python_does(text: str) -> None:
+    tokenizer = tokenizer_of("paddlenlp-ernie-1.0")
+    assert isinstance(tokenizer, WordPieceTokenizer)
+    normalized = tokenizer.backend.normalizer.normalize_str(text)
+    splitter = tokenizer.backend.pre_tokenizer
+    assert [word for word, _ in splitter.pre_tokenize_str(normalized)] == list(words(text))
