@@ -82,6 +82,16 @@ def test_the_python_block_runs(
     assert Path("ernie_intent_model.json").exists()
 
 
+def test_the_page_on_masking_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("our_words.txt").write_text("老铁没毛病\n", encoding="utf-8")
+    Path("our_phrases.txt").write_text("北京大学\tORG\n", encoding="utf-8")
+    Path("corpus.txt").write_text("我在北京大学学习\n这家酒店的电话是多少\n" * 20, encoding="utf-8")
+    names: dict[str, object] = {}
+    exec(compile(blocks("docs/masking.md", "python")[0], "masking.md", "exec"), names)
+    assert (names["batch"]["labels"] != -100).any()  # type: ignore[index]
+
+
 @pytest.mark.parametrize("readme", READMES)
 def test_every_linked_file_exists(readme: str) -> None:
     text = (ROOT / readme).read_text(encoding="utf-8")
