@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from hub.constants import offline
+from hub.data.parquet import named
 from hub.data.tables import Rows, Table
 from hub.errors import DataError
 
@@ -64,7 +65,7 @@ def open_loaded(data: Any, split: str, source: str) -> Table:
     def rows() -> Rows:
         for number, row in enumerate(data, start=1):
             for column, labels in names.items():
-                row[column] = _named(row[column], labels)
+                row[column] = named(row[column], labels)
             yield number, row
 
     return Table(rows(), list(data.column_names), source, "Hugging Face data set")
@@ -76,10 +77,3 @@ def _class_names(feature: Any) -> list[str] | None:
         feature = feature[0]
     feature = getattr(feature, "feature", feature)
     return feature.names if hasattr(feature, "int2str") else None
-
-
-def _named(value: Any, labels: list[str]) -> Any:
-    if isinstance(value, list):
-        return [_named(part, labels) for part in value]
-    # Data sets mark hidden test labels with -1.
-    return labels[value] if value is not None and value >= 0 else None

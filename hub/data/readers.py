@@ -1,4 +1,4 @@
-"""Rows from TSV, CSV and JSON-lines files: each as a dictionary with the line it stands on."""
+"""Rows from data files: each as a dictionary with the line it stands on."""
 
 from __future__ import annotations
 
@@ -12,13 +12,18 @@ from typing import TextIO
 from hub.data.conll import EXTENSIONS, looks_like_conll, read_conll
 from hub.data.encodings import detect_encoding
 from hub.data.examples import BadRow
+from hub.data.headers import check_header
 from hub.data.json_files import is_one_document, read_json
+from hub.data.parquet import read_parquet
 from hub.data.tables import Row, Rows, Table
+from hub.data.workbooks import read_workbook
 from hub.errors import DataError
 
 # A cell may hold a long document; csv's own limit is 131,072 characters.
 csv.field_size_limit(1 << 30)
 
+# These import what they need when they are called.
+_BINARY: dict[str, Callable[[Path], Table]] = {".xlsx": read_workbook, ".parquet": read_parquet}
 _Reader = Callable[[TextIO, Path], tuple[Rows, list[str] | None]]
 
 
@@ -31,13 +36,15 @@ def read_table(path: Path) -> Table:
     if not path.exists():
         raise DataError(f"There is no file {path}.")
     extension = path.suffix.lower()
-    if extension not in READERS:
+    if extension not in (*READERS, *_BINARY):
         raise DataError(
             f"{path}: the extension {path.suffix!r} is unknown; "
-            f"{', '.join(sorted(READERS))} can be read."
+            f"{', '.join(sorted((*READERS, *_BINARY)))} can be read."
         )
     if path.stat().st_size == 0:
         raise DataError(f"{path} is empty.")
+    if extension in _BINARY:
+        return _BINARY[extension](path)
     name, reader = READERS[extension]
     try:
         encoding = detect_encoding(path)
@@ -57,7 +64,7 @@ def read_table(path: Path) -> Table:
 def _read_tsv(file: TextIO, path: Path) -> tuple[Rows, list[str]]:
     """One row a line, cells divided by tabs; quotation marks are ordinary characters."""
     columns = file.readline().rstrip("\r\n").split("\t")
-    _check_header(columns, path)
+    check_header(columns, path)
 
     def rows() -> Rows:
         with file:
@@ -76,7 +83,7 @@ def _read_csv(file: TextIO, path: Path) -> tuple[Rows, list[str]]:
         columns = next(reader)
     except (StopIteration, csv.Error) as error:
         raise DataError(f"{path}, line 1: the header cannot be read ({error}).") from error
-    _check_header(columns, path)
+    check_header(columns, path)
 
     def rows() -> Rows:
         with file:
@@ -124,13 +131,6 @@ READERS: dict[str, tuple[str, _Reader]] = {
     ".json": ("JSON lines", _read_jsonl),
     **dict.fromkeys(EXTENSIONS, ("CoNLL", read_conll)),
 }
-
-
-def _check_header(columns: list[str], path: Path) -> None:
-    if not any(columns):
-        raise DataError(f"{path}, line 1: the first line must name the columns; it is blank.")
-    if len(set(columns)) < len(columns):
-        raise DataError(f"{path}, line 1: a column's name stands twice: {', '.join(columns)}.")
 
 
 def _match(columns: list[str], cells: list[str], number: int) -> tuple[int, Row] | BadRow:
