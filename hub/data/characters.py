@@ -7,12 +7,12 @@ import unicodedata
 
 # Name -> what belongs to it. U+200D joins emoji and U+FE0F colours them: neither is odd there.
 _ODD = {
-    "control": "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029]",
-    "zero-width": "[\u00ad\u200b\u200c\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069]"
-    "|\u200d(?![\u2190-\u2bff\U0001f000-\U0001faff])",
+    "control character": "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029]",
+    "zero-width character": "[\u00ad\u200b\u200c\u200e\u200f\u202a-\u202e\u2060-\u2064]"
+    "|[\u2066-\u2069]|\u200d(?![\u2190-\u2bff\U0001f000-\U0001faff])",
     "byte-order mark": "\ufeff",
-    "replacement (U+FFFD)": "\ufffd",
-    "private use": "[\ue000-\uf8ff\U000f0000-\U000ffffd\U00100000-\U0010fffd]",
+    "replacement character": "\ufffd",
+    "private-use character": "[\ue000-\uf8ff\U000f0000-\U000ffffd\U00100000-\U0010fffd]",
     "half of a surrogate pair": "[\ud800-\udfff]",
     "full-width letter or digit": "[\uff10-\uff19\uff21-\uff3a\uff41-\uff5a]",
 }
@@ -29,7 +29,7 @@ def odd_characters(text: str) -> dict[str, str]:
     >>> odd_characters("你好")
     {}
     >>> odd_characters("ＡＢ\\u200b")
-    {'zero-width': '\\u200b', 'full-width letter or digit': 'Ａ'}
+    {'zero-width character': '\\u200b', 'full-width letter or digit': 'Ａ'}
     """
     if _ANY.search(text) is None:
         return {}

@@ -82,7 +82,8 @@ def load_dataset(
     if bad and not skip_bad_rows:
         raise DataError(_describe(bad, table))
     if not examples:
-        raise DataError(f"{table.source} has no usable row.")
+        first = f" In {table.unit} {bad[0].line}: {bad[0].reason}." if bad else ""
+        raise DataError(f"{table.source} has no usable row.{first}")
     note = note_on(chosen, given, table)
     notes = [*table.notes, *([note] if note else []), *schema.notes(table.source)]
     facts = {"format": table.format, **table.facts, **chosen.roles(), **schema.facts()}

@@ -16,6 +16,8 @@ from hub.data.tables import Row
 from hub.data.writers import WRITERS, write_rows, write_safely
 from hub.errors import DataError, InputError, OutputError
 
+_ORDER = ("train", "dev", "test")
+
 
 def assign_parts(data: TextDataset, fractions: Mapping[str, float], seed: int) -> list[str]:
     """Say of each example to which part it belongs.
@@ -116,8 +118,8 @@ def split_file(
             "`hub data convert` and split that."
         )
     part_of = {example.line: part for example, part in zip(data, parts, strict=True)}
-    names = [name for name in ("train", *dict.fromkeys(parts)) if name in part_of.values()]
-    targets = {name: folder / f"{name}{extension}" for name in dict.fromkeys(names)}
+    names = [name for name in dict.fromkeys((*_ORDER, *parts)) if name in part_of.values()]
+    targets = {name: folder / f"{name}{extension}" for name in names}
     for target in targets.values():
         if target.exists() and not overwrite:
             raise OutputError(f"{target} is there already: replace it with --overwrite.")

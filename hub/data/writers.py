@@ -7,13 +7,12 @@ import json
 import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 from hub.data.tables import Row
 from hub.errors import DataError, MissingPackageError, OutputError
 from hub.files import write_whole
 
-_EXCEL_ROWS = 1_048_575
+_EXCEL_ROWS = 1_048_576  # that of the columns' names included
 _EXCEL_CHARACTERS = 32_767
 _NOT_IN_EXCEL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 
@@ -112,23 +111,28 @@ def _write_workbook(path: Path, columns: Sequence[str], rows: Iterable[Row]) -> 
         from openpyxl.cell import WriteOnlyCell
     except ImportError:
         raise MissingPackageError("openpyxl", "excel", "Writing Excel workbooks") from None
+    lines = list(_with_header(columns, rows))
+    _check_for_excel(lines)  # beforehand: a workbook begun cannot be given up cleanly
     workbook = openpyxl.Workbook(write_only=True)
     sheet = workbook.create_sheet("data")
-    for number, row in enumerate(_with_header(columns, rows)):
-        if number > _EXCEL_ROWS:
-            raise DataError(f"A sheet of Excel holds {_EXCEL_ROWS:,} rows. Write .csv instead.")
-        cells: list[Any] = []
-        for name in columns:
-            if _NOT_IN_EXCEL.search(row[name]) or len(row[name]) > _EXCEL_CHARACTERS:
+    for row in lines:
+        cells = [WriteOnlyCell(sheet, value=_escaped(row[name])) for name in columns]
+        for cell in cells:
+            cell.data_type = "s"  # "=1+1" is a text here, and so is "#N/A"
+        sheet.append(cells)
+    workbook.save(path)
+
+
+def _check_for_excel(rows: Sequence[Row]) -> None:
+    if len(rows) > _EXCEL_ROWS:
+        raise DataError(f"A sheet of Excel holds {_EXCEL_ROWS:,} rows. Write .csv instead.")
+    for number, row in enumerate(rows):
+        for name, cell in row.items():
+            if _NOT_IN_EXCEL.search(cell) or len(cell) > _EXCEL_CHARACTERS:
                 raise DataError(
                     f"Excel cannot hold row {number}: its {name!r} has a control character, or "
                     f"more than {_EXCEL_CHARACTERS:,} characters. Write .csv or .jsonl instead."
                 )
-            cell = WriteOnlyCell(sheet, value=_escaped(row[name]))
-            cell.data_type = "s"  # "=1+1" is a text here, and so is "#N/A"
-            cells.append(cell)
-        sheet.append(cells)
-    workbook.save(path)
 
 
 def _escaped(text: str) -> str:

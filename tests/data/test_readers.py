@@ -335,7 +335,8 @@ def test_exactly_five_bad_rows_are_all_shown(tmp_path: Path) -> None:
 
 def test_only_bad_rows_are_no_data_even_if_they_may_be_skipped(tmp_path: Path) -> None:
     path = written(tmp_path, "a.tsv", "text\tlabel\n放歌\n")
-    assert refusal(path, skip_bad_rows=True) == f"{path} has no usable row."
+    message = refusal(path, skip_bad_rows=True)
+    assert message == f"{path} has no usable row. In line 2: 1 columns instead of 2."
 
 
 def test_labels_lose_the_space_around_them_and_texts_keep_it(tmp_path: Path) -> None:
