@@ -6,6 +6,7 @@ All of these, in a cell of a table also as JSON:
 - `[[0, 2, "LOC"]]`: doccano's
 - `[{"start": 0, "end": 2, "text": "北京", "labels": ["LOC"]}]`: Label Studio's
 - `{"LOC": {"北京": [[0, 1]]}}`: CLUENER's, where the end is the last character's own number
+- `{"LOC": "北京"}`: values alone, as in SMP2019-ECDT; each is where it first stands in the text
 """
 
 from __future__ import annotations
@@ -31,12 +32,12 @@ def looks_like_entities(cell: Any) -> bool:
         except ValueError:
             return False
     if isinstance(cell, Mapping):
-        return bool(cell) and all(isinstance(value, Mapping) for value in cell.values())
+        return bool(cell)
     return isinstance(cell, list) and bool(cell) and isinstance(cell[0], list | tuple | Mapping)
 
 
-def mentions_in(cell: Any, column: str) -> list[Mention]:
-    """Read the entities of a row.
+def mentions_in(cell: Any, column: str, text: str) -> list[Mention]:
+    """Read the entities of a row with this text.
 
     Raises:
         DataError: the cell has none of the forms above; the sentence says what is wrong.
@@ -47,7 +48,9 @@ def mentions_in(cell: Any, column: str) -> list[Mention]:
         except ValueError:
             raise DataError(f"{column!r} is no list of entities: {cell:.40}") from None
     if isinstance(cell, Mapping):
-        return _from_cluener(cell, column)
+        if any(isinstance(value, Mapping) for value in cell.values()):
+            return _from_cluener(cell, column)
+        return _from_values(cell, column, text)
     if not isinstance(cell, list | tuple):
         raise DataError(f"{column!r} is {type(cell).__name__}, not a list of entities")
     return [_mention(item, column) for item in cell]
@@ -86,6 +89,19 @@ def _from_cluener(cell: Mapping[str, Any], column: str) -> list[Mention]:
                 ):
                     raise DataError(f"{column!r} has no offsets for {text!r}: {place!r:.60}")
                 found.append(Mention(place[0], place[1] + 1, kind, text))
+    return found
+
+
+def _from_values(cell: Mapping[str, Any], column: str, text: str) -> list[Mention]:
+    found = []
+    for kind, values in cell.items():
+        for value in values if isinstance(values, list) else [values]:
+            if not isinstance(value, str) or not value or value not in text:
+                raise DataError(
+                    f"{column!r} has for {kind!r} what is not in the text: {value!r:.40}"
+                )
+            start = text.index(value)
+            found.append(Mention(start, start + len(value), kind, value))
     return found
 
 

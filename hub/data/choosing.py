@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from hub.data import columns as names
@@ -46,7 +46,7 @@ def detect_kind(columns: Sequence[str], sample: Sequence[Row]) -> str:
     """What kind of labels a table has, by its columns' names and by what stands in them."""
     lower = [str(column).strip().casefold() for column in columns]
     has_intent = find(columns, names.INTENTS) is not None
-    if find(columns, names.TOKENS) and find(columns, names.TAGS):
+    if _find_tagged(columns, sample):
         return "intent-slots" if has_intent else "token-classification"
     cells: Callable[[str], list[Any]] = lambda column: [row.get(column) for row in sample]  # noqa: E731
     if any(
@@ -96,7 +96,7 @@ def choose_columns(
         several = kind == "multi-label-classification"
         found = label or find(columns, names.SEVERAL_LABELS if several else names.LABELS)
         chosen = Chosen(first or "text", found or "label", second)
-        if kind not in (_OF_PAIRS,) and "tokens" in columns and "tags" in columns and not text:
+        if not text and _find_tagged(columns, sample) and find(columns, names.TOKENS):
             raise DataError(
                 f"{table.source} has tokens with tags: that is data for token-classification, not "
                 f"for {kind}."
@@ -134,9 +134,9 @@ def _choose_entities(
     if kind == "intent-slots":
         intent = find(columns, names.INTENTS) or "intent"
     rest = [column for column in columns if column != intent]
-    tokens, tags = text or find(rest, names.TOKENS), label or find(rest, names.TAGS)
-    if tokens and tags and _are_tags(tokens, tags, sample):
-        return Chosen(tokens, tags, intent=intent, tagged=True)
+    tagged = _find_tagged(rest, sample, text, label)
+    if tagged is not None:
+        return Chosen(*tagged, intent=intent, tagged=True)
     if label is None:
         candidates = _entity_columns(rest)
         holding = [c for c in candidates if any(looks_like_entities(r.get(c)) for r in sample)]
@@ -144,15 +144,25 @@ def _choose_entities(
     return Chosen(text or find(rest, names.TEXTS) or "text", label, intent=intent)
 
 
-def _are_tags(tokens: str, tags: str, sample: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether the columns hold a list of tokens and one of as many tags."""
-    rows = [row for row in sample if row.get(tokens) is not None and row.get(tags) is not None]
-    return not sample or any(
-        isinstance(row[tokens], list)
-        and isinstance(row[tags], list)
-        and not any(isinstance(part, list | dict) for part in row[tags])
-        for row in rows
-    )
+def _find_tagged(
+    columns: Sequence[str], sample: Sequence[Row], text: str | None = None, label: str | None = None
+) -> tuple[str, str] | None:
+    """The columns that hold tokens and, as many, their tags; None if there are none."""
+    for text_names in (names.TOKENS, names.TEXTS):
+        tokens, tags = text or find(columns, text_names), label or find(columns, names.TAGS)
+        if tokens is None or tags is None:
+            continue
+        rows = [row for row in sample if row.get(tokens) is not None and row.get(tags) is not None]
+        if not sample or any(_is_list(row[tokens]) and _is_list(row[tags]) for row in rows):
+            return (tokens, tags) if sample or text_names is names.TOKENS else None
+    return None
+
+
+def _is_list(cell: Any) -> bool:
+    """Whether a cell has several tokens or tags; a pair of texts or offsets are none."""
+    if isinstance(cell, str):
+        return "\2" in cell
+    return isinstance(cell, list) and not any(isinstance(part, list | dict) for part in cell)
 
 
 def _entity_columns(columns: Sequence[str]) -> list[str]:

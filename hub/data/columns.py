@@ -8,7 +8,7 @@ from dataclasses import dataclass
 # In order of preference; compared without regard to case and space around.
 TEXTS = (
     "text", "sentence", "文本", "句子", "content", "内容", "query", "question", "问题", "问句",
-    "utterance", "title", "标题", "review", "comment", "评论",
+    "utterance", "title", "标题", "review", "comment", "评论", "text_a",
 )  # fmt: skip
 PAIRS = (
     ("text_a", "text_b"), ("sentence1", "sentence2"), ("query", "title"), ("text1", "text2"),

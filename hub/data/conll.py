@@ -9,7 +9,7 @@ from typing import TextIO
 
 from hub.data.examples import BadRow
 from hub.data.tables import LINES, Row, Rows
-from hub.data.tags import is_tag
+from hub.data.tags import is_tag, with_mark_first
 
 EXTENSIONS = (".conll", ".bio", ".iob", ".bmes", ".bioes")
 _SAMPLE = 50
@@ -56,7 +56,7 @@ def looks_like_conll(file: TextIO) -> bool:
         if not line or line.startswith("-DOCSTART-"):
             continue
         cells = _cells(line)
-        found = len(cells) > 1 and is_tag(cells[-1])
+        found = len(cells) > 1 and (is_tag(cells[-1]) or is_tag(with_mark_first(cells[-1])))
         seen += 1
         if not found or seen == _SAMPLE:
             break

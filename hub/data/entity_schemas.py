@@ -11,8 +11,15 @@ from hub.data.columns import Chosen
 from hub.data.examples import BadRow, Entity, Example, Label, Text, Utterance
 from hub.data.offsets import Located, locate
 from hub.data.schemas import Schema, cell, named
-from hub.data.tables import LINES, Row, Rows
-from hub.data.tags import detect_scheme, fault_in, scheme_name, spans_of
+from hub.data.tables import LINES, Row, Rows, divided
+from hub.data.tags import (
+    detect_scheme,
+    fault_in,
+    have_marks_last,
+    scheme_name,
+    spans_of,
+    with_mark_first,
+)
 from hub.data.tokens import entities_of, join_tokens
 from hub.errors import DataError
 
@@ -41,7 +48,8 @@ class SpanEntities(_Entities):
         """The entities as their offsets in characters say."""
         if not isinstance(text, str):
             raise DataError("entities are of one text, not of a pair")
-        self._last = locate(text, mentions_in(cell(row, self.columns.label), self.columns.label))
+        column = self.columns.label
+        self._last = locate(text, mentions_in(cell(row, column), column, text))
         by_characters, by_utf16 = self._last
         entities = by_utf16 if by_characters is None else by_characters
         assert entities is not None  # `locate` found one of them
@@ -103,20 +111,25 @@ class TagEntities(_Entities):
         self._scheme = None if scheme is None else scheme_name(scheme)
         self._repair = repair
         self._repaired = 0
+        self._marks_last = False
 
     def examples(self, rows: Rows) -> Iterator[Example | BadRow]:
-        """Every row as an example; if the scheme is not known, all tags are looked at first."""
+        """Every row as an example; all tags are looked at first."""
+        kept = list(rows)
+        self._marks_last = have_marks_last(_tags_in(kept, self.columns.label))
         if self._scheme is None:
-            kept = list(rows)
-            self._scheme = detect_scheme(_tags_in(kept, self.columns.label))
-            rows = iter(kept)
-        return super().examples(rows)
+            tags = _tags_in(kept, self.columns.label)
+            self._scheme = detect_scheme(map(self._in_order, tags))
+        return super().examples(iter(kept))
+
+    def _in_order(self, tags: list[str]) -> list[str]:
+        return [with_mark_first(tag) for tag in tags] if self._marks_last else tags
 
     def example(self, number: int, row: Mapping[str, Any]) -> Example | BadRow:
         """Join a row's tokens, and read its tags."""
         assert self._scheme is not None
         tokens = _strings(cell(row, self.columns.text), self.columns.text, "token")
-        tags = _strings(cell(row, self.columns.label), self.columns.label, "tag")
+        tags = self._in_order(_strings(cell(row, self.columns.label), self.columns.label, "tag"))
         if len(tokens) != len(tags):
             raise DataError(f"{len(tokens)} tokens, but {len(tags)} tags")
         text, starts = join_tokens(tokens)
@@ -150,14 +163,15 @@ class TagEntities(_Entities):
 
 def _tags_in(items: Sequence[tuple[int, Row] | BadRow], column: str) -> Iterator[list[str]]:
     for item in items:
-        if not isinstance(item, BadRow) and isinstance(item[1].get(column), list):
-            yield [tag for tag in item[1][column] if isinstance(tag, str)]
+        if not isinstance(item, BadRow):
+            yield [tag for tag in divided(item[1].get(column)) if isinstance(tag, str)]
 
 
 def _strings(value: Any, column: str, what: str) -> list[str]:
-    if not isinstance(value, list):
+    parts = divided(value)
+    if not parts:
         raise DataError(f"{column!r} is {type(value).__name__}, not a list of {what}s")
-    for part in value:
+    for part in parts:
         if not isinstance(part, str):
             raise DataError(f"{column!r} has a {what} that is {type(part).__name__}, not text")
-    return value
+    return parts

@@ -71,9 +71,6 @@ class Schema(ABC):
         Raises:
             DataError: it cannot be used; the sentence is the reason.
         """
-        for name in (self.columns.text, self.columns.pair, self.columns.label):
-            if name is not None:
-                cell(row, name)  # a missing column is told before an odd cell
         text = self.text(row)
         return Example(text, self.label(row, text), number, self.group(row))
 

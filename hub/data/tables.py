@@ -36,3 +36,13 @@ class Table:
     facts: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     unit: str = "line"
+
+
+def divided(cell: Any) -> list[Any]:
+    """A cell with tokens or tags as a list; PaddleHub's files divide them by the character U+0002.
+
+    Empty where there is no list.
+    """
+    if isinstance(cell, str):
+        return cell.split("\2")
+    return cell if isinstance(cell, list) else []

@@ -15,6 +15,7 @@ from hub.errors import InputError
 _BEGINS, _GOES_ON, _ENDS, _ALONE = "B", "IM", "EL", "SU"
 _MARKS = frozenset(_BEGINS + _GOES_ON + _ENDS + _ALONE)
 _TAG = re.compile(r"O|[BIMELSU][-_]\S.*")
+_MARK_LAST = re.compile(r"O|.*\S-[BIMELSU]")
 
 # Every scheme that is read, by the marks it writes for an entity's first, inner and last token and
 # for its only one. "IOB1" writes B only between two neighbours of one type; "IO" has types alone.
@@ -55,6 +56,17 @@ def scheme_name(spelling: str) -> str:
 def is_tag(text: str) -> bool:
     """Whether `text` is O, or a type after a mark, as in `B-LOC` or `M_LOC`."""
     return _TAG.fullmatch(text) is not None
+
+
+def have_marks_last(sequences: Iterable[Sequence[str]]) -> bool:
+    """Whether the tags of a file have their marks behind the type, as PaddleNLP's `P-B` has."""
+    tags = {tag for tags in sequences for tag in tags}
+    return not all(map(is_tag, tags)) and all(map(_MARK_LAST.fullmatch, tags))
+
+
+def with_mark_first(tag: str) -> str:
+    """`P-B` as `B-P`."""
+    return tag if tag == "O" else f"{tag[-1]}-{tag[:-2]}"
 
 
 def parse_tag(tag: str) -> tuple[str, str]:

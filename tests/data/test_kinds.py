@@ -220,3 +220,46 @@ def test_tokens_are_no_data_for_classification(tmp_path: Path) -> None:
     path = written(tmp_path, "a.conll", "北 B-LOC\n京 I-LOC\n")
     with pytest.raises(DataError, match="that is data for token-classification"):
         load_dataset(path)
+
+
+# --- forms of single data sets -------------------------------------------------------------------
+
+
+def test_slots_by_their_values_are_found_in_the_text(tmp_path: Path) -> None:
+    """SMP2019-ECDT gives values without offsets."""
+    row = {"text": "从北京到北京西站", "intent": "QUERY", "slots": {"from": "北京", "to": ["西站"]}}
+    data = load_dataset(
+        jsonl(tmp_path, row, {"text": "好", "intent": "OK", "slots": {}}), kind=None
+    )
+    assert data.labels == [
+        Utterance("QUERY", (Entity(1, 3, "from"), Entity(6, 8, "to"))),
+        Utterance("OK", ()),
+    ]
+    wrong = jsonl(tmp_path, row | {"slots": {"from": "上海"}})
+    with pytest.raises(DataError, match="line 1: 'slots' has for 'from' what is not in the text"):
+        load_dataset(wrong, kind="intent-slots")
+
+
+def test_paddlehubs_files_of_tags_are_read(tmp_path: Path) -> None:
+    """The cells' tokens and tags are divided by U+0002; PaddleNLP writes marks last."""
+    text, tags = "\2".join("张三北京好"), "\2".join(["P-B", "P-I", "A1-B", "A1-I", "O"])
+    path = written(tmp_path, "a.tsv", f"text_a\tlabel\n{text}\t{tags}\n好\tO\n")
+    for kind in ("ner", None):
+        data = load_dataset(path, kind=kind)
+        assert list(data) == [
+            Example("张三北京好", (Entity(0, 2, "P"), Entity(2, 4, "A1")), 2),
+            Example("好", (), 3),
+        ]
+        assert data.facts["tag scheme"] == "BIO"
+
+
+def test_marks_behind_the_type_are_read_and_checked(tmp_path: Path) -> None:
+    data = load_dataset(written(tmp_path, "a.txt", "张 P-B\n三 P-I\n好 O\n"), kind="ner")
+    assert data.labels == [(Entity(0, 2, "P"),)]
+    with pytest.raises(DataError, match="line 2: 'I-P' goes on with an entity that did not begin"):
+        load_dataset(written(tmp_path, "a.txt", "好 O\n三 P-I\n好 O\n张 P-B\n"), kind="ner")
+
+
+def test_paddlehubs_files_of_classes_are_read(tmp_path: Path) -> None:
+    data = load_dataset(written(tmp_path, "a.tsv", "label\ttext_a\n1\t好\n"))
+    assert list(data) == [Example("好", "1", 2)]
