@@ -206,16 +206,20 @@ def _tell(data: TextDataset) -> None:
 
 
 def _print_report(report: CheckReport) -> None:
-    facts = ", ".join(f"{name} {value}" for name, value in report.facts.items())
-    click.echo(f"file      {report.source}")
-    click.echo(f"kind      {report.kind} ({facts})")
-    for note in report.notes:
-        click.echo(f"note      {note}")
     unusable = f", and {report.unusable:,} that cannot be used" if report.unusable else ""
-    click.echo(f"rows      {report.rows:,}{unusable}")
     lengths = ", ".join(f"{name} {value:,}" for name, value in report.lengths.items())
     long = f"{report.long_texts:,} too long" if report.long_texts else "none too long"
-    click.echo(f"length    in characters: {lengths}; {long} for 128 tokens")
+    lines = [
+        ("file", report.source),
+        *report.facts.items(),
+        ("kind", report.kind),
+        *(("note", note) for note in report.notes),
+        ("rows", f"{report.rows:,}{unusable}"),
+        ("characters", f"{lengths}; {long} for 128 tokens"),
+    ]
+    width = max(len(name) for name, _ in lines)
+    for name, value in lines:
+        click.echo(f"{name:<{width}}  {value}")
     for title, counts in (("label", report.labels), ("entity type", report.entities)):
         if counts:
             _print_counts(title, counts)
@@ -242,4 +246,8 @@ def _finding(finding: Finding, unit: str) -> str:
         more = ", ..." if finding.count > len(finding.lines) else ""
         units = unit if len(finding.lines) == 1 else f"{unit}s"
         text += f" ({units} {', '.join(map(str, finding.lines))}{more})"
+    if finding.examples and not finding.lines:  # names, not texts
+        text += f": {', '.join(finding.examples)}"
+        text += ", ..." if finding.count > len(finding.examples) else ""
+        return text
     return "\n".join([text, *(f"    {example}" for example in finding.examples)])

@@ -239,6 +239,8 @@ def _shared(data: TextDataset, name: str, other: TextDataset) -> Iterable[Findin
     if both:
         differing = sum(one.label != another.label for one, another in both)
         tail = f", {differing:,} of them with another label" if differing else ""
+        if len(both) == differing == 1:
+            tail = ", with another label"
         what = "a text that is in the training data too"
         yield Finding(
             "overlap",
@@ -261,8 +263,8 @@ def _unknown(data: TextDataset, name: str, other: TextDataset) -> Iterable[Findi
         if unknown:
             yield Finding(
                 "unknown",
-                f"{_rows(len(unknown), what, what + 's')} of {name} cannot be learned: not in the "
-                "training data",
+                _rows(len(unknown), f"{what} of {name} does", f"{what}s of {name} do")
+                + " not occur in the training data",
                 len(unknown),
                 (),
                 unknown[:20],

@@ -55,6 +55,11 @@ def write_dataset(
     check_target(path, overwrite)
     extension = path.suffix.lower()
     if extension in EXTENSIONS:
+        if data.kind != "token-classification":
+            raise DataError(
+                f"{path} cannot hold {data.source}: a file of tags holds single texts with "
+                f"entities only, and this is data for {data.kind}."
+            )
         _write_conll(data, path, scheme)
         return
     pairs = any(isinstance(example.text, tuple) for example in data)

@@ -86,7 +86,9 @@ def load_dataset(
         raise DataError(f"{table.source} has no usable row.{first}")
     note = note_on(chosen, given, table)
     notes = [*table.notes, *([note] if note else []), *schema.notes(table.source)]
-    facts = {"format": table.format, **table.facts, **chosen.roles(), **schema.facts()}
+    roles = {} if table.format == "CoNLL" else chosen.roles()
+    columns_of = {f"{role} column": name for role, name in roles.items()}
+    facts = {"format": table.format, **table.facts, **columns_of, **schema.facts()}
     return TextDataset(examples, table.source, bad, notes, schema.kind, facts, table.unit)
 
 

@@ -73,13 +73,8 @@ def doccano_record(example: Example, kind: str) -> Row:
 
 
 def tagged_record(example: Example, scheme: str) -> tuple[str, list[str]]:
-    """An example as its characters and their tags.
-
-    Raises:
-        DataError: it has no entities, or an intent beside them.
-    """
-    if isinstance(example.text, tuple) or isinstance(example.label, str | Utterance):
-        raise DataError("a file of tags holds single texts with entities only")
+    """An example of a text with entities as its characters and their tags."""
+    assert isinstance(example.text, str)
     spans = [TaggedSpan(e.type, e.start, e.end) for e in entities_in(example.label)]
     return example.text, tags_of(spans, len(example.text), scheme)
 

@@ -133,6 +133,7 @@ def test_any_text_comes_back_or_is_refused(tmp_path: Path, kind: str, extension:
         ("a.conll", "token-classification", ("一\t二", ()), "a tab"),
         ("a.conll", "token-classification", ("\ufeff二", ()), "made here, line 1"),
         ("a.conll", "text-classification", ("一", "a"), "single texts with entities only"),
+        ("a.conll", "multi-label-classification", ("一", ("a",)), "with entities only"),
         ("a.conll", "intent-slots", ("一", Utterance("a", ())), "single texts with entities only"),
         ("a.doccano.jsonl", "text-matching", (("一", "二"), "a"), "doccano's format"),
         ("a.jsonl", "text-classification", ("\ud83d", "a"), "is no character"),
