@@ -20,8 +20,8 @@ from hub.cli.output import json_option, print_json, print_table, say
 def evaluate_command(
     model: str,
     data: str,
-    text_column: str,
-    label_column: str,
+    text_column: str | None,
+    label_column: str | None,
     skip_bad_rows: bool,
     batch_size: int,
     long_text: str | None,

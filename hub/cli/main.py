@@ -20,6 +20,7 @@ _COMMANDS = {
     "evaluate": ("evaluate", "Measure a fine-tuned or exported model on labelled texts."),
     "predict": ("predict", "Answer texts with a fine-tuned or exported model."),
     "export": ("export", "Write a fine-tuned model for an inference engine."),
+    "data": ("data", "Check, convert and split labelled texts."),
     "list": ("models", "List the models known by name."),
     "search": ("models", "Search the models by words."),
     "show": ("models", "Show all that is known of a model."),

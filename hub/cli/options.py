@@ -14,12 +14,8 @@ def data_options(function: Decorated) -> Decorated:
     """--text-column, --label-column and --skip-bad-rows."""
     for option in reversed(
         (
-            click.option(
-                "--text-column", default="text", show_default=True, help="Column of the text."
-            ),
-            click.option(
-                "--label-column", default="label", show_default=True, help="Column of the label."
-            ),
+            click.option("--text-column", help="Column of the text; by default one named so."),
+            click.option("--label-column", help="Column of the label; by default one named so."),
             click.option(
                 "--skip-bad-rows", is_flag=True, help="Leave unusable rows out, and count them."
             ),

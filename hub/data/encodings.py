@@ -46,7 +46,10 @@ def detect_encoding(path: Path) -> TextEncoding:
         start = file.read(8192)
     for magic, kind in _OTHER_KINDS:
         if start.startswith(magic):
-            raise DataError(f"{path} is {kind}, not a text file: save it as UTF-8 TSV or CSV.")
+            raise DataError(
+                f"{path} is {kind}, not a text file: save it as UTF-8 TSV or CSV, or give a "
+                "workbook the extension .xlsx, a Parquet file .parquet."
+            )
     for mark, name in _BYTE_ORDER_MARKS:
         if start.startswith(mark):
             bad_line = _first_undecodable_line(path, name)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import overload
+from typing import TypeAlias, overload
 
 import numpy as np
 
@@ -13,12 +13,40 @@ from hub.errors import DataError
 
 
 @dataclass(frozen=True, slots=True)
-class Example:
-    """A text with its label; `line` is where it stands in its file, counted from 1."""
+class Entity:
+    """What stands from the character `start` to the one before `end`, and of what type it is."""
 
-    text: str
-    label: str
+    start: int
+    end: int
+    type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Utterance:
+    """What a speaker wants, and the values that are named: the label of intent and slots."""
+
+    intent: str
+    entities: tuple[Entity, ...]
+
+
+Text: TypeAlias = str | tuple[str, str]
+# One label; several labels, or none; entities in the order of the text, none within another; both.
+Label: TypeAlias = str | tuple[str, ...] | tuple[Entity, ...] | Utterance
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A text, or a pair of texts, with its label.
+
+    Attributes:
+        line: where it stands in its file, counted from 1.
+        group: what it belongs to, such as a dialogue: a group is never split.
+    """
+
+    text: Text
+    label: Label
     line: int
+    group: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +66,18 @@ class TextDataset(Sequence[Example]):
         source: the file, folder or name they came from, for messages.
         skipped: the rows left out because the user allowed it.
         notes: what the reader found worth telling, such as an encoding other than UTF-8.
+        kind: what the labels are, one of `hub.data.KINDS`.
+        facts: how the source was read: its format, encoding, columns, tag scheme.
+        unit: what `line` counts: lines, rows of a table, tasks of a project.
     """
 
     examples: Sequence[Example]
     source: str
     skipped: Sequence[BadRow] = field(default=())
     notes: Sequence[str] = field(default=())
+    kind: str = "text-classification"
+    facts: Mapping[str, str] = field(default_factory=dict)
+    unit: str = "line"
 
     def __len__(self) -> int:
         return len(self.examples)
@@ -61,29 +95,53 @@ class TextDataset(Sequence[Example]):
         return iter(self.examples)
 
     @property
-    def texts(self) -> list[str]:
-        """Every text."""
+    def texts(self) -> list[Text]:
+        """Every text or pair of texts."""
         return [example.text for example in self.examples]
 
     @property
-    def labels(self) -> list[str]:
+    def labels(self) -> list[Label]:
         """Every example's label."""
         return [example.label for example in self.examples]
 
+    @property
+    def classes(self) -> list[str]:
+        """Every example's label, where each has exactly one.
+
+        Raises:
+            DataError: the labels are of another kind.
+        """
+        return [class_of(example, self.source) for example in self.examples]
+
     def label_counts(self) -> dict[str, int]:
-        """How often each label occurs, the most frequent first, ties in order of appearance."""
-        return dict(Counter(self.labels).most_common())
+        """How often each label occurs, the most frequent first, ties in order of appearance.
+
+        Of several labels each counts; of entities their types; of intents with slots the intents.
+        """
+        counts = Counter(name for example in self.examples for name in names_in(example.label))
+        return dict(counts.most_common())
+
+    def entity_counts(self) -> dict[str, int]:
+        """How often each type of entity occurs, the most frequent first."""
+        counts = Counter(e.type for example in self.examples for e in entities_in(example.label))
+        return dict(counts.most_common())
+
+    def place(self, row: Example | BadRow) -> str:
+        """Where a row stands, for messages."""
+        return f"{self.source}, {self.unit} {row.line}"
 
     def split(self, fraction: float, seed: int) -> tuple[TextDataset, TextDataset]:
         """Set `fraction` of each label's rows aside; a label's only row stays in the first part.
+
+        A row with several labels or entities counts for the rarest of them.
 
         Raises:
             DataError: there are too few rows to set any aside.
         """
         generator = np.random.default_rng(seed)
         by_label: dict[str, list[int]] = {}
-        for index, example in enumerate(self.examples):
-            by_label.setdefault(example.label, []).append(index)
+        for index, name in enumerate(self.strata()):
+            by_label.setdefault(name, []).append(index)
         aside: set[int] = set()
         for indices in by_label.values():
             count = min(round(fraction * len(indices)), len(indices) - 1)
@@ -95,7 +153,51 @@ class TextDataset(Sequence[Example]):
             )
         kept = [e for i, e in enumerate(self.examples) if i not in aside]
         taken = [e for i, e in enumerate(self.examples) if i in aside]
-        return (
-            TextDataset(kept, self.source, self.skipped, self.notes),
-            TextDataset(taken, f"{fraction:.0%} of {self.source}"),
+        return self.with_examples(kept), TextDataset(
+            taken, f"{fraction:.0%} of {self.source}",
+            kind=self.kind, facts=self.facts, unit=self.unit,
+        )  # fmt: skip
+
+    def strata(self) -> list[str]:
+        """For each example the label to stratify by: its rarest one, empty if it has none."""
+        counts = self.label_counts()
+        return [
+            min(names_in(example.label), key=counts.__getitem__, default="")
+            for example in self.examples
+        ]
+
+    def with_examples(self, examples: Sequence[Example]) -> TextDataset:
+        """The same source with other examples."""
+        return TextDataset(
+            examples, self.source, self.skipped, self.notes, self.kind, self.facts, self.unit
         )
+
+
+def names_in(label: Label) -> tuple[str, ...]:
+    """The names that a label is made of: classes, the types of entities, an intent."""
+    if isinstance(label, str):
+        return (label,)
+    if isinstance(label, Utterance):
+        return (label.intent,)
+    return tuple(part.type if isinstance(part, Entity) else part for part in label)
+
+
+def entities_in(label: Label) -> tuple[Entity, ...]:
+    """The entities that a label holds, if any."""
+    if isinstance(label, Utterance):
+        return label.entities
+    return tuple(part for part in label if isinstance(part, Entity))
+
+
+def class_of(example: Example, source: str) -> str:
+    """The example's only label.
+
+    Raises:
+        DataError: it has entities, or may have several labels.
+    """
+    if not isinstance(example.label, str):
+        raise DataError(
+            f"{source}, line {example.line}: one label a text is needed here, not several and no "
+            "entities."
+        )
+    return example.label

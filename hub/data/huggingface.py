@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from hub.constants import offline
-from hub.data.readers import Rows
+from hub.data.parquet import named
+from hub.data.tables import Rows, Table
 from hub.errors import DataError
 
 # What people call the part that a role is played by, in order of preference.
@@ -16,10 +17,8 @@ _SPLIT_NAMES = {
     "test": ("test", "validation", "dev"),
 }
 
-Opened = tuple[Rows, list[str] | None, str, list[str]]
 
-
-def open_dataset(name: str, split: str) -> Opened:
+def open_dataset(name: str, split: str) -> Table:
     """Open a folder written by `save_to_disk`, or a data set by its name on the Hub.
 
     Raises:
@@ -49,7 +48,7 @@ def open_dataset(name: str, split: str) -> Opened:
         ) from error
 
 
-def open_loaded(data: Any, split: str, source: str) -> Opened:
+def open_loaded(data: Any, split: str, source: str) -> Table:
     """Open a `datasets.Dataset`, or the fitting split of a `DatasetDict`.
 
     Raises:
@@ -60,18 +59,21 @@ def open_loaded(data: Any, split: str, source: str) -> Opened:
             if candidate in data:
                 return open_loaded(data[candidate], split, f"{source} ({candidate})")
         raise DataError(f"{source} has no split {split!r}; it has {', '.join(data)}.")
-    names = {
-        column: feature.names
-        for column, feature in data.features.items()
-        if hasattr(feature, "int2str")  # ClassLabel: numbers that stand for names
-    }
+    features = data.features.items()
+    names = {column: found for column, feature in features if (found := _class_names(feature))}
 
     def rows() -> Rows:
         for number, row in enumerate(data, start=1):
             for column, labels in names.items():
-                value = row[column]
-                # Data sets mark hidden test labels with -1.
-                row[column] = labels[value] if value is not None and value >= 0 else None
+                row[column] = named(row[column], labels)
             yield number, row
 
-    return rows(), list(data.column_names), source, []
+    return Table(rows(), list(data.column_names), source, "Hugging Face data set")
+
+
+def _class_names(feature: Any) -> list[str] | None:
+    """The names of a `ClassLabel`, whose numbers stand for them, or of a sequence of such."""
+    if isinstance(feature, list) and len(feature) == 1:
+        feature = feature[0]
+    feature = getattr(feature, "feature", feature)
+    return feature.names if hasattr(feature, "int2str") else None

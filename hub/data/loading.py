@@ -2,83 +2,125 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from itertools import chain
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
+from hub.data.choosing import choose_columns, detect_kind, kind_name, note_on
+from hub.data.columns import Chosen
+from hub.data.entity_schemas import SpanEntities, TagEntities
 from hub.data.examples import BadRow, Example, TextDataset
-from hub.data.readers import Rows, read_rows
+from hub.data.readers import read_table
+from hub.data.schemas import Classes, Schema, SeveralLabels
+from hub.data.tables import LINES, Row, Rows, Table
 from hub.errors import DataError
 
 _SHOWN_BAD_ROWS = 5
+# As many of the first rows are looked at where the format does not fix the columns beforehand.
+_SAMPLE = 100
 
 
 def load_dataset(
     data: Any,
     *,
-    text_column: str = "text",
-    label_column: str = "label",
+    kind: str | None = "text-classification",
+    text_column: str | None = None,
+    text_pair_column: str | None = None,
+    label_column: str | None = None,
+    group_column: str | None = None,
     split: str = "train",
+    scheme: str | None = None,
+    repair_tags: bool = False,
     skip_bad_rows: bool = False,
 ) -> TextDataset:
     """Read labelled texts.
 
     Args:
-        data: a `.tsv`, `.csv` or `.jsonl` file; a folder that `datasets.Dataset.save_to_disk`
-            wrote; a data set's name on the Hugging Face Hub ("owner/name"); or Python objects: a
-            `datasets.Dataset`, a pandas data frame, or an iterable of dictionaries or of
-            (text, label) pairs.
-        text_column: the column with the text.
-        label_column: the column with the label.
+        data: a file (`.tsv`, `.csv`, `.jsonl`, `.json`, `.conll` and its like); a folder that
+            `datasets.Dataset.save_to_disk` wrote; a data set's name on the Hugging Face Hub
+            ("owner/name"); or Python objects: a `datasets.Dataset`, a pandas data frame, or an
+            iterable of dictionaries or of (text, label) pairs.
+        kind: what the labels are: "text-classification" (of pairs of texts too, or of them only
+            with "text-matching"), "multi-label-classification", "token-classification" or
+            "intent-slots"; None finds it out.
+        text_column: the column with the text, or its tokens; None takes one of a usual name.
+        text_pair_column: the column with the second text of a pair.
+        label_column: the column with the label, labels, entities or tags; None as above.
+        group_column: the column with what rows belong to, such as a dialogue.
         split: which split to take where `data` has several.
+        scheme: how tags are written, such as "BIO"; None finds it out.
+        repair_tags: read tags that break their scheme for what they can mean.
         skip_bad_rows: leave unusable rows out, and count them, instead of refusing the file.
 
     Raises:
         DataError: the data cannot be read, lacks a column, has no usable row or (without
             `skip_bad_rows`) has an unusable one.
+        InputError: there is no such kind or scheme.
     """
     if isinstance(data, TextDataset):
         return data
-    rows, columns, source, notes = _open(data, split, text_column, label_column)
-    if columns is not None:
-        _require_columns(columns, text_column, label_column, source)
+    kind = None if kind is None else kind_name(kind)
+    table = _open(data, split, text_column or "text", label_column or "label")
+    sample, rows = _peek(table.rows)
+    columns = table.columns or list(dict.fromkeys(name for row in sample for name in row))
+    columns = [column for column in columns if column != LINES]
+    kind = kind or detect_kind(columns, sample)
+    given = (text_column, text_pair_column, label_column)
+    chosen = choose_columns(
+        kind, table, columns, sample,
+        text=text_column, pair=text_pair_column, label=label_column,
+    )  # fmt: skip
+    schema = _schema(kind, chosen, group_column, scheme, repair_tags)
     examples: list[Example] = []
     bad: list[BadRow] = []
-    for row in rows:
-        item = row if isinstance(row, BadRow) else _to_example(*row, text_column, label_column)
+    for item in schema.examples(rows):
         if isinstance(item, BadRow):
             bad.append(item)
         else:
             examples.append(item)
     if bad and not skip_bad_rows:
-        raise DataError(_describe(bad, source))
+        raise DataError(_describe(bad, table))
     if not examples:
-        raise DataError(f"{source} has no usable row.")
-    return TextDataset(examples, source, bad, notes)
+        first = f" In {table.unit} {bad[0].line}: {bad[0].reason}." if bad else ""
+        raise DataError(f"{table.source} has no usable row.{first}")
+    note = note_on(chosen, given, table)
+    notes = [*table.notes, *([note] if note else []), *schema.notes(table.source)]
+    roles = {} if table.format == "CoNLL" else chosen.roles()
+    columns_of = {f"{role} column": name for role, name in roles.items()}
+    facts = {"format": table.format, **table.facts, **columns_of, **schema.facts()}
+    return TextDataset(examples, table.source, bad, notes, schema.kind, facts, table.unit)
 
 
-def _open(
-    data: Any, split: str, text_column: str, label_column: str
-) -> tuple[Rows, list[str] | None, str, list[str]]:
+def _schema(
+    kind: str, chosen: Chosen, group_column: str | None, scheme: str | None, repair_tags: bool
+) -> Schema:
+    if kind == "multi-label-classification":
+        return SeveralLabels(chosen, group_column)
+    if kind not in ("token-classification", "intent-slots"):
+        return Classes(chosen, group_column)
+    if chosen.tagged:
+        return TagEntities(chosen, group_column, scheme, repair_tags)
+    return SpanEntities(chosen, group_column)
+
+
+def _open(data: Any, split: str, text_column: str, label_column: str) -> Table:
     if isinstance(data, str | Path):
         path = Path(data)
         if path.is_dir() or (not path.exists() and _is_hub_name(str(data))):
             from hub.data.huggingface import open_dataset
 
             return open_dataset(str(data), split)
-        rows, columns, notes = read_rows(path)
-        return rows, columns, str(path), notes
+        return read_table(path)
     if hasattr(data, "column_names"):  # datasets.Dataset, without importing datasets
         from hub.data.huggingface import open_loaded
 
         return open_loaded(data, split, "the data set")
     if hasattr(data, "to_dict") and hasattr(data, "columns"):  # pandas.DataFrame
-        records = data.to_dict("records")
-        rows = _rows_of(records, text_column, label_column)
-        return rows, list(data.columns), "the data frame", []
+        rows = _rows_of(data.to_dict("records"), text_column, label_column)
+        return Table(rows, list(data.columns), "the data frame", "pandas")
     if isinstance(data, Iterable) and not isinstance(data, Mapping):
-        return _rows_of(data, text_column, label_column), None, "the data", []
+        return Table(_rows_of(data, text_column, label_column), None, "the data", "Python rows")
     raise DataError(f"Data must be a file, a folder, a name or rows, not {type(data).__name__}.")
 
 
@@ -98,36 +140,15 @@ def _is_hub_name(text: str) -> bool:
     return len(parts) == 2 and all(parts) and not Path(text).suffix and not text.startswith(".")
 
 
-def _require_columns(columns: list[str], text: str, label: str, source: str) -> None:
-    missing = [name for name in (text, label) if name not in columns]
-    if missing:
-        named = " and ".join(repr(name) for name in missing)
-        raise DataError(
-            f"{source} has no column {named}; it has {', '.join(map(repr, columns))}. "
-            "Name the right ones with --text-column and --label-column."
-        )
+def _peek(rows: Rows) -> tuple[Sequence[Row], Iterator[tuple[int, Row] | BadRow]]:
+    """The first rows, and all of them."""
+    first = list(islice(rows, _SAMPLE))
+    return [item[1] for item in first if not isinstance(item, BadRow)], chain(first, rows)
 
 
-def _to_example(number: int, row: Mapping[str, Any], text: str, label: str) -> Example | BadRow:
-    for name in (text, label):
-        if name not in row:
-            return BadRow(number, f"no {name!r}; there is {', '.join(map(repr, row))}")
-        if row[name] is None:
-            return BadRow(number, f"{name!r} is null")
-    if not isinstance(row[text], str):
-        return BadRow(number, f"{text!r} is {type(row[text]).__name__}, not text")
-    if isinstance(row[label], dict | list | float):
-        return BadRow(number, f"{label!r} is {type(row[label]).__name__}, not one label")
-    value = str(row[label]).strip()
-    if not row[text].strip():
-        return BadRow(number, "the text is empty")
-    if not value:
-        return BadRow(number, "the label is empty")
-    return Example(row[text], value, number)
-
-
-def _describe(bad: list[BadRow], source: str) -> str:
-    shown = [f"  {source}, line {row.line}: {row.reason}" for row in bad[:_SHOWN_BAD_ROWS]]
+def _describe(bad: list[BadRow], table: Table) -> str:
+    place = f"{table.source}, {table.unit}"
+    shown = [f"  {place} {row.line}: {row.reason}" for row in bad[:_SHOWN_BAD_ROWS]]
     if len(bad) > _SHOWN_BAD_ROWS:
         shown.append(f"  ... and {len(bad) - _SHOWN_BAD_ROWS:,} more")
     head = "One row is unusable" if len(bad) == 1 else f"{len(bad):,} rows are unusable"

@@ -1,56 +1,70 @@
-"""Rows from TSV, CSV and JSON-lines files: each as a dictionary with the line it stands on."""
+"""Rows from data files: each as a dictionary with the line it stands on."""
 
 from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
+from hub.data.conll import EXTENSIONS, looks_like_conll, read_conll
 from hub.data.encodings import detect_encoding
 from hub.data.examples import BadRow
+from hub.data.headers import check_header
+from hub.data.json_files import is_one_document, read_json
+from hub.data.parquet import read_parquet
+from hub.data.tables import Row, Rows, Table
+from hub.data.workbooks import read_workbook
 from hub.errors import DataError
-
-Row = dict[str, Any]
-Rows = Iterator[tuple[int, Row] | BadRow]
 
 # A cell may hold a long document; csv's own limit is 131,072 characters.
 csv.field_size_limit(1 << 30)
 
+# These import what they need when they are called.
+_BINARY: dict[str, Callable[[Path], Table]] = {".xlsx": read_workbook, ".parquet": read_parquet}
+_Reader = Callable[[TextIO, Path], tuple[Rows, list[str] | None]]
 
-def read_rows(path: Path) -> tuple[Rows, list[str] | None, list[str]]:
-    """Open a data file by its extension.
 
-    Returns:
-        The rows; the names of the columns, if the format has a header; notes for the user.
+def read_table(path: Path) -> Table:
+    """Open a data file by its extension, and by its content where that has several meanings.
 
     Raises:
         DataError: no such file, an unknown extension, not a text file, or no header.
     """
     if not path.exists():
         raise DataError(f"There is no file {path}.")
-    reader = READERS.get(path.suffix.lower())
-    if reader is None:
+    extension = path.suffix.lower()
+    if extension not in (*READERS, *_BINARY):
         raise DataError(
             f"{path}: the extension {path.suffix!r} is unknown; "
-            f"{', '.join(sorted(READERS))} can be read."
+            f"{', '.join(sorted((*READERS, *_BINARY)))} can be read."
         )
     if path.stat().st_size == 0:
         raise DataError(f"{path} is empty.")
+    if extension in _BINARY:
+        return _BINARY[extension](path)
+    name, reader = READERS[extension]
     try:
         encoding = detect_encoding(path)
         file = path.open(encoding=encoding.name, newline="")
+        if reader is _read_tsv and looks_like_conll(file):
+            name, reader = READERS[".conll"]
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}.") from error
+    facts = {"encoding": encoding.name}
+    notes = (encoding.note,) if encoding.note else ()
+    if extension == ".json" and is_one_document(file):
+        return replace(read_json(file, path), facts=facts, notes=notes)
     rows, columns = reader(file, path)
-    return rows, columns, [encoding.note] if encoding.note else []
+    return Table(rows, columns, str(path), name, facts, notes)
 
 
 def _read_tsv(file: TextIO, path: Path) -> tuple[Rows, list[str]]:
     """One row a line, cells divided by tabs; quotation marks are ordinary characters."""
     columns = file.readline().rstrip("\r\n").split("\t")
-    _check_header(columns, path)
+    check_header(columns, path)
 
     def rows() -> Rows:
         with file:
@@ -69,7 +83,7 @@ def _read_csv(file: TextIO, path: Path) -> tuple[Rows, list[str]]:
         columns = next(reader)
     except (StopIteration, csv.Error) as error:
         raise DataError(f"{path}, line 1: the header cannot be read ({error}).") from error
-    _check_header(columns, path)
+    check_header(columns, path)
 
     def rows() -> Rows:
         with file:
@@ -109,19 +123,14 @@ def _read_jsonl(file: TextIO, path: Path) -> tuple[Rows, None]:
     return rows(), None
 
 
-READERS: dict[str, Callable[[TextIO, Path], tuple[Rows, list[str] | None]]] = {
-    ".tsv": _read_tsv,
-    ".txt": _read_tsv,
-    ".csv": _read_csv,
-    ".jsonl": _read_jsonl,
+READERS: dict[str, tuple[str, _Reader]] = {
+    ".tsv": ("TSV", _read_tsv),
+    ".txt": ("TSV", _read_tsv),
+    ".csv": ("CSV", _read_csv),
+    ".jsonl": ("JSON lines", _read_jsonl),
+    ".json": ("JSON lines", _read_jsonl),
+    **dict.fromkeys(EXTENSIONS, ("CoNLL", read_conll)),
 }
-
-
-def _check_header(columns: list[str], path: Path) -> None:
-    if not any(columns):
-        raise DataError(f"{path}, line 1: the first line must name the columns; it is blank.")
-    if len(set(columns)) < len(columns):
-        raise DataError(f"{path}, line 1: a column's name stands twice: {', '.join(columns)}.")
 
 
 def _match(columns: list[str], cells: list[str], number: int) -> tuple[int, Row] | BadRow:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from hub.data.examples import Example, TextDataset
+from hub.data.examples import Example, TextDataset, class_of
 from hub.errors import DataError
 from hub.tasks.base import AnswerOptions, LabelledTask, Metrics, softmax
 from hub.tasks.passages import Passage
@@ -47,7 +47,7 @@ class TextClassification(LabelledTask):
         return np.array([self._number(example, data.source) for example in data], np.int64)
 
     def _number(self, example: Example, source: str) -> int:
-        number = self.number_of(example.label)
+        number = self.number_of(class_of(example, source))
         if number is None:
             shown = ", ".join(self.labels[:20]) + (", ..." if len(self.labels) > 20 else "")
             raise DataError(
@@ -121,7 +121,7 @@ def labels_of(data: TextDataset) -> list[str]:
     Raises:
         DataError: all rows have the same label.
     """
-    labels = sorted(set(data.labels))
+    labels = sorted(set(data.classes))
     if len(labels) < 2:
         raise DataError(
             f"All {len(data):,} rows of {data.source} have the label {labels[0]!r}: "

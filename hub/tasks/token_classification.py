@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 import numpy as np
 
 from hub.data.batches import Batch
+from hub.data.tags import spans_of
 from hub.errors import InputError
 from hub.tasks.base import AnswerOptions, Task, softmax
 from hub.tasks.passages import Passage
-from hub.tasks.tags import spans_of
 from hub.tokenizers import Tokenizer
 from hub.tokenizers.base import Span
 from hub.tokenizers.windows import Window, owned

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from hub.data.examples import Text
 from hub.tasks.base import Metrics
 from hub.tasks.text_classification import classification_metrics
 
@@ -29,7 +30,7 @@ class LinearBaseline:
         self.seconds = 0.0
         self._pipeline: Any = None
 
-    def fit(self, texts: Sequence[str], targets: np.ndarray) -> LinearBaseline:
+    def fit(self, texts: Sequence[Text], targets: np.ndarray) -> LinearBaseline:
         """Fit to texts and their class numbers [N]."""
         from sklearn.feature_extraction.text import TfidfVectorizer
         from sklearn.pipeline import make_pipeline
@@ -40,10 +41,15 @@ class LinearBaseline:
             TfidfVectorizer(analyzer="char", ngram_range=(1, 3), sublinear_tf=True),
             LinearSVC(random_state=0),
         )
-        self._pipeline.fit(list(texts), targets)
+        self._pipeline.fit(_documents(texts), targets)
         self.seconds = time.monotonic() - started
         return self
 
-    def evaluate(self, texts: Sequence[str], targets: np.ndarray) -> Metrics:
+    def evaluate(self, texts: Sequence[Text], targets: np.ndarray) -> Metrics:
         """The metrics that the fine-tuned model is measured by, on the same rows."""
-        return classification_metrics(self._pipeline.predict(list(texts)), targets)
+        return classification_metrics(self._pipeline.predict(_documents(texts)), targets)
+
+
+def _documents(texts: Sequence[Text]) -> list[str]:
+    """What n-grams are counted in: of a pair both texts, an end of line between them."""
+    return [text if isinstance(text, str) else "\n".join(text) for text in texts]

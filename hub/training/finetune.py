@@ -6,7 +6,7 @@ import json
 import platform
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from hub.constants import (
     METRICS_FILE,
 )
 from hub.data import TextDataset, load_dataset
-from hub.data.examples import BadRow
+from hub.data.examples import BadRow, class_of
 from hub.errors import OutputError
 from hub.files import write_text
 from hub.models.installation import check_name_is_known
@@ -57,8 +57,8 @@ def finetune(
     model: str = DEFAULT_MODEL,
     resume: bool = False,
     overwrite: bool = False,
-    text_column: str = "text",
-    label_column: str = "label",
+    text_column: str | None = None,
+    label_column: str | None = None,
     skip_bad_rows: bool = False,
     changes: dict[str, Any] | None = None,
     command: str = "",
@@ -77,8 +77,8 @@ def finetune(
         model: a name of the catalogue, a team's model, or a model folder.
         resume: go on with the unfinished run in `output`.
         overwrite: replace the model in `output`.
-        text_column: the column with the text.
-        label_column: the column with the label.
+        text_column: the column with the text; None takes one of a usual name.
+        label_column: the column with the label; None as above.
         skip_bad_rows: leave unusable rows out instead of refusing the file.
         changes: training arguments that differ from the model's recommended ones.
         command: what the user typed, for the model card.
@@ -96,7 +96,7 @@ def finetune(
     if not Path(model).is_dir():
         check_name_is_known(model)
 
-    columns = {"text_column": text_column, "label_column": label_column}
+    columns: dict[str, Any] = {"text_column": text_column, "label_column": label_column}
     train_data = load_dataset(train, split="train", skip_bad_rows=skip_bad_rows, **columns)
     labels = labels_of(train_data)
     if dev is None:
@@ -251,13 +251,15 @@ def _write_folder(
 
 
 def _without_unknown_labels(data: TextDataset, task: TextClassification) -> TextDataset:
-    known = [e for e in data if task.number_of(e.label) is not None]
-    unknown = [
-        BadRow(e.line, f"the label {e.label!r} does not occur in the training data")
-        for e in data
-        if task.number_of(e.label) is None
-    ]
-    return TextDataset(known, data.source, [*data.skipped, *unknown], data.notes)
+    known, unknown = [], []
+    for example in data:
+        label = class_of(example, data.source)
+        if task.number_of(label) is not None:
+            known.append(example)
+        else:
+            reason = f"the label {label!r} does not occur in the training data"
+            unknown.append(BadRow(example.line, reason))
+    return replace(data, examples=known, skipped=[*data.skipped, *unknown])
 
 
 def _describe(data: TextDataset, say: Say) -> None:

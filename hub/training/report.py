@@ -10,6 +10,7 @@ import numpy as np
 
 from hub.constants import CARD_FILE, REPORT_FILE
 from hub.data import TextDataset
+from hub.data.examples import Text
 from hub.files import write_text
 from hub.tasks.base import softmax
 from hub.training.plots import draw_plots
@@ -170,7 +171,9 @@ def _mistakes(
     return f"{len(wrong):,} of {len(targets):,} rows are answered wrongly.\n\n" + table(head, rows)
 
 
-def _shorten(text: str) -> str:
+def _shorten(text: Text) -> str:
+    if isinstance(text, tuple):
+        text = " / ".join(text)
     return text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 1] + "…"
 
 

@@ -58,9 +58,9 @@ def test_a_dev_label_that_training_lacks(hub: Hub, train: Path, tmp_path: Path) 
 
 
 def test_wrong_column_names(hub: Hub, tmp_path: Path) -> None:
-    (tmp_path / "c.tsv").write_text("句子\t意图\n你好\t问候\n", encoding="utf-8")
+    (tmp_path / "c.tsv").write_text("原话\t归属\n你好\t问候\n", encoding="utf-8")
     answer = hub("finetune", "c.tsv", "-o", "out")
-    refused(answer, "no column 'text' and 'label'", "'句子', '意图'", "--text-column")
+    refused(answer, "no column 'text' and 'label'", "'原话', '归属'", "--text-column")
 
 
 def test_a_binary_file(hub: Hub, tmp_path: Path) -> None:

@@ -50,10 +50,10 @@ def test_a_hidden_or_missing_class_label_is_a_bad_row() -> None:
 
 
 def test_a_dataset_in_memory_without_the_column_is_refused() -> None:
-    dataset = class_label_dataset(["下雨吗"], [0]).rename_column("text", "query")
-    with pytest.raises(DataError, match=r"no column 'text'; it has 'query', 'label'"):
+    dataset = class_label_dataset(["下雨吗"], [0]).rename_column("text", "words_said")
+    with pytest.raises(DataError, match=r"no column 'text'; it has 'words_said', 'label'"):
         load_dataset(dataset)
-    assert load_dataset(dataset, text_column="query").labels == ["天气"]
+    assert load_dataset(dataset, text_column="words_said").labels == ["天气"]
 
 
 @pytest.mark.parametrize(
@@ -136,11 +136,11 @@ def test_a_data_frame_is_read() -> None:
 def test_a_data_frame_without_the_column_or_with_a_gap_is_refused() -> None:
     import pandas
 
-    frame = pandas.DataFrame({"query": ["下雨吗", None], "label": ["a", "b"]})
-    with pytest.raises(DataError, match=r"the data frame has no column 'text'; it has 'query'"):
+    frame = pandas.DataFrame({"said": ["下雨吗", None], "label": ["a", "b"]})
+    with pytest.raises(DataError, match=r"the data frame has no column 'text'; it has 'said'"):
         load_dataset(frame)
     with pytest.raises(DataError, match=r"the data frame, line 2: "):
-        load_dataset(frame, text_column="query")
+        load_dataset(frame, text_column="said")
 
 
 def test_dictionaries_and_pairs_are_read() -> None:

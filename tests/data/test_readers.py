@@ -156,19 +156,19 @@ def test_columns_of_other_names_can_be_named(tmp_path: Path, name: str, content:
 @pytest.mark.parametrize("separator", ["\t", ","])
 def test_wrong_columns_are_answered_with_the_right_ones(tmp_path: Path, separator: str) -> None:
     name = "a.tsv" if separator == "\t" else "a.csv"
-    path = written(tmp_path, name, separator.join(["id", "query", "intent"]) + "\n")
+    path = written(tmp_path, name, separator.join(["id", "said", "meant"]) + "\n")
     message = refusal(path)
     assert f"{path} has no column 'text' and 'label'" in message
-    assert "'id', 'query', 'intent'" in message
+    assert "'id', 'said', 'meant'" in message
     assert "--text-column" in message and "--label-column" in message
-    message = refusal(path, text_column="query")
+    message = refusal(path, text_column="said")
     assert "has no column 'label'" in message
 
 
 def test_a_jsonl_row_without_the_column_says_what_it_has(tmp_path: Path) -> None:
-    message = refusal(written(tmp_path, "a.jsonl", '{"query": "放歌", "intent": "b"}\n'))
+    message = refusal(written(tmp_path, "a.jsonl", '{"said": "放歌", "meant": "b"}\n'))
     assert "line 1" in message and "no 'text'" in message
-    assert "'query', 'intent'" in message
+    assert "'said', 'meant'" in message
 
 
 @pytest.mark.parametrize("content", ["text\tlabel\ttext\n好\ta\tb\n", "text\ttext\n好\ta\n"])
@@ -287,7 +287,7 @@ BAD_ROWS = [
     ("a.jsonl", '{"text": "好", "label": "a"}\n{"text": 1, "label": "a"}\n', 2, "int, not text"),
     (
         "a.jsonl",
-        '{"text": "好", "label": "a"}\n{"text": "好", "label": ["a"]}\n',
+        '{"text": "好", "label": "a"}\n{"text": "好", "label": ["a", "b"]}\n',
         2,
         "'label' is list, not one label",
     ),
@@ -335,7 +335,8 @@ def test_exactly_five_bad_rows_are_all_shown(tmp_path: Path) -> None:
 
 def test_only_bad_rows_are_no_data_even_if_they_may_be_skipped(tmp_path: Path) -> None:
     path = written(tmp_path, "a.tsv", "text\tlabel\n放歌\n")
-    assert refusal(path, skip_bad_rows=True) == f"{path} has no usable row."
+    message = refusal(path, skip_bad_rows=True)
+    assert message == f"{path} has no usable row. In line 2: 1 columns instead of 2."
 
 
 def test_labels_lose_the_space_around_them_and_texts_keep_it(tmp_path: Path) -> None:

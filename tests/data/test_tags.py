@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.tasks.tags import TaggedSpan, spans_of
+from hub.data.tags import TaggedSpan, spans_of
 
 
 def spans(tags: str) -> list[tuple[str, int, int]]:

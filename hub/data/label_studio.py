@@ -1,0 +1,123 @@
+"""Label Studio's exports: JSON, with every annotation in full, and JSON_MIN, a flat one.
+
+https://labelstud.io/guide/export#JSON. Spans (`labels`) become `entities`, choices become `label`
+or, where a task has several or none, `labels`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from hub.data.examples import BadRow
+from hub.data.tables import Row
+
+_Item = tuple[int, Row] | BadRow
+_BOOKKEEPING = {"annotation_id", "annotator", "lead_time"}
+
+
+def is_export(items: Any) -> bool:
+    """Whether these are the tasks of a JSON export."""
+    return bool(items) and all(
+        isinstance(item, dict) and "annotations" in item and isinstance(item.get("data"), dict)
+        for item in items[:20]
+    )
+
+
+def is_minimal_export(items: Any) -> bool:
+    """Whether these are the tasks of a JSON_MIN export."""
+    return bool(items) and all(
+        isinstance(item, dict) and not _BOOKKEEPING.isdisjoint(item) for item in items[:20]
+    )
+
+
+def rows_of(tasks: Iterable[Any]) -> list[_Item]:
+    """A row a task, with what its first finished annotation says."""
+    read: list[tuple[int, Row, list[Row]] | BadRow] = []
+    for number, task in enumerate(tasks, start=1):
+        if not isinstance(task, dict) or not isinstance(task.get("data"), dict):
+            read.append(BadRow(number, "not a task of Label Studio"))
+            continue
+        number = _id(task, number)
+        finished = [a for a in task.get("annotations", []) if not a.get("was_cancelled")]
+        if finished:
+            read.append((number, dict(task["data"]), finished[0].get("result", [])))
+        else:
+            read.append(BadRow(number, "no annotation"))
+    results = [result for item in read if isinstance(item, tuple) for result in item[2]]
+    has_spans = any(result.get("type") == "labels" for result in results)
+    has_choices = any(result.get("type") == "choices" for result in results)
+    choices = [_choices(item[2]) for item in read if isinstance(item, tuple)]
+    column = "label" if all(len(chosen) == 1 for chosen in choices) else "labels"
+    rows: list[_Item] = []
+    for item in read:
+        if isinstance(item, BadRow):
+            rows.append(item)
+            continue
+        number, row, result = item
+        if has_spans:
+            row["entities"] = [r.get("value") for r in result if r.get("type") == "labels"]
+        if has_choices:
+            chosen = _choices(result)
+            row[column] = chosen[0] if column == "label" else chosen
+        rows.append((number, row))
+    return rows
+
+
+def rows_of_minimal(tasks: Iterable[Any]) -> list[_Item]:
+    """A row a task; the names that its labelling gave to spans and choices are not kept."""
+    tasks = list(tasks)
+    spans = {key for task in tasks for key, value in _cells(task) if _is_spans(value)}
+    choices = {
+        key
+        for task in tasks
+        for key, value in _cells(task)
+        if isinstance(value, dict) and "choices" in value
+    }
+    rows: list[_Item] = []
+    for number, task in enumerate(tasks, start=1):
+        if not isinstance(task, dict):
+            rows.append(BadRow(number, "not a task of Label Studio"))
+            continue
+        row = {k: v for k, v in task.items() if k not in spans | choices | _BOOKKEEPING}
+        if spans:
+            # A task without spans is written without the key.
+            row["entities"] = [span for key in sorted(spans) for span in task.get(key) or []]
+        if choices:
+            row["labels"] = [
+                name for key in sorted(choices) for name in _several(task.get(key) or [])
+            ]
+        rows.append((_id(task, number), row))
+    return rows
+
+
+def _choices(result: list[Row]) -> list[Any]:
+    return [
+        name
+        for item in result
+        if item.get("type") == "choices"
+        for name in item.get("value", {}).get("choices", [])
+    ]
+
+
+def _cells(task: Any) -> Iterable[tuple[str, Any]]:
+    return task.items() if isinstance(task, dict) else ()
+
+
+def _is_spans(value: Any) -> bool:
+    return (
+        isinstance(value, list)
+        and bool(value)
+        and all(isinstance(v, dict) and "start" in v and "labels" in v for v in value)
+    )
+
+
+def _several(value: Any) -> list[Any]:
+    """Several choices are written as a dictionary, one as it is."""
+    if isinstance(value, dict):
+        value = value.get("choices", [])
+    return value if isinstance(value, list) else [value]
+
+
+def _id(task: Row, number: int) -> int:
+    return task["id"] if isinstance(task.get("id"), int) else number

@@ -1,0 +1,183 @@
+"""Parts of a data set for training and evaluation that share no text and no group."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from math import ceil
+from pathlib import Path
+
+import numpy as np
+
+from hub.data.conll import EXTENSIONS
+from hub.data.examples import TextDataset
+from hub.data.readers import read_table
+from hub.data.tables import Row
+from hub.data.writers import WRITERS, write_rows, write_safely
+from hub.errors import DataError, InputError, OutputError
+
+_ORDER = ("train", "dev", "test")
+
+
+def assign_parts(data: TextDataset, fractions: Mapping[str, float], seed: int) -> list[str]:
+    """Say of each example to which part it belongs.
+
+    Rows of one group, and rows with one text, stay together. Each label (of several, or of
+    entities, a row's rarest) has its share in every part as near as that allows; one that stands
+    in a single text or group only stays in "train".
+
+    Args:
+        data: the examples.
+        fractions: the share of each part but "train", such as `{"dev": 0.1, "test": 0.1}`.
+        seed: the same seed gives the same parts.
+
+    Returns:
+        A part's name for each example.
+
+    Raises:
+        InputError: a share is not between 0 and 1, or nothing is left for training.
+        DataError: there are too few rows.
+    """
+    for name, fraction in fractions.items():
+        if not 0 <= fraction < 1:
+            raise InputError(f"--{name} must be 0 or more and less than 1, not {fraction}.")
+    if sum(fractions.values()) >= 1:
+        raise InputError("The shares set aside leave nothing to train on.")
+    generator = np.random.default_rng(seed)
+    clusters = _clusters(data)
+    counts = data.label_counts()
+    strata = data.strata()
+    by_label: dict[str, list[list[int]]] = {}
+    for cluster in clusters:
+        # A group with a rare label is dealt out with that label's.
+        label = min((strata[i] for i in cluster), key=lambda name: counts.get(name, len(data)))
+        by_label.setdefault(label, []).append(cluster)
+    parts = ["train"] * len(data)
+    seen = 0
+    assigned = dict.fromkeys(fractions, 0)
+    for label in sorted(by_label, key=lambda name: (len(by_label[name]), name)):
+        members = by_label[label]
+        order = [members[i] for i in generator.permutation(len(members))]
+        order.sort(key=len, reverse=True)  # large ones first: the small ones even it out
+        rows = sum(map(len, order))
+        seen += rows
+        # What rounding took from earlier labels is made up for: many rare ones have a share too.
+        wanted = {
+            name: max(round(fraction * seen) - assigned[name], 0)
+            for name, fraction in fractions.items()
+        }
+        most = {name: ceil(rows * fraction - 1e-9) for name, fraction in fractions.items()}
+        room = {name: min(wanted[name], most[name]) for name in fractions}
+        for number, cluster in enumerate(order):
+            name = max(room, key=room.__getitem__, default="train")
+            if number == len(order) - 1 and not any(
+                parts[i] == "train" for earlier in order[:number] for i in earlier
+            ):
+                continue  # a label's last rows are for training
+            if not room or room[name] < max(len(cluster) / 2, 1):
+                continue
+            room[name] -= len(cluster)
+            assigned[name] += len(cluster)
+            for i in cluster:
+                parts[i] = name
+    for name, fraction in fractions.items():
+        if fraction and name not in parts:
+            raise DataError(
+                f"{data.source} has too few rows ({len(data):,}, {len(clusters):,} that can be "
+                f"apart) to set {fraction:.0%} aside as {name}."
+            )
+    return parts
+
+
+def split_file(
+    path: Path,
+    data: TextDataset,
+    folder: Path,
+    parts: Sequence[str],
+    overwrite: bool = False,
+) -> dict[str, Path]:
+    """Write each part's rows, with all their columns, as a file of the same format.
+
+    Args:
+        path: the file that `data` was read from.
+        data: its usable rows.
+        folder: where to write `train`, `dev` and so on.
+        parts: each example's part.
+        overwrite: replace what is there.
+
+    Returns:
+        The file of each part.
+
+    Raises:
+        OutputError: a file is there already or cannot be written, or the format is only read.
+    """
+    extension = path.suffix.lower()
+    if extension not in (*WRITERS, *EXTENSIONS) or data.unit == "task":
+        raise OutputError(
+            f"{path}: {data.facts['format']} cannot be written. Make another file of it with "
+            "`hub data convert` and split that."
+        )
+    part_of = {example.line: part for example, part in zip(data, parts, strict=True)}
+    names = [name for name in dict.fromkeys((*_ORDER, *parts)) if name in part_of.values()]
+    targets = {name: folder / f"{name}{extension}" for name in names}
+    for target in targets.values():
+        if target.exists() and not overwrite:
+            raise OutputError(f"{target} is there already: replace it with --overwrite.")
+        if target.resolve() == path.resolve():
+            raise OutputError(f"{target} is the file that is split: choose another --output.")
+    if extension == ".parquet":
+        _split_parquet(path, targets, part_of)
+        return targets
+    table = read_table(path)
+    rows: dict[str, list[Row]] = {name: [] for name in targets}
+    for item in table.rows:
+        if isinstance(item, tuple) and item[0] in part_of:
+            rows[part_of[item[0]]].append(item[1])
+    for name, target in targets.items():
+        if table.format == "CoNLL":
+            write_safely(target, partial(_write_tags, rows=rows[name]))
+        else:
+            write_rows(target, table.columns or [], rows[name])
+    return targets
+
+
+def _clusters(data: TextDataset) -> list[list[int]]:
+    """The numbers of the examples that may not be apart, each set in order."""
+    parents = list(range(len(data)))
+
+    def root(i: int) -> int:
+        while parents[i] != i:
+            parents[i] = parents[parents[i]]
+            i = parents[i]
+        return i
+
+    first: dict[tuple[str, object], int] = {}
+    for i, example in enumerate(data):
+        keys: list[tuple[str, object]] = [("text", example.text)]
+        if example.group is not None:
+            keys.append(("group", example.group))
+        for key in keys:
+            one, other = root(first.setdefault(key, i)), root(i)
+            parents[max(one, other)] = min(one, other)
+    found: dict[int, list[int]] = {}
+    for i in range(len(data)):
+        found.setdefault(root(i), []).append(i)
+    return list(found.values())
+
+
+def _write_tags(path: Path, rows: Sequence[Row]) -> None:
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        for number, row in enumerate(rows):
+            file.write("\n" if number else "")
+            pairs = zip(row["tokens"], row["tags"], strict=True)
+            file.writelines(f"{token}\t{tag}\n" for token, tag in pairs)
+
+
+def _split_parquet(path: Path, targets: Mapping[str, Path], part_of: Mapping[int, str]) -> None:
+    """Rows are taken as they are, so that types and the names of classes stay."""
+    from pyarrow import parquet
+
+    whole = parquet.read_table(path)
+    for name, target in targets.items():
+        kept = whole.take([line - 1 for line, part in sorted(part_of.items()) if part == name])
+        write_safely(target, partial(parquet.write_table, kept))

@@ -1,0 +1,48 @@
+"""What a reader makes of a source: rows with named cells, not yet examples."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from hub.data.examples import BadRow
+
+Row = dict[str, Any]
+# Each row with its number in the source, counted from 1.
+Rows = Iterator[tuple[int, Row] | BadRow]
+# In a row of tokens with tags, the line of each: an entry beside the columns, for messages.
+LINES = "\0lines"
+
+
+@dataclass(frozen=True)
+class Table:
+    """An opened source.
+
+    Attributes:
+        rows: its rows, read as they are asked for.
+        columns: the names of the columns, if the format fixes them beforehand.
+        source: the file, folder or name, for messages.
+        format: what it was recognised as.
+        facts: what else was recognised, such as the character encoding.
+        notes: what the user should hear of it.
+        unit: what the numbers of rows count.
+    """
+
+    rows: Rows
+    columns: list[str] | None
+    source: str
+    format: str
+    facts: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    unit: str = "line"
+
+
+def divided(cell: Any) -> list[Any]:
+    """A cell with tokens or tags as a list; PaddleHub's files divide them by the character U+0002.
+
+    Empty where there is no list.
+    """
+    if isinstance(cell, str):
+        return cell.split("\2")
+    return cell if isinstance(cell, list) else []
