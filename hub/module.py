@@ -35,6 +35,8 @@ from hub.registry.store import Store
 from hub.tasks import (
     AnswerOptions,
     FillMask,
+    IntentSlots,
+    MultiLabelClassification,
     Task,
     TextClassification,
     TokenClassification,
@@ -43,14 +45,12 @@ from hub.tasks import (
     task_name,
 )
 from hub.tasks.passages import check_long_text
-from hub.tokenizers import load_tokenizer
+from hub.tokenizers import Text, load_tokenizer
 
 logger = logging.getLogger(__name__)
 
 # What `transformers` puts before an architecture's name.
 _PREFIXES = {"ernie": "Ernie", "bert": "Bert"}
-# A folder with such a head was fine-tuned for its task; any pretrained one can fill masks.
-_FINETUNED = (TextClassification, TokenClassification)
 
 
 class Module(paddle.nn.Layer):
@@ -64,10 +64,14 @@ class Module(paddle.nn.Layer):
         version: the version, if `name` does not hold it.
         directory: a model folder: one this package wrote, which brings its task and labels, or any
             Hugging Face folder of an ERNIE or BERT model with `model.safetensors`.
-        task: "text-classification" (or "seq-cls"), "token-classification" ("token-cls", "ner") or
-            "fill-mask"; None is the bare encoder, unless the folder has a task of its own.
+        task: "text-classification" (or "seq-cls"; for pairs "text-matching"),
+            "multi-label-classification" ("multi-label"), "token-classification" ("token-cls",
+            "ner"), "intent-slots" ("joint") or "fill-mask"; None is the bare encoder, unless the
+            folder has a task of its own.
         num_classes: the number of labels, if they have no names.
         label_map: number -> label, or the list of labels.
+        task_options: what the task is besides its labels: `crf=True` for token classification and
+            `intents=[...]` for intents and slots, whose `label_map` are the tags.
         load_checkpoint: a `model.safetensors` whose weights are put over the model's.
         max_seq_len: the tokens read at a time (128, or what the folder says).
         long_text: what is done with longer texts: "cut" reads their beginning, "window" all of them
@@ -97,6 +101,7 @@ class Module(paddle.nn.Layer):
         task: str | None = None,
         num_classes: int | None = None,
         label_map: Mapping[int, str] | Sequence[str] | None = None,
+        task_options: Mapping[str, Any] | None = None,
         load_checkpoint: str | Path | None = None,
         max_seq_len: int | None = None,
         long_text: str | None = None,
@@ -120,7 +125,9 @@ class Module(paddle.nn.Layer):
         check_vocabulary(self.tokenizer, self.config, folder)
         self.max_seq_len = self._length_limit(max_seq_len, manifest)
         self.long_text = check_long_text(long_text or (manifest.long_text if manifest else "cut"))
-        self.task, self.labels_given = _choose_task(task, num_classes, label_map, manifest, raw)
+        self.task, self.labels_given = _choose_task(
+            task, _labels_of(label_map, num_classes), task_options, manifest, raw
+        )
         labels_stored = self.labels_given and label_map is None and num_classes is None
         self.network = self._build_network(folder, seed, labels_stored)
         if load_checkpoint is not None:
@@ -130,6 +137,7 @@ class Module(paddle.nn.Layer):
             _check_tied(self.task, arrays, kind, path)
             if missing := checkpoints.load_arrays(self.network, arrays, kind, path):
                 logger.warning("%s has no fitting weights for %s", path, ", ".join(missing))
+        self.adopt_weights()
         self.eval()
         self._trace_on_save()
 
@@ -184,14 +192,24 @@ class Module(paddle.nn.Layer):
         """
         if self.task is None:
             raise InputError(f"{self.name} was loaded without a task: give task='seq-cls'.")
-        self.task = create_task(self.task.name, labels)
-        network = self.task.build_network(self.config)
+        self.set_task(create_task(self.task.name, labels, self.task.structure), seed)
+
+    def set_task(self, task: Task, seed: int = 0) -> None:
+        """Give the module another task and a new, untrained head for it; the encoder stays."""
+        self.task = task
+        network = task.build_network(self.config)
         initialize(network, self.config, seed)
         network.encoder.set_state_dict(self.network.encoder.state_dict())
         self.network = network
         self.labels_given = True
+        self.adopt_weights()
         network.train() if self.training else network.eval()
         self._trace_on_save()
+
+    def adopt_weights(self) -> None:
+        """Let the task take over what decoding needs of the network, after its weights changed."""
+        if self.task is not None:
+            self.task.adopt(self.network)
 
     def _trace_on_save(self) -> None:
         """Give `paddle.jit.save(module, path)` the `forward` it wants: one that knows its inputs.
@@ -218,8 +236,9 @@ class Module(paddle.nn.Layer):
 
         Returns:
             The logits, float32: for text classification [B, classes], for token classification
-            [B, T, tags], for fill-mask [B, T, V] or [N, V] for N positions. For a bare encoder the
-            sequence output [B, T, D] and the pooled output [B, D].
+            [B, T, tags], for intents and slots [B, T, tags + intents], for fill-mask [B, T, V] or
+            [N, V] for N positions. For a bare encoder the sequence output [B, T, D] and the pooled
+            output [B, D].
         """
         if positions is None:
             return self.network(input_ids, token_type_ids, attention_mask)
@@ -255,7 +274,7 @@ class Module(paddle.nn.Layer):
 
     def predict(
         self,
-        texts: Sequence[str] | str,
+        texts: Sequence[Text] | str,
         *,
         probabilities: bool = False,
         top_k: int | None = None,
@@ -267,8 +286,8 @@ class Module(paddle.nn.Layer):
         """Answer each text.
 
         Args:
-            texts: the texts; each may also be a list of one text, as PaddleHub has it. One text
-                alone gets its answer alone.
+            texts: the texts, or for text classification also pairs of texts; each may be a list of
+                one or two, as PaddleHub has it. One text alone gets its answer alone.
             probabilities: give every label's probability too.
             top_k: for text classification and fill-mask, give so many of the best answers.
             batch_size: texts computed at a time.
@@ -279,9 +298,9 @@ class Module(paddle.nn.Layer):
         Returns:
             A list with an answer a text. For text classification a label; with `probabilities` a
             dictionary: `label`, `score` (its probability) and `probabilities` (label ->
-            probability); with `top_k` a list of dictionaries of `label` and `score`. For token
-            classification a list of entities, for fill-mask of tokens: see
-            `hub.tasks.TokenClassification.decode` and `hub.tasks.FillMask.decode`.
+            probability); with `top_k` a list of dictionaries of `label` and `score`. With several
+            labels a text a list of labels, for token classification of entities, for fill-mask of
+            tokens; for intents and slots a dictionary: see the `decode` of `hub.tasks`' classes.
 
         Raises:
             InputError: the module has no task, or `texts` cannot be answered.
@@ -293,6 +312,7 @@ class Module(paddle.nn.Layer):
                 f"{self.name} was loaded without a task and cannot answer: fine-tune it first, or "
                 "load a fine-tuned folder."
             )
+        self.adopt_weights()
         return predict(
             self.task,
             self.tokenizer,
@@ -334,6 +354,7 @@ class Module(paddle.nn.Layer):
             kind="model",
             task=self.task.name,
             labels=self.task.labels,
+            task_options=self.task.options,
             max_seq_len=self.max_seq_len,
             long_text=self.long_text,
             base_model=self.base_model,
@@ -356,6 +377,8 @@ class Module(paddle.nn.Layer):
             config["label2id"] = {label: i for i, label in enumerate(self.task.labels)}
         if isinstance(self.task, TextClassification):
             config["problem_type"] = "single_label_classification"
+        if isinstance(self.task, MultiLabelClassification):
+            config["problem_type"] = "multi_label_classification"
         return config
 
 
@@ -394,44 +417,56 @@ def _name_of(entry: ModelEntry | None, manifest: Manifest | None, folder: Path) 
 
 def _choose_task(
     task: str | None,
-    num_classes: int | None,
-    label_map: Mapping[int, str] | Sequence[str] | None,
+    labels: list[str] | None,
+    options: Mapping[str, Any] | None,
     manifest: Manifest | None,
     config: dict[str, Any],
 ) -> tuple[Task | None, bool]:
     """The task, and whether its labels are known (and not just counted)."""
-    labels = _labels_of(label_map, num_classes)
-    architecture = (config.get("architectures") or [""])[0]
-    if task is None and manifest is not None:
-        task = manifest.task
-    has_head = False
-    for kind in _FINETUNED:
-        if architecture.endswith(kind.architecture):
-            has_head = task is None or task_name(task) == kind.name
-            task = task or kind.name
+    head = _task_of_head(config)
+    task = task or (manifest.task if manifest is not None else None) or head
     if task is None:
         if labels is not None:
             raise InputError("Labels were given without a task: say task='seq-cls' as well.")
         return None, False
-    if not _takes_labels(task):
-        return create_task(task, labels or []), True
+    name = task_name(task)
     stored = None
-    if manifest is not None and manifest.task == task_name(task):
+    its_options = dict(options or {})
+    if manifest is not None and manifest.task == name:
         stored = manifest.labels
-    elif config.get("id2label") and "label2id" in config:
+        its_options = {**manifest.task_options, **its_options} if labels is None else its_options
+    elif name != FillMask.name and config.get("id2label") and "label2id" in config:
         stored = _stored_labels(config["id2label"])
         if all(re.fullmatch(r"LABEL_\d+", label) for label in stored):
             # transformers' placeholders, which it writes for models without a head too.
-            labels, stored = labels or (stored if has_head else None), None
+            labels, stored = labels or (stored if head == name else None), None
+    labels = stored if labels is None else labels
+    if name == FillMask.name:
+        return create_task(name, labels or [], its_options), True
     if labels is None:
-        labels = stored
-    if labels is None:
-        return create_task(task, ["0", "1"]), False
-    return create_task(task, labels), True
+        return create_task(name, *_placeholders(name, its_options)), False
+    return create_task(name, labels, its_options), True
 
 
-def _takes_labels(task: str) -> bool:
-    return task_name(task) != FillMask.name
+def _task_of_head(config: dict[str, Any]) -> str | None:
+    """The task that a folder's network was fine-tuned for, by what `transformers` calls it.
+
+    Any pretrained network can fill masks: its head says nothing of a task.
+    """
+    architecture = (config.get("architectures") or [""])[0]
+    if architecture.endswith(TokenClassification.architecture):
+        return TokenClassification.name
+    if not architecture.endswith(TextClassification.architecture):
+        return None
+    several = config.get("problem_type") == "multi_label_classification"
+    return MultiLabelClassification.name if several else TextClassification.name
+
+
+def _placeholders(task: str, options: dict[str, Any]) -> tuple[list[str], dict[str, Any]]:
+    """Labels and options for a task whose labels will be learned from data."""
+    if task == IntentSlots.name:
+        return ["O"], {"intents": ["0", "1"], **options}
+    return (["O"] if task == TokenClassification.name else ["0", "1"]), options
 
 
 def _check_tied(task: Task | None, arrays: Arrays, model_type: str, path: Path) -> None:

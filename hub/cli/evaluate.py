@@ -21,6 +21,7 @@ def evaluate_command(
     model: str,
     data: str,
     text_column: str | None,
+    text_pair_column: str | None,
     label_column: str | None,
     skip_bad_rows: bool,
     batch_size: int,
@@ -36,10 +37,14 @@ def evaluate_command(
     """
     from hub.data import load_dataset
     from hub.inference.loading import evaluate, load
+    from hub.tasks.base import metric_title
 
+    loaded = load(model)
     rows = load_dataset(
         data,
+        kind=None if loaded.task is None else loaded.task.name,
         text_column=text_column,
+        text_pair_column=text_pair_column,
         label_column=label_column,
         split="test",
         skip_bad_rows=skip_bad_rows,
@@ -48,12 +53,11 @@ def evaluate_command(
         say(f"note      {note}")
     if rows.skipped:
         say(f"skipped   {len(rows.skipped):,} rows of {rows.source}")
-    metrics = evaluate(load(model), rows, batch_size, long_text)
+    metrics = evaluate(loaded, rows, batch_size, long_text)
     if as_json:
         print_json({"rows": len(rows), "skipped_rows": len(rows.skipped), **metrics})
         return
-    names = {"accuracy": "accuracy", "macro_f1": "macro-F1", "weighted_f1": "weighted F1"}
     print_table(
-        ["model", "rows", *(names.get(name, name) for name in metrics)],
+        ["model", "rows", *map(metric_title, metrics)],
         [[str(model), f"{len(rows):,}", *(f"{value:.2%}" for value in metrics.values())]],
     )

@@ -23,6 +23,14 @@ from hub.constants import DEFAULT_MODEL
 @click.option(
     "--model", default=DEFAULT_MODEL, show_default=True, help="A name (`hub list`) or a folder."
 )
+@click.option(
+    "--task",
+    type=click.Choice(
+        ["text-classification", "multi-label", "token-classification", "ner", "intent-slots"]
+    ),
+    help="What to learn; by default what the data's labels are.",
+)
+@click.option("--crf", is_flag=True, help="Of tags, learn what follows what too.")
 @data_options
 @click.option("--epochs", type=int, help="Passes over the rows, at most.")
 @click.option("--batch-size", type=int, help="Rows in a step.")
@@ -31,11 +39,12 @@ from hub.constants import DEFAULT_MODEL
 @long_text_option
 @click.option("--max-steps", type=int, help="Stop after this many steps.")
 @click.option("--patience", type=int, help="Epochs without a better metric before stopping.")
+@click.option("--metric", help="What chooses the best epoch, such as accuracy or macro_f1.")
 @click.option(
-    "--metric",
-    type=click.Choice(["accuracy", "macro_f1", "weighted_f1"]),
-    help="What chooses the best epoch.",
+    "--class-weights", type=click.Choice(["balanced"]), help="Let rare labels count more."
 )
+@click.option("--focal-gamma", type=float, help="Focal loss: what is right already counts less.")
+@click.option("--label-smoothing", type=float, help="Spread so much of a label over all labels.")
 @click.option("--seed", type=int, help="Of the head's weights, the order of rows, dropout.")
 @click.option(
     "--recompute",
@@ -52,7 +61,10 @@ def finetune_command(
     output: Path,
     dev: str | None,
     model: str,
+    task: str | None,
+    crf: bool,
     text_column: str | None,
+    text_pair_column: str | None,
     label_column: str | None,
     skip_bad_rows: bool,
     resume: bool,
@@ -61,10 +73,12 @@ def finetune_command(
     as_json: bool,
     **changes: Any,
 ) -> None:
-    """Fine-tune a classifier on the labelled texts TRAIN.
+    """Fine-tune a model on the labelled texts TRAIN.
 
-    TRAIN (and --dev) is a .tsv, .csv or .jsonl file with the columns text and label, a folder saved
-    by Hugging Face datasets, or a data set's name there. Settings that are not given are the
+    TRAIN (and --dev) is a .tsv, .csv, .jsonl, .conll or other data file (`hub data check` says what
+    it is taken for), a folder saved by Hugging Face datasets, or a data set's name there. Its
+    labels say what is learned: one label a text or a pair of texts, several labels, entities, or an
+    intent with slots. Settings that are not given are the
     model's recommended ones. --output becomes a model folder with report.md, which also holds the
     figures of a linear baseline.
 
@@ -72,6 +86,7 @@ def finetune_command(
     Examples:
       hub finetune train.tsv --dev dev.tsv --output runs/travel
       hub finetune data.csv --text-column 句子 --label-column 意图 --output runs/bank
+      hub finetune entities.conll --crf --output runs/ner
       hub finetune train.tsv --output runs/travel --resume
     """
     from hub.training.finetune import finetune
@@ -81,9 +96,12 @@ def finetune_command(
         output,
         dev=dev,
         model=model,
+        task=task,
+        task_options={"crf": True} if crf else None,
         resume=resume,
         overwrite=overwrite,
         text_column=text_column,
+        text_pair_column=text_pair_column,
         label_column=label_column,
         skip_bad_rows=skip_bad_rows,
         changes=changes,

@@ -11,10 +11,11 @@ Decorated = Callable[..., Any]
 
 
 def data_options(function: Decorated) -> Decorated:
-    """--text-column, --label-column and --skip-bad-rows."""
+    """--text-column, --text-pair-column, --label-column and --skip-bad-rows."""
     for option in reversed(
         (
             click.option("--text-column", help="Column of the text; by default one named so."),
+            click.option("--text-pair-column", help="Column of a pair's second text."),
             click.option("--label-column", help="Column of the label; by default one named so."),
             click.option(
                 "--skip-bad-rows", is_flag=True, help="Leave unusable rows out, and count them."

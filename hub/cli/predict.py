@@ -17,7 +17,15 @@ from hub.errors import InputError
 @click.argument("texts", nargs=-1)
 @click.option(
     "--task",
-    type=click.Choice(["text-classification", "token-classification", "fill-mask"]),
+    type=click.Choice(
+        [
+            "text-classification",
+            "multi-label",
+            "token-classification",
+            "intent-slots",
+            "fill-mask",
+        ]
+    ),
     help="What to ask; by default what the model was fine-tuned for.",
 )
 @click.option("--probabilities", "-p", is_flag=True, help="Also each label's probability.")
@@ -39,7 +47,8 @@ def predict_command(
 ) -> None:
     """Answer TEXTS with the fine-tuned or exported MODEL, a folder or a registered name.
 
-    Without TEXTS, every line of the standard input is one. A pretrained model fills masks.
+    Without TEXTS, every line of the standard input is one. Where the model compares two texts, a
+    tab divides them. A pretrained model fills masks.
 
     \b
     Examples:
@@ -50,19 +59,28 @@ def predict_command(
     from hub.inference.loading import load
 
     given = list(texts) or _standard_input()
-    answers = load(model, task=task).predict(
-        given,
+    loaded = load(model, task=task)
+    pairs = loaded.task is not None and bool(loaded.task.pairs)
+    answers = loaded.predict(
+        [_pair(text) for text in given] if pairs else given,
         probabilities=probabilities,
         top_k=top_k,
         batch_size=batch_size,
         long_text=long_text,
     )
-    pairs = list(zip(given, answers, strict=True))
+    name = "" if loaded.task is None else loaded.task.name
+    rows = list(zip(given, answers, strict=True))
     if as_json:
-        print_json([{"text": text, **_document(answer)} for text, answer in pairs])
+        print_json([{"text": text, **_document(name, answer)} for text, answer in rows])
         return
-    for text, answer in pairs:
-        click.echo(f"{answer}\t{text}" if isinstance(answer, str) else _lines(text, answer))
+    for text, answer in rows:
+        click.echo(_lines(text, answer))
+
+
+def _pair(text: str) -> Any:
+    """The two texts of a pair, which a tab divides."""
+    parts = text.split("\t")
+    return tuple(parts) if len(parts) == 2 else text
 
 
 def _standard_input() -> list[str]:
@@ -72,24 +90,33 @@ def _standard_input() -> list[str]:
         raise InputError(f"The standard input is not UTF-8 ({error}).") from None
 
 
-def _document(answer: Any) -> dict[str, Any]:
+def _document(task: str, answer: Any) -> dict[str, Any]:
     """An answer as a part of a JSON object."""
     if isinstance(answer, str):
         return {"label": answer}
     if isinstance(answer, dict):
         return answer
-    first = answer[0] if answer else {}
-    if isinstance(first, list) or "token" in first:
-        return {"predictions": answer}
-    return {"labels": answer} if "label" in first else {"entities": answer}
+    names = {"fill-mask": "predictions", "token-classification": "entities"}
+    return {names.get(task, "labels"): answer}
 
 
 def _lines(text: str, answer: Any) -> str:
-    """The text, and under it what was answered, a line each."""
+    """The answer before its text, or the text and under it what was answered, a line each."""
+    if isinstance(answer, str):
+        return f"{answer}\t{text}"
+    if isinstance(answer, list) and all(isinstance(part, str) for part in answer):
+        return f"{', '.join(answer)}\t{text}"
+    rows: list[Any] = []
     if isinstance(answer, dict):
-        ranked = sorted(answer["probabilities"].items(), key=lambda item: -item[1])
-        return "\n".join([text, *(_scored(share, label) for label, share in ranked)])
-    rows = [row for part in answer for row in (part if isinstance(part, list) else [part])]
+        if "probabilities" in answer:
+            shares = answer["probabilities"].items()
+            rows = [{"label": label, "score": share} for label, share in shares]
+            rows.sort(key=lambda row: -row["score"])
+        elif "intent" in answer:
+            rows = [{"label": answer["intent"], "score": answer["score"]}]
+        rows += answer.get("slots", [])
+    else:
+        rows = [row for part in answer for row in (part if isinstance(part, list) else [part])]
     return "\n".join([text, *(_scored(row["score"], _described(row)) for row in rows)])
 
 

@@ -124,6 +124,16 @@ def tags_of(spans: Iterable[TaggedSpan], length: int, scheme: str = "BIO") -> li
     return tags
 
 
+def can_follow(before: str | None, after: str) -> bool:
+    """Whether in BIO one tag may follow another; None is the beginning of a text.
+
+    >>> can_follow("B-LOC", "I-LOC"), can_follow("O", "I-LOC"), can_follow(None, "I-LOC")
+    (True, False, False)
+    """
+    mark, kind = parse_tag(after)
+    return mark != "I" or (before is not None and parse_tag(before)[1] == kind)
+
+
 def detect_scheme(sequences: Iterable[Sequence[str]]) -> str:
     """Find out by what scheme the sentences of a file are tagged.
 

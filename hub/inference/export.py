@@ -75,6 +75,7 @@ def export(
                 kind="inference",
                 task=module.task.name,
                 labels=module.task.labels,
+                task_options=module.task.options,
                 max_seq_len=module.max_seq_len,
                 long_text=module.long_text,
                 base_model=module.base_model,
@@ -159,7 +160,10 @@ def _largest_difference(module: Module, folder: Path, format: str) -> float:
     """Compare the written graph with the module on the probes, alone and in one padded batch."""
     engine, task = open_engine(format, folder, None), module.task
     assert task is not None  # `export` sees to it
-    passages = read(module.tokenizer, task.probes(_PROBES), module.max_seq_len)
+    passages = read(
+        module.tokenizer, task.probes(_PROBES), module.max_seq_len,
+        return_offsets=task.needs_offsets,
+    )  # fmt: skip
     differences = []
     for size in (1, len(passages)):
         ours, theirs = (

@@ -18,7 +18,7 @@ from hub.tasks import LabelledTask, Task, task_name
 from hub.tasks.answering import run
 from hub.tasks.base import Metrics
 from hub.tasks.passages import read
-from hub.tokenizers import Tokenizer
+from hub.tokenizers import Text, Tokenizer
 
 
 class Answering(Protocol):
@@ -35,7 +35,7 @@ class Answering(Protocol):
     def compute(self, batch: Batch) -> np.ndarray: ...
     def predict(
         self,
-        texts: Sequence[str] | str,
+        texts: Sequence[Text] | str,
         *,
         probabilities: bool = ...,
         top_k: int | None = ...,
@@ -98,4 +98,4 @@ def evaluate(
     how = long_text or model.long_text
     passages = read(model.tokenizer, data.texts, model.max_seq_len, how, task.needs_offsets)
     outputs = run(task, model.tokenizer, model.compute, passages, batch_size)
-    return task.metrics(outputs, targets)
+    return task.metrics(task.decide(outputs, passages, model.tokenizer), targets)

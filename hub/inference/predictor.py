@@ -16,7 +16,7 @@ from hub.registry.manifest import read_manifest
 from hub.registry.store import Store
 from hub.tasks import AnswerOptions, create_task, predict
 from hub.tasks.passages import check_long_text
-from hub.tokenizers import load_tokenizer
+from hub.tokenizers import Text, load_tokenizer
 
 
 class Predictor:
@@ -45,7 +45,7 @@ class Predictor:
                 "hub export RUN --output DIR"
             )
         self.name = manifest.name or folder.name
-        self.task = create_task(manifest.task, manifest.labels)
+        self.task = create_task(manifest.task, manifest.labels, manifest.task_options)
         self.tokenizer = load_tokenizer(folder)
         self.max_seq_len = manifest.max_seq_len
         self.long_text = check_long_text(manifest.long_text)
@@ -58,7 +58,7 @@ class Predictor:
 
     def predict(
         self,
-        texts: Sequence[str] | str,
+        texts: Sequence[Text] | str,
         *,
         probabilities: bool = False,
         top_k: int | None = None,

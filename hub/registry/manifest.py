@@ -26,6 +26,7 @@ class Manifest:
         kind: "model" (weights to go on with) or "inference" (an exported graph).
         task: the task's stored name; None for a pretrained model.
         labels: the labels in the order of their numbers.
+        task_options: what the task is besides, such as the thresholds of its labels.
         max_seq_len: the length in tokens that is read at a time.
         base_model: the name of the model it was fine-tuned from.
         package_version: the version of this package that wrote the folder.
@@ -44,6 +45,7 @@ class Manifest:
     package_version: str
     engine: str | None = None
     long_text: str = "cut"
+    task_options: dict[str, Any] = field(default_factory=dict)
     files: dict[str, dict[str, Any]] = field(default_factory=dict)
     name: str | None = None
     version: str | None = None

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from hub.errors import InputError
 from hub.tasks.answering import predict
 from hub.tasks.base import AnswerOptions, LabelledTask, Task
 from hub.tasks.fill_mask import FillMask
+from hub.tasks.intent_slots import IntentSlots
+from hub.tasks.multi_label_classification import MultiLabelClassification
 from hub.tasks.text_classification import TextClassification
 from hub.tasks.token_classification import TokenClassification
 
@@ -16,26 +19,37 @@ __all__ = [
     "TASK_NAMES",
     "AnswerOptions",
     "FillMask",
+    "IntentSlots",
     "LabelledTask",
+    "MultiLabelClassification",
     "Task",
     "TextClassification",
     "TokenClassification",
     "create_task",
+    "labelled_task_type",
     "predict",
     "task_name",
 ]
 
 TASKS: dict[str, type[Task]] = {
-    task.name: task for task in (TextClassification, TokenClassification, FillMask)
-}
+    task.name: task
+    for task in (
+        TextClassification, MultiLabelClassification, TokenClassification, IntentSlots, FillMask,
+    )
+}  # fmt: skip
 # Every spelling people use, and the one that is stored.
 TASK_NAMES = {
     "text-classification": TextClassification.name,
     "seq-cls": TextClassification.name,
     "sequence-classification": TextClassification.name,
+    "text-matching": TextClassification.name,
+    "multi-label-classification": MultiLabelClassification.name,
+    "multi-label": MultiLabelClassification.name,
     "token-classification": TokenClassification.name,
     "token-cls": TokenClassification.name,
     "ner": TokenClassification.name,
+    "intent-slots": IntentSlots.name,
+    "joint": IntentSlots.name,
     "fill-mask": FillMask.name,
     "masked-lm": FillMask.name,
 }
@@ -53,6 +67,27 @@ def task_name(spelling: str) -> str:
     return name
 
 
-def create_task(name: str, labels: Sequence[str]) -> Task:
-    """Make the task called `name` (any spelling) with its labels, in the order of their numbers."""
-    return TASKS[task_name(name)](labels)
+def create_task(name: str, labels: Sequence[str], options: dict[str, Any] | None = None) -> Task:
+    """Make a task.
+
+    Args:
+        name: what it is called, in any spelling.
+        labels: its labels, in the order of their numbers.
+        options: what it is besides: its `Task.options`.
+
+    Raises:
+        InputError: there is no such task, or it has no such option.
+    """
+    return TASKS[task_name(name)](labels, **(options or {}))
+
+
+def labelled_task_type(name: str) -> type[LabelledTask]:
+    """The class of a task that can be learned, by any spelling of its name.
+
+    Raises:
+        InputError: there is no such task, or it is not learned from labels.
+    """
+    kind = TASKS[task_name(name)]
+    if not issubclass(kind, LabelledTask):
+        raise InputError(f"{kind.name} is not learned from labelled texts.")
+    return kind

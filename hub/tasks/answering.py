@@ -11,7 +11,7 @@ from hub.data.batches import collate, sorted_batches
 from hub.errors import InputError
 from hub.tasks.base import AnswerOptions, Forward, Task
 from hub.tasks.passages import Passage, read
-from hub.tokenizers import Tokenizer
+from hub.tokenizers import Text, Tokenizer
 
 
 def run(
@@ -52,14 +52,14 @@ def predict(
     task: Task,
     tokenizer: Tokenizer,
     forward: Forward,
-    texts: Sequence[str] | str,
+    texts: Sequence[Text] | str,
     *,
     max_seq_len: int,
     batch_size: int = 32,
     long_text: str = "cut",
     options: AnswerOptions | None = None,
 ) -> Any:
-    """Answer `texts` in their order, or one text alone.
+    """Answer `texts` in their order, or one text alone; a pair is a tuple or list of two.
 
     Raises:
         InputError: an argument is out of its limits, or the task cannot answer a text.
@@ -71,8 +71,7 @@ def predict(
         )[0]  # fmt: skip
     texts = [_single(text) for text in texts]
     for number, text in enumerate(texts):
-        if not isinstance(text, str):
-            raise InputError(f"Text {number} is {type(text).__name__}, not a string.")
+        _check(text, number, task)
     if batch_size < 1:
         raise InputError(f"batch_size must be 1 or more, not {batch_size}.")
     if not texts:
@@ -84,5 +83,27 @@ def predict(
 
 
 def _single(text: Any) -> Any:
-    """PaddleHub's callers give each text as a list of one."""
-    return text[0] if isinstance(text, list | tuple) and len(text) == 1 else text
+    """PaddleHub's callers give each text as a list of one, and each pair as a list of two."""
+    if isinstance(text, list | tuple) and len(text) in (1, 2):
+        return text[0] if len(text) == 1 else tuple(text)
+    return text
+
+
+def _check(text: Any, number: int, task: Task) -> None:
+    """See that a text is one, or a pair where pairs can be answered.
+
+    Raises:
+        InputError: it is not.
+    """
+    if isinstance(text, tuple) and len(text) == 2 and all(isinstance(t, str) for t in text):
+        if not task.takes_pairs:
+            raise InputError(f"Text {number} is a pair of texts; {task.name} takes one at a time.")
+        if task.pairs is False:
+            raise InputError(f"Text {number} is a pair; the model was trained for single texts.")
+    elif not isinstance(text, str):
+        raise InputError(f"Text {number} is {type(text).__name__}, not a string.")
+    elif task.pairs:
+        raise InputError(
+            f"Text {number} is a single text; the model was trained for pairs: give two texts "
+            "each, as a tuple (on the command line: with a tab between them)."
+        )

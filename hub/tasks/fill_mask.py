@@ -27,6 +27,8 @@ class FillMask(Task):
     """The likeliest tokens for every `[MASK]` of a text."""
 
     name: ClassVar[str] = "fill-mask"
+    title: ClassVar[str] = "masked language model"
+    pipeline: ClassVar[str] = "fill-mask"
     architecture: ClassVar[str] = "ForMaskedLM"
     needs_offsets: ClassVar[bool] = True
 

@@ -1,4 +1,4 @@
-"""One label a text: intent, topic, sentiment."""
+"""One label a text, or a pair of texts: intent, topic, sentiment, paraphrase."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from hub.data.examples import Example, TextDataset, class_of
+from hub.data.examples import Example, Text, TextDataset, class_of
 from hub.errors import DataError
-from hub.tasks.base import AnswerOptions, LabelledTask, Metrics, softmax
+from hub.tasks.base import AnswerOptions, LabelledTask, LabelScore, Metrics, Targets, softmax
+from hub.tasks.losses import LossSettings, cross_entropy
 from hub.tasks.passages import Passage
 from hub.tokenizers import Tokenizer
 from hub.tokenizers.windows import Window
@@ -20,11 +21,38 @@ if TYPE_CHECKING:
 
 
 class TextClassification(LabelledTask):
-    """Multi-class classification with softmax and cross-entropy."""
+    """Multi-class classification with softmax and cross-entropy.
+
+    Args:
+        labels: the classes.
+        pairs: whether texts are pairs; None takes both.
+    """
 
     name: ClassVar[str] = "text-classification"
+    title: ClassVar[str] = "text classifier"
+    pipeline: ClassVar[str] = "text-classification"
     architecture: ClassVar[str] = "ForSequenceClassification"
-    metric_names: ClassVar[tuple[str, ...]] = ("accuracy", "macro_f1", "weighted_f1")
+    takes_pairs: ClassVar[bool] = True
+    metric_names: ClassVar[tuple[str, ...]] = ("accuracy", "macro_f1", "micro_f1", "weighted_f1")
+
+    def __init__(self, labels: Sequence[str], pairs: bool | None = None, **options: Any) -> None:
+        super().__init__(labels, **options)
+        self.pairs = pairs
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Whether texts are pairs, if that is known."""
+        return {} if self.pairs is None else {"pairs": self.pairs}
+
+    @classmethod
+    def from_data(cls, data: TextDataset, **options: Any) -> TextClassification:
+        """The task for the labels of training data: see `labels_of`.
+
+        Raises:
+            DataError: all rows have the same label.
+        """
+        pairs = any(isinstance(example.text, tuple) for example in data)
+        return cls(labels_of(data), **{"pairs": pairs, **options})
 
     def build_network(self, config: ErnieConfig) -> paddle.nn.Layer:
         """The encoder with a linear layer over its pooled output."""
@@ -32,11 +60,21 @@ class TextClassification(LabelledTask):
 
         return ErnieForSequenceClassification(config, len(self.labels))
 
-    def loss(self, logits: paddle.Tensor, targets: np.ndarray) -> paddle.Tensor:
-        """Mean cross-entropy of `logits` [B, classes] and class numbers `targets` [B]."""
-        from hub.backend import paddle
+    def loss(
+        self,
+        output: paddle.Tensor,
+        targets: Targets,
+        settings: LossSettings,
+        network: paddle.nn.Layer,
+    ) -> paddle.Tensor:
+        """Cross-entropy of logits [B, classes] and class numbers [B]."""
+        return cross_entropy(output, np.asarray(targets, np.int64), settings)
 
-        return paddle.nn.functional.cross_entropy(logits, paddle.to_tensor(targets))
+    def class_weights(self, targets: Targets) -> np.ndarray:
+        """rows / (classes x rows of the class), as scikit-learn's "balanced"."""
+        counts = np.bincount(np.asarray(targets, np.int64), minlength=len(self.labels))
+        weights = len(targets) / (len(self.labels) * np.maximum(counts, 1))
+        return weights.astype(np.float32)
 
     def targets(self, data: TextDataset) -> np.ndarray:
         """Class numbers, int64 [N]; a label may also be given by its number, as PaddleHub does.
@@ -49,13 +87,12 @@ class TextClassification(LabelledTask):
     def _number(self, example: Example, source: str) -> int:
         number = self.number_of(class_of(example, source))
         if number is None:
-            shown = ", ".join(self.labels[:20]) + (", ..." if len(self.labels) > 20 else "")
-            raise DataError(
-                f"{source}, line {example.line}: the label {example.label!r} is not one of the "
-                f"{len(self.labels)} the model is trained for ({shown}). "
-                "--skip-bad-rows leaves such rows out."
-            )
+            raise DataError(unknown_label(example, str(example.label), source, self.labels))
         return number
+
+    def knows(self, example: Example) -> bool:
+        """Whether the example has one label that is the task's."""
+        return isinstance(example.label, str) and self.number_of(example.label) is not None
 
     def number_of(self, label: str) -> int | None:
         """The number of a label given by name or by number; None if there is no such label."""
@@ -66,9 +103,35 @@ class TextClassification(LabelledTask):
             return None
         return int(label) if int(label) < len(self.labels) else None
 
-    def metrics(self, outputs: Sequence[np.ndarray], targets: np.ndarray) -> Metrics:
-        """Accuracy, and F1 averaged over classes: plainly (macro) and by frequency (weighted)."""
-        return classification_metrics(np.stack(outputs).argmax(axis=-1), targets)
+    def decide(
+        self, outputs: Sequence[np.ndarray], passages: Sequence[Passage], tokenizer: Tokenizer
+    ) -> np.ndarray:
+        """The likeliest class of each text, int64 [N]."""
+        result: np.ndarray = np.stack(outputs).argmax(axis=-1)
+        return result
+
+    def metrics(self, decided: Targets, targets: Targets) -> Metrics:
+        """Accuracy, and F1 averaged over classes (macro), over rows (micro, which is the accuracy),
+        and over classes by their frequency (weighted)."""
+        return classification_metrics(np.asarray(decided), np.asarray(targets))
+
+    def scores(self, decided: Targets, targets: Targets) -> list[LabelScore]:
+        """Every class's precision, recall and F1."""
+        truth, found = np.asarray(targets, np.int64), np.asarray(decided, np.int64)
+        matrix = confusion_matrix(truth, found, len(self.labels))
+        return [
+            LabelScore(
+                label,
+                int(matrix[number, number]),
+                int(matrix[:, number].sum()),
+                int(matrix[number].sum()),
+            )
+            for number, label in enumerate(self.labels)
+        ]
+
+    def describe(self, target: Any, text: Text) -> str:
+        """The class's name."""
+        return self.labels[int(target)]
 
     def merge(
         self, outputs: Sequence[np.ndarray], windows: Sequence[Window], tokenizer: Tokenizer
@@ -102,14 +165,30 @@ class TextClassification(LabelledTask):
 
 
 def classification_metrics(predicted: np.ndarray, targets: np.ndarray) -> Metrics:
-    """Accuracy, macro-F1 and weighted F1 of class numbers, as scikit-learn defines them."""
+    """Accuracy and macro-, micro- and weighted F1 of class numbers, as in scikit-learn."""
     from sklearn.metrics import accuracy_score, f1_score
 
     return {
         "accuracy": float(accuracy_score(targets, predicted)),
         "macro_f1": float(f1_score(targets, predicted, average="macro", zero_division=0)),
+        "micro_f1": float(f1_score(targets, predicted, average="micro", zero_division=0)),
         "weighted_f1": float(f1_score(targets, predicted, average="weighted", zero_division=0)),
     }
+
+
+def confusion_matrix(targets: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
+    """How often each label (row) was answered with each label (column): [classes, classes]."""
+    pairs = np.bincount(targets * classes + predicted, minlength=classes * classes)
+    return pairs.reshape(classes, classes)
+
+
+def unknown_label(example: Example, label: str, source: str, labels: Sequence[str]) -> str:
+    """The sentence for a label that the model is not trained for."""
+    shown = ", ".join(labels[:20]) + (", ..." if len(labels) > 20 else "")
+    return (
+        f"{source}, line {example.line}: the label {label!r} is not one of the {len(labels)} the "
+        f"model is trained for ({shown}). --skip-bad-rows leaves such rows out."
+    )
 
 
 def labels_of(data: TextDataset) -> list[str]:

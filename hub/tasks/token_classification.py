@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 import numpy as np
 
 from hub.data.batches import Batch
-from hub.data.tags import spans_of
-from hub.errors import InputError
-from hub.tasks.base import AnswerOptions, Task, softmax
+from hub.data.examples import Entity, Example, Text, TextDataset, entities_in
+from hub.data.tags import parse_tag, spans_of
+from hub.errors import DataError, InputError
+from hub.tasks.base import AnswerOptions, LabelledTask, LabelScore, Metrics, Targets, softmax
+from hub.tasks.crf import CrfDecoder
+from hub.tasks.losses import LossSettings, cross_entropy
 from hub.tasks.passages import Passage
 from hub.tokenizers import Tokenizer
 from hub.tokenizers.base import Span
@@ -21,18 +24,194 @@ if TYPE_CHECKING:
     from hub.models.ernie.config import ErnieConfig
 
 
-class TokenClassification(Task):
-    """Named-entity recognition with a linear map of every token's output."""
+# The target of a token that has no tag of its own: one that goes on with a word.
+NO_TAG = -100
+
+
+class TokenClassification(LabelledTask):
+    """Named-entity recognition: a tag in BIO for the first token of every word.
+
+    Args:
+        labels: the tags.
+        crf: learn what tags follow each other too, and choose the best legal tags of a text as a
+            whole; a dictionary is what was learned: `transitions`, `start` and `end`.
+    """
 
     name: ClassVar[str] = "token-classification"
+    title: ClassVar[str] = "tagger of named entities"
+    pipeline: ClassVar[str] = "token-classification"
     architecture: ClassVar[str] = "ForTokenClassification"
     needs_offsets: ClassVar[bool] = True
+    metric_names: ClassVar[tuple[str, ...]] = ("f1", "precision", "recall", "macro_f1")
+
+    def __init__(
+        self, labels: Sequence[str], crf: bool | dict[str, Any] = False, **options: Any
+    ) -> None:
+        super().__init__(labels, **options)
+        self.has_crf = bool(crf)
+        self._learned = crf if isinstance(crf, dict) else None
+        self._decoder = (
+            None if self._learned is None else CrfDecoder.from_dict(self.labels, self._learned)
+        )
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The CRF, if it has one, with what it learned."""
+        return {"crf": self._learned or True} if self.has_crf else {}
+
+    @property
+    def structure(self) -> dict[str, Any]:
+        """Whether it has a CRF."""
+        return {"crf": True} if self.has_crf else {}
+
+    @classmethod
+    def from_data(cls, data: TextDataset, **options: Any) -> TokenClassification:
+        """The task for the types of entities in training data: O, then B and I of each type.
+
+        Raises:
+            DataError: there is no entity.
+        """
+        return cls(tags_for(data), **options)
 
     def build_network(self, config: ErnieConfig) -> paddle.nn.Layer:
-        """The encoder with a linear layer over its sequence output."""
+        """The encoder with a linear layer over its sequence output, and perhaps a CRF."""
         from hub.models.ernie.heads import ErnieForTokenClassification
 
-        return ErnieForTokenClassification(config, len(self.labels))
+        return ErnieForTokenClassification(config, len(self.labels), self.has_crf)
+
+    def adopt(self, network: paddle.nn.Layer) -> None:
+        """Take over the transitions of the network's CRF."""
+        if self.has_crf:
+            crf = network.crf
+            self._learned = {
+                name: getattr(crf, name).numpy().astype(float).round(6).tolist()
+                for name in ("transitions", "start", "end")
+            }
+            self._decoder = CrfDecoder.from_dict(self.labels, self._learned)
+
+    # --- learning --------------------------------------------------------------------------------
+
+    def targets(self, data: TextDataset) -> list[tuple[Entity, ...]]:
+        """The entities of every text.
+
+        Raises:
+            DataError: a label is none, or of a type that the model is not trained for.
+        """
+        for example in data:
+            if not self.knows(example):
+                raise DataError(f"{data.place(example)}: {self._complaint(example)}")
+        return [entities_in(example.label) for example in data]
+
+    def knows(self, example: Example) -> bool:
+        """Whether the label is entities of types that the task has."""
+        label = example.label
+        if not isinstance(label, tuple) or len(entities_in(label)) < len(label):
+            return False
+        return all(entity.type in self.types for entity in entities_in(label))
+
+    @property
+    def types(self) -> list[str]:
+        """The types of entities."""
+        return list(dict.fromkeys(kind for _, kind in map(parse_tag, self.labels) if kind))
+
+    def _complaint(self, example: Example) -> str:
+        label = example.label
+        if not isinstance(label, tuple) or len(entities_in(label)) < len(label):
+            return "entities are needed here, not a label."
+        unknown = next(e.type for e in entities_in(label) if e.type not in self.types)
+        return (
+            f"the type {unknown!r} is not one of the {len(self.types)} the model is trained for "
+            f"({', '.join(self.types)}). --skip-bad-rows leaves such rows out."
+        )
+
+    def window_targets(
+        self, passages: Sequence[Passage], targets: Targets, tokenizer: Tokenizer
+    ) -> list[np.ndarray]:
+        """For each window the tag of every own token, int64 [tokens]; `NO_TAG` within a word.
+
+        A word has an entity's tag if they share a character.
+
+        Raises:
+            InputError: the labels are not in BIO, as those of another package's model may not be.
+        """
+        if self._numbers.keys() != {"O", *(f"{mark}-{t}" for t in self.types for mark in "BI")}:
+            raise InputError(
+                f"Tags are learned in BIO; this model has {', '.join(self.labels[:8])}: give "
+                "hub.Module a label_map with O, and B- and I- of every type."
+            )
+        rows = []
+        for passage, entities in zip(passages, targets, strict=True):
+            for window in passage.windows:
+                encoding = window.encoding
+                tokens = tokenizer.tokens(encoding.input_ids[1:-1])
+                offsets = (encoding.offsets or [])[1:-1]
+                rows.append(self._tags(_words(tokens, offsets), entities, len(tokens)))
+        return rows
+
+    def _tags(self, words: Sequence[_Word], entities: Sequence[Entity], count: int) -> np.ndarray:
+        tags = np.full(count, NO_TAG, np.int64)
+        tags[[word.first for word in words]] = self._numbers["O"]
+        number = 0
+        for entity in entities:
+            while number < len(words) and words[number].end <= entity.start:
+                number += 1
+            mark = "B"
+            while number < len(words) and words[number].start < entity.end:
+                tags[words[number].first] = self._numbers[f"{mark}-{entity.type}"]
+                mark = "I"
+                number += 1
+        return tags
+
+    def loss(
+        self,
+        output: paddle.Tensor,
+        targets: Targets,
+        settings: LossSettings,
+        network: paddle.nn.Layer,
+    ) -> paddle.Tensor:
+        """Cross-entropy of every word's logits, or the CRF's likelihood of all tags of a text.
+
+        Raises:
+            InputError: the CRF's loss cannot be shaped.
+        """
+        return tagging_loss(output, targets, settings, network.crf if self.has_crf else None)
+
+    def class_weights(self, targets: Targets) -> np.ndarray:
+        """The square root of how many times rarer a tag is than a tag on average.
+
+        From the entities alone: O counts like the most frequent tag.
+        """
+        counts = np.ones(len(self.labels))
+        for entities in targets:
+            for entity in entities:
+                counts[self._numbers[f"B-{entity.type}"]] += 1
+                counts[self._numbers[f"I-{entity.type}"]] += max(0, entity.end - entity.start - 1)
+        counts[self._numbers["O"]] = counts.max()
+        return np.sqrt(counts.mean() / counts).astype(np.float32)
+
+    # --- answering -------------------------------------------------------------------------------
+
+    def decide(
+        self, outputs: Sequence[np.ndarray], passages: Sequence[Passage], tokenizer: Tokenizer
+    ) -> list[tuple[Entity, ...]]:
+        """The entities of each text."""
+        return [
+            tuple(entity for entity, _ in found)
+            for found in self._find(outputs, passages, tokenizer)
+        ]
+
+    def metrics(self, decided: Targets, targets: Targets) -> Metrics:
+        """Entity-level precision, recall and F1: an entity is right if its type and both its ends
+        are, as `seqeval` counts strictly; and the F1 averaged over types."""
+        return entity_metrics(self.scores(decided, targets))
+
+    def scores(self, decided: Targets, targets: Targets) -> list[LabelScore]:
+        """Every type's precision, recall and F1."""
+        return entity_scores(self.types, decided, targets)
+
+    def describe(self, target: Any, text: Text) -> str:
+        """The entities with their types."""
+        return ", ".join(f"{str(text)[e.start : e.end]}/{e.type}" for e in target) or "(none)"
 
     def split(self, output: np.ndarray, batch: Batch) -> list[np.ndarray]:
         """The logits of each row's own tokens, [tokens, tags]: no padding, `[CLS]` or `[SEP]`."""
@@ -72,32 +251,144 @@ class TokenClassification(Task):
         if options.top_k is not None:
             raise InputError("top_k is for tasks that rank their answers; entities are not ranked.")
         return [
-            self._entities(output, passage, tokenizer)
-            for output, passage in zip(outputs, passages, strict=True)
+            [
+                {
+                    "text": str(passage.text)[entity.start : entity.end],
+                    "type": entity.type,
+                    "start": entity.start,
+                    "end": entity.end,
+                    "score": score,
+                }
+                for entity, score in found
+            ]
+            for passage, found in zip(
+                passages, self._find(outputs, passages, tokenizer), strict=True
+            )
         ]
 
-    def _entities(
-        self, output: np.ndarray, passage: Passage, tokenizer: Tokenizer
-    ) -> list[dict[str, Any]]:
-        words = _words(tokenizer.tokens(passage.input_ids), passage.offsets)
-        if not words:
-            return []
-        logits = output[[word.first for word in words]].astype(np.float64)
-        best = logits.argmax(axis=-1)
-        shares = softmax(logits)[np.arange(len(words)), best]
-        entities = []
-        for span in spans_of([self.labels[number] for number in best]):
-            start, end = words[span.start].start, words[span.end - 1].end
-            entities.append(
-                {
-                    "text": str(passage.text)[start:end],
-                    "type": span.type,
-                    "start": start,
-                    "end": end,
-                    "score": float(shares[span.start : span.end].mean()),
-                }
+    def _find(
+        self, outputs: Sequence[np.ndarray], passages: Sequence[Passage], tokenizer: Tokenizer
+    ) -> list[list[tuple[Entity, float]]]:
+        """The entities of each text, and the mean probability of their tags."""
+        words = [_words(tokenizer.tokens(p.input_ids), p.offsets) for p in passages]
+        logits = [
+            output[[word.first for word in its_words]].astype(np.float64)
+            for output, its_words in zip(outputs, words, strict=True)
+        ]
+        tags, shares = self._choose(logits)
+        found = []
+        for its_words, its_tags, its_shares in zip(words, tags, shares, strict=True):
+            spans = spans_of([self.labels[number] for number in its_tags])
+            found.append(
+                [
+                    (
+                        Entity(its_words[s.start].start, its_words[s.end - 1].end, s.type),
+                        float(its_shares[s.start : s.end].mean()),
+                    )
+                    for s in spans
+                ]
             )
-        return entities
+        return found
+
+    def _choose(
+        self, logits: Sequence[np.ndarray]
+    ) -> tuple[Sequence[np.ndarray], Sequence[np.ndarray]]:
+        """Each word's tag, and how likely it is, from each text's logits [words, tags]."""
+        if self._decoder is not None:
+            return self._decoder.decode(logits)
+        tags = [values.argmax(axis=-1) for values in logits]
+        pairs = zip(logits, tags, strict=True)
+        return tags, [softmax(values)[np.arange(len(its)), its] for values, its in pairs]
+
+
+def tags_for(data: TextDataset) -> list[str]:
+    """O, then B and I of every type of entity in `data`, in the order of their characters.
+
+    Raises:
+        DataError: there is no entity.
+    """
+    types = sorted({entity.type for example in data for entity in entities_in(example.label)})
+    if not types:
+        raise DataError(f"There is no entity in {data.source}: there is nothing to learn.")
+    return ["O", *(f"{mark}-{kind}" for kind in types for mark in "BI")]
+
+
+def entity_scores(
+    types: Sequence[str],
+    decided: Sequence[Sequence[Entity]],
+    targets: Sequence[Sequence[Entity]],
+) -> list[LabelScore]:
+    """Every type's figures, an entity being right if its type and both its ends are."""
+    counts = {kind: [0, 0, 0] for kind in types}
+    for found, truth in zip(decided, targets, strict=True):
+        for place, entities in enumerate((set(found) & set(truth), found, truth)):
+            for entity in entities:
+                counts[entity.type][place] += 1
+    return [LabelScore(kind, *count) for kind, count in counts.items()]
+
+
+def entity_metrics(scores: Sequence[LabelScore]) -> Metrics:
+    """Precision, recall and F1 of all entities, and the F1 averaged over their types."""
+    counts = ((score.right, score.predicted, score.support) for score in scores)
+    whole = LabelScore("all", *map(sum, zip(*counts, strict=True)))
+    return {
+        "f1": whole.f1,
+        "precision": whole.precision,
+        "recall": whole.recall,
+        "macro_f1": float(np.mean([score.f1 for score in scores])),
+    }
+
+
+def tagging_loss(
+    logits: paddle.Tensor,
+    targets: Sequence[np.ndarray],
+    settings: LossSettings,
+    crf: paddle.nn.Layer | None,
+) -> paddle.Tensor:
+    """The loss of tags.
+
+    Args:
+        logits: [B, T, tags], `[CLS]` first.
+        targets: for each row the tags of its own tokens, `NO_TAG` for those without.
+        settings: the shape of the loss.
+        crf: the field over the words, if there is one.
+
+    Raises:
+        InputError: the CRF's loss cannot be shaped.
+    """
+    from hub.backend import paddle
+
+    length, count = logits.shape[1], logits.shape[2]
+    places = [1 + np.flatnonzero(row != NO_TAG) for row in targets]
+    tags = [row[row != NO_TAG] for row in targets]
+    if not any(map(len, tags)):  # blank texts alone
+        return logits.sum() * 0.0
+    flat = logits.reshape([-1, count])
+    if crf is None:
+        numbers = np.concatenate([row * length + its for row, its in enumerate(places)])
+        chosen = paddle.gather(flat, paddle.to_tensor(numbers))
+        return cross_entropy(chosen, np.concatenate(tags), settings)
+    if not settings.is_plain:
+        raise InputError(
+            "Class weights, focal loss and label smoothing are for single tags; a CRF learns the "
+            "tags of a text as a whole: leave them out, or the CRF."
+        )
+    rows = [row for row, its in enumerate(tags) if len(its)]  # a text may have no word
+    words = max(len(tags[row]) for row in rows)
+    numbers = np.zeros((len(rows), words), np.int64)
+    wanted = np.zeros((len(rows), words), np.int64)
+    mask = np.zeros((len(rows), words), np.float32)
+    for number, row in enumerate(rows):
+        size = len(tags[row])
+        numbers[number, :size] = row * length + places[row]
+        wanted[number, :size] = tags[row]
+        mask[number, :size] = 1
+    emissions = paddle.gather(flat, paddle.to_tensor(numbers.reshape(-1)))
+    return crf.loss(
+        emissions.reshape([len(rows), words, count]),
+        paddle.to_tensor(wanted),
+        paddle.to_tensor(mask),
+    )
 
 
 class _Word(NamedTuple):

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from hub.errors import InputError
+from hub.tasks import LabelledTask
+from hub.tasks.base import Targets
+from hub.tasks.losses import LossSettings
 from hub.tasks.passages import check_long_text
 
 
@@ -31,6 +34,10 @@ class TrainingArguments:
             less memory, more time, the same result.
         max_steps: stop after this many steps; None is no such limit.
         patience: stop after this many epochs without a better dev metric; None never stops early.
+        class_weights: "balanced" makes rare labels count more, as much as they are rarer; None is
+            all alike.
+        focal_gamma: answers that are right already count less, by focal loss; 0 is the plain loss.
+        label_smoothing: the part of a label's probability that is spread over all labels.
         metric: the dev metric that chooses the best checkpoint; None is the task's default.
         seed: of the new head's weights, the order of the rows and dropout.
         checkpoint_minutes: how often a checkpoint is written within an epoch.
@@ -48,6 +55,9 @@ class TrainingArguments:
     recompute: bool = False
     max_steps: int | None = None
     patience: int | None = 3
+    class_weights: str | None = None
+    focal_gamma: float = 0.0
+    label_smoothing: float = 0.0
     metric: str | None = None
     seed: int = 42
     checkpoint_minutes: float = 1.0
@@ -66,6 +76,7 @@ class TrainingArguments:
                 raise InputError(f"{name} must be a whole number from {limit}, not {value!r}.")
         for name in (
             "learning_rate", "warmup_ratio", "weight_decay", "max_grad_norm", "checkpoint_minutes",
+            "focal_gamma", "label_smoothing",
         ):  # fmt: skip
             value = getattr(self, name)
             if not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
@@ -74,6 +85,10 @@ class TrainingArguments:
             check_long_text(self.long_text)
         if not isinstance(self.recompute, bool):
             raise InputError(f"recompute must be True or False, not {self.recompute!r}.")
+        if self.class_weights not in (None, "balanced"):
+            raise InputError(f"class_weights is {self.class_weights!r}; there is 'balanced'.")
+        if self.label_smoothing >= 1:
+            raise InputError(f"label_smoothing must be below 1, not {self.label_smoothing!r}.")
         if self.learning_rate == 0:
             raise InputError("learning_rate must be above 0.")
         if self.warmup_ratio >= 1:
@@ -93,6 +108,11 @@ class TrainingArguments:
                 )
         given = {name: value for name, value in changes.items() if value is not None}
         return dataclasses.replace(self, **given)
+
+    def loss_settings(self, task: LabelledTask, targets: Targets) -> LossSettings:
+        """How the loss of `task` is shaped for the `targets` of the training data."""
+        weights = task.class_weights(targets) if self.class_weights else None
+        return LossSettings(weights, self.focal_gamma, self.label_smoothing)
 
     def to_dict(self) -> dict[str, Any]:
         """The arguments as JSON can hold them."""

@@ -22,21 +22,21 @@ from hub.constants import (
     METRICS_FILE,
 )
 from hub.data import TextDataset, load_dataset
-from hub.data.examples import BadRow, class_of
+from hub.data.examples import BadRow, Label, entities_in, names_in
 from hub.errors import OutputError
 from hub.files import write_text
 from hub.models.installation import check_name_is_known
 from hub.module import Module
-from hub.tasks.base import Metrics
+from hub.tasks import IntentSlots, LabelledTask, TokenClassification, labelled_task_type
+from hub.tasks.base import Metrics, Targets, metric_title
 from hub.tasks.passages import read
-from hub.tasks.text_classification import TextClassification, labels_of
 from hub.training.arguments import TrainingArguments
 from hub.training.baseline import LinearBaseline
 from hub.training.callbacks import HistoryFile
 from hub.training.checkpoints import CheckpointStore
 from hub.training.loop import compute_outputs
-from hub.training.report import write_report
-from hub.training.trainer import Trainer, default_arguments
+from hub.training.report import Evaluation, write_report
+from hub.training.trainer import Trainer, check_metric, default_arguments
 
 Say = Callable[[str], None]
 
@@ -55,9 +55,12 @@ def finetune(
     *,
     dev: str | Path | None = None,
     model: str = DEFAULT_MODEL,
+    task: str | None = None,
+    task_options: dict[str, Any] | None = None,
     resume: bool = False,
     overwrite: bool = False,
     text_column: str | None = None,
+    text_pair_column: str | None = None,
     label_column: str | None = None,
     skip_bad_rows: bool = False,
     changes: dict[str, Any] | None = None,
@@ -65,7 +68,7 @@ def finetune(
     progress: bool = True,
     say: Say = print,
 ) -> FinetuneResult:
-    """Fine-tune a classifier on a file and write its folder.
+    """Fine-tune a model on a file and write its folder.
 
     The folder holds the model (for this package and for `transformers`), `metrics.json`,
     `metrics.jsonl` with an epoch a line, `report.md` with its plots, and a model card.
@@ -75,9 +78,12 @@ def finetune(
         output: the folder to write.
         dev: the same; None sets a tenth of the training rows aside.
         model: a name of the catalogue, a team's model, or a model folder.
+        task: what is to be learned, in any spelling; None finds it out from the data.
+        task_options: what the task is besides its labels, such as `crf=True`.
         resume: go on with the unfinished run in `output`.
         overwrite: replace the model in `output`.
         text_column: the column with the text; None takes one of a usual name.
+        text_pair_column: the column with the second text of a pair.
         label_column: the column with the label; None as above.
         skip_bad_rows: leave unusable rows out instead of refusing the file.
         changes: training arguments that differ from the model's recommended ones.
@@ -96,37 +102,43 @@ def finetune(
     if not Path(model).is_dir():
         check_name_is_known(model)
 
-    columns: dict[str, Any] = {"text_column": text_column, "label_column": label_column}
-    train_data = load_dataset(train, split="train", skip_bad_rows=skip_bad_rows, **columns)
-    labels = labels_of(train_data)
+    options: dict[str, Any] = {
+        "text_column": text_column,
+        "text_pair_column": text_pair_column,
+        "label_column": label_column,
+        "skip_bad_rows": skip_bad_rows,
+    }
+    kind = None if task is None else labelled_task_type(task).name
+    train_data = load_dataset(train, kind=kind, split="train", **options)
+    learned = labelled_task_type(train_data.kind).from_data(train_data, **(task_options or {}))
+    check_metric(arguments.metric, learned)
     if dev is None:
         train_data, dev_data = train_data.split(0.1, arguments.seed)
     else:
-        dev_data = load_dataset(dev, split="dev", skip_bad_rows=skip_bad_rows, **columns)
-    task = TextClassification(labels)
+        dev_data = load_dataset(dev, kind=train_data.kind, split="dev", **options)
     if skip_bad_rows:
-        dev_data = _without_unknown_labels(dev_data, task)
-    dev_targets = task.targets(dev_data)
+        dev_data = _without_unknown_labels(dev_data, learned)
+    dev_targets = learned.targets(dev_data)
     for data in (train_data, dev_data):
         _describe(data, say)
 
     module = Module(
         name=model,
-        task="text-classification",
-        label_map=labels,
+        task=learned.name,
+        label_map=learned.labels,
+        task_options=learned.options,
         max_seq_len=arguments.max_seq_len,
         seed=arguments.seed,
     )
     arguments = default_arguments(module).with_changes(**(changes or {}))
+    metric = check_metric(arguments.metric, learned)
     _describe_model(module, say)
     _prepare_output(folder, resume)
 
-    baseline = LinearBaseline().fit(train_data.texts, task.targets(train_data))
-    baseline_metrics = baseline.evaluate(dev_data.texts, dev_targets)
-    say(
-        f"baseline  {baseline.name}: {_show(baseline_metrics)} on dev, "
-        f"fitted in {baseline.seconds:.1f} s"
-    )
+    baseline = _baseline(learned, train_data, dev_data, dev_targets, metric)
+    if baseline is not None:
+        shown = _show(baseline["dev"], learned)
+        say(f"baseline  {baseline['name']}: {shown} on dev, fitted in {baseline['seconds']:.1f} s")
     trainer = Trainer(
         module,
         checkpoint_dir=folder / CHECKPOINT_DIRECTORY,
@@ -138,19 +150,26 @@ def finetune(
     metrics = trainer.finetune_and_eval(train_data, dev_data, resume=resume)
     seconds = max(trainer.state.seconds, time.monotonic() - started)
 
-    passages = read(module.tokenizer, dev_data.texts, module.max_seq_len, module.long_text)
-    logits = np.stack(compute_outputs(module, passages, arguments.eval_batch_size))
+    passages = read(
+        module.tokenizer, dev_data.texts, module.max_seq_len, module.long_text,
+        trainer.task.needs_offsets,
+    )  # fmt: skip
+    outputs = compute_outputs(module, passages, arguments.eval_batch_size)
+    decided = trainer.task.decide(outputs, passages, module.tokenizer)
+    beats = None
+    if baseline is not None:
+        beats = metrics[baseline["metric"]] > baseline["dev"][baseline["metric"]]
     summary = {
-        "task": task.name,
+        "task": learned.name,
         "base_model": module.base_model,
         "pretrained": _pretrained(module),
-        "labels": labels,
+        "labels": learned.labels,
         "rows": {"train": len(train_data), "dev": len(dev_data)},
         "skipped_rows": {"train": len(train_data.skipped), "dev": len(dev_data.skipped)},
         "dev": metrics,
-        "baseline": {"name": baseline.name, "seconds": baseline.seconds, "dev": baseline_metrics},
-        "beats_baseline": metrics[_metric(arguments)] > baseline_metrics[_metric(arguments)],
-        "metric": _metric(arguments),
+        "baseline": baseline,
+        "beats_baseline": beats,
+        "metric": metric,
         "best_epoch": trainer.state.best_epoch,
         "history": trainer.state.history,
         "seconds": round(seconds, 1),
@@ -159,17 +178,37 @@ def finetune(
         "command": command,
         "versions": _versions(),
     }
-    _write_folder(folder, module, summary, dev_data, dev_targets, logits)
-    say(f"model     {module.base_model}: {_show(metrics)} on dev, trained in {seconds:.0f} s")
-    say(verdict(summary))
+    evaluation = Evaluation(dev_data, dev_targets, decided, outputs)
+    _write_folder(folder, module, summary, trainer.task, evaluation)
+    shown = _show(metrics, learned)
+    say(f"model     {module.base_model}: {shown} on dev, trained in {seconds:.0f} s")
+    if baseline is not None:
+        say(verdict(summary))
     return FinetuneResult(folder, summary)
+
+
+def _baseline(
+    task: LabelledTask, train: TextDataset, dev: TextDataset, dev_targets: Targets, metric: str
+) -> dict[str, Any] | None:
+    """The linear baseline's figures, and the metric by which it is compared; None if it cannot
+    answer the task."""
+    if not LinearBaseline.can_answer(task):
+        return None
+    baseline = LinearBaseline(task).fit(train.texts, task.targets(train))
+    figures = baseline.evaluate(dev.texts, dev_targets)
+    return {
+        "name": baseline.name,
+        "seconds": baseline.seconds,
+        "dev": figures,
+        "metric": metric if metric in figures else next(iter(figures)),
+    }
 
 
 def verdict(summary: dict[str, Any]) -> str:
     """One sentence: does the fine-tuned model beat the baseline?"""
-    name = summary["metric"]
+    name = summary["baseline"]["metric"]
     ours, theirs = summary["dev"][name], summary["baseline"]["dev"][name]
-    points = f"{abs(ours - theirs) * 100:.2f} points of {name}"
+    points = f"{abs(ours - theirs) * 100:.2f} points of {metric_title(name)}"
     if summary["beats_baseline"]:
         return f"verdict   the fine-tuned model beats the baseline by {points}."
     if ours == theirs:
@@ -231,14 +270,13 @@ def _write_folder(
     folder: Path,
     module: Module,
     summary: dict[str, Any],
-    dev: TextDataset,
-    targets: np.ndarray,
-    logits: np.ndarray,
+    task: LabelledTask,
+    evaluation: Evaluation,
 ) -> None:
     try:
         module.save(folder)
         write_text(folder / METRICS_FILE, json.dumps(summary, ensure_ascii=False, indent=2) + "\n")
-        write_report(folder, summary, dev, targets, logits)
+        write_report(folder, summary, task, evaluation)
     except OSError as error:
         raise OutputError(
             f"{folder} cannot be written: {error.strerror or error}. The trained weights are kept "
@@ -250,33 +288,47 @@ def _write_folder(
 # --- talking -------------------------------------------------------------------------------------
 
 
-def _without_unknown_labels(data: TextDataset, task: TextClassification) -> TextDataset:
-    known, unknown = [], []
-    for example in data:
-        label = class_of(example, data.source)
-        if task.number_of(label) is not None:
-            known.append(example)
-        else:
-            reason = f"the label {label!r} does not occur in the training data"
-            unknown.append(BadRow(example.line, reason))
+def _without_unknown_labels(data: TextDataset, task: LabelledTask) -> TextDataset:
+    known = [example for example in data if task.knows(example)]
+    unknown = [
+        BadRow(e.line, f"the label {_shown(e.label)} does not occur in the training data")
+        for e in data
+        if not task.knows(e)
+    ]
     return replace(data, examples=known, skipped=[*data.skipped, *unknown])
+
+
+def _shown(label: Label) -> str:
+    names = [*names_in(label), *(entity.type for entity in entities_in(label))]
+    return ", ".join(repr(name) for name in dict.fromkeys(names))
 
 
 def _describe(data: TextDataset, say: Say) -> None:
     for note in data.notes:
         say(f"note      {note}")
-    counts = data.label_counts()
-    common, rare = next(iter(counts.items())), list(counts.items())[-1]
-    say(
-        f"data      {data.source}: {len(data):,} rows, {len(counts)} labels, from "
-        f"{common[0]} ({common[1]:,}) to {rare[0]} ({rare[1]:,})"
-    )
+    parts = [f"data      {data.source}: {len(data):,} rows"]
+    for what, counts in _counts(data).items():
+        if counts:
+            common, rare = next(iter(counts.items())), list(counts.items())[-1]
+            parts.append(
+                f"{len(counts)} {what}, from {common[0]} ({common[1]:,}) to {rare[0]} ({rare[1]:,})"
+            )
+    say(", ".join(parts))
     if data.skipped:
         first = data.skipped[0]
         say(
             f"skipped   {len(data.skipped):,} rows of {data.source}, the first in line "
             f"{first.line}: {first.reason}"
         )
+
+
+def _counts(data: TextDataset) -> dict[str, dict[str, int]]:
+    """How often each label occurs, by what the labels are."""
+    if data.kind == TokenClassification.name:
+        return {"types of entities": data.entity_counts()}
+    if data.kind == IntentSlots.name:
+        return {"intents": data.label_counts(), "types of slots": data.entity_counts()}
+    return {"labels": data.label_counts()}
 
 
 def _describe_model(module: Module, say: Say) -> None:
@@ -292,12 +344,10 @@ def _pretrained(module: Module) -> bool:
     return module.entry is None or module.entry.pretrained
 
 
-def _metric(arguments: TrainingArguments) -> str:
-    return arguments.metric or TextClassification.metric_names[0]
-
-
-def _show(metrics: Metrics) -> str:
-    return f"accuracy {metrics['accuracy']:.2%}, macro-F1 {metrics['macro_f1']:.2%}"
+def _show(metrics: Metrics, task: LabelledTask) -> str:
+    """The task's first two metrics, as far as they are there."""
+    names = [name for name in task.metric_names if name in metrics][:2]
+    return ", ".join(f"{metric_title(name)} {metrics[name]:.2%}" for name in names)
 
 
 def _versions() -> dict[str, str]:

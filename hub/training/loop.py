@@ -17,7 +17,7 @@ from hub.errors import InputError, TrainingError
 from hub.module import Module
 from hub.tasks import LabelledTask
 from hub.tasks.answering import run
-from hub.tasks.base import Metrics
+from hub.tasks.base import Metrics, Targets
 from hub.tasks.passages import Passage
 from hub.tokenizers import Encoding
 from hub.training.arguments import TrainingArguments
@@ -34,11 +34,13 @@ class EncodedData:
     Attributes:
         passages: its texts.
         targets: what is to be learned of each text.
+        window_targets: what is to be learned of each window of every text.
         fingerprint: a digest of all that went into it.
     """
 
     passages: list[Passage]
-    targets: np.ndarray
+    targets: Targets
+    window_targets: Sequence[Any]
     fingerprint: str
 
     @cached_property
@@ -46,17 +48,13 @@ class EncodedData:
         """Every window of every text: the rows of training."""
         return [window.encoding for passage in self.passages for window in passage.windows]
 
-    @cached_property
-    def window_targets(self) -> np.ndarray:
-        """What is to be learned of each window: the same as of its text."""
-        return np.repeat(self.targets, [len(p.windows) for p in self.passages], axis=0)
-
 
 def compute_outputs(
     module: Module, passages: Sequence[Passage], batch_size: int
 ) -> list[np.ndarray]:
     """The network's output for each text, in their order."""
     assert module.task is not None  # the trainer sees to it
+    module.adopt_weights()
     return run(module.task, module.tokenizer, module.compute, passages, batch_size)
 
 
@@ -95,6 +93,7 @@ class TrainingLoop:
         self.state = state
         self.arguments = arguments
         self.train = train
+        self.losses = arguments.loss_settings(self.task, train.targets)
         self.dev = dev
         self.metric = metric
         self.optimizer = optimizer
@@ -150,7 +149,8 @@ class TrainingLoop:
         batch = collate(self.train.encodings, rows, self.module.tokenizer.pad_token_id)
         self.network.train()
         logits = self.network(*map(paddle.to_tensor, batch.inputs.values()))
-        loss = self.task.loss(logits, self.train.window_targets[rows])
+        targets = [self.train.window_targets[row] for row in rows]
+        loss = self.task.loss(logits, targets, self.losses, self.network)
         value = float(loss)
         if not math.isfinite(value):
             raise TrainingError(
@@ -180,7 +180,8 @@ class TrainingLoop:
             outputs = compute_outputs(
                 self.module, self.dev.passages, self.arguments.eval_batch_size
             )
-            metrics = self.task.metrics(outputs, self.dev.targets)
+            decided = self.task.decide(outputs, self.dev.passages, self.module.tokenizer)
+            metrics = self.task.metrics(decided, self.dev.targets)
             entry.update({f"dev_{name}": value for name, value in metrics.items()})
             self._keep_best(metrics)
         state.history.append(entry)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from hub.files import write_whole
-from hub.tasks.base import Metrics
+from hub.tasks.base import Metrics, metric_title
 
 _CURVE, _MATRIX = "learning_curve.png", "confusion_matrix.png"
 # Fonts with Chinese characters, as the usual systems call them. matplotlib's own font has none and
@@ -39,10 +39,12 @@ def draw_plots(
     folder: Path,
     history: Sequence[dict[str, Any]],
     baseline: Metrics,
-    matrix: np.ndarray,
+    metrics: Sequence[str],
+    matrix: np.ndarray | None,
     labels: Sequence[str],
 ) -> Plots:
-    """Draw the learning curve and the confusion matrix as PNG files into `folder`."""
+    """Draw the learning curve of `metrics` and, if there is one, the confusion matrix as PNG files
+    into `folder`."""
     try:
         import matplotlib
     except ImportError:
@@ -57,13 +59,20 @@ def draw_plots(
     if font is not None:
         style["font.family"] = [font]
     with matplotlib.rc_context(style):
-        _draw_curve(folder / _CURVE, history, baseline)
+        _draw_curve(folder / _CURVE, history, baseline, metrics)
+        if matrix is None:
+            return Plots(_CURVE, None, numbered)
         names = [str(number) for number in range(len(labels))] if numbered else list(labels)
         _draw_matrix(folder / _MATRIX, matrix, names)
     return Plots(_CURVE, _MATRIX, numbered)
 
 
-def _draw_curve(path: Path, history: Sequence[dict[str, Any]], baseline: Metrics) -> None:
+def _draw_curve(
+    path: Path,
+    history: Sequence[dict[str, Any]],
+    baseline: Metrics,
+    metrics: Sequence[str],
+) -> None:
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator, PercentFormatter
 
@@ -73,11 +82,12 @@ def _draw_curve(path: Path, history: Sequence[dict[str, Any]], baseline: Metrics
     left.plot(epochs, [entry["loss"] for entry in history], marker="o", color="tab:gray")
     left.set(title="training loss", xlabel="epoch")
     left.set_ylim(bottom=0)
-    for name, color in (("accuracy", "tab:blue"), ("macro_f1", "tab:orange")):
+    for name, color in zip(metrics, ("tab:blue", "tab:orange"), strict=False):
         values = [entry[f"dev_{name}"] for entry in history]
-        shown = name.replace("_f1", "-F1")
+        shown = metric_title(name)
         right.plot(epochs, values, marker="o", color=color, label=shown)
-        right.axhline(baseline[name], linestyle="--", color=color, label=f"{shown}, baseline")
+        if name in baseline:
+            right.axhline(baseline[name], linestyle="--", color=color, label=f"{shown}, baseline")
     right.set(title="on dev", xlabel="epoch")
     right.yaxis.set_major_formatter(PercentFormatter(1.0))
     right.legend(fontsize="small")

@@ -16,7 +16,6 @@ from hub.module import Module
 from hub.tasks import LabelledTask
 from hub.tasks.base import Metrics
 from hub.tasks.passages import read
-from hub.tasks.text_classification import labels_of
 from hub.training.arguments import TrainingArguments
 from hub.training.callbacks import Callback, ProgressBar
 from hub.training.checkpoints import CheckpointStore
@@ -64,8 +63,7 @@ class Trainer:
             )
         if not isinstance(module.task, LabelledTask):
             raise InputError(
-                f"hub.Trainer fine-tunes text classification; {module.name} was loaded for "
-                f"{module.task.name}."
+                f"hub.Trainer learns from labels; {module.name} was loaded for {module.task.name}."
             )
         if use_gpu is not None:
             use_device(use_gpu)
@@ -104,13 +102,15 @@ class Trainer:
             TrainingError: the loss is not a number, or there is nothing to resume from.
         """
         arguments = self.arguments.with_changes(**changes)
-        train = load_dataset(train_data, split="train")
+        train = self._load(train_data, "train")
         if dev_data is None:
             train, dev = train.split(0.1, arguments.seed)
         else:
-            dev = load_dataset(dev_data, split="dev")
+            dev = self._load(dev_data, "dev")
         self._fit_labels(train, arguments)
         self._run(train, dev, arguments, resume)
+        if self.task.is_tuned:
+            return self.evaluate(dev)
         best = next(e for e in self.state.history if e["epoch"] == self.state.best_epoch)
         prefix = "dev_"
         return {k.removeprefix(prefix): v for k, v in best.items() if k.startswith(prefix)}
@@ -136,8 +136,8 @@ class Trainer:
         epoch is saved. The other arguments and errors are `finetune_and_eval`'s.
         """
         arguments = self.arguments.with_changes(epochs=epochs, batch_size=batch_size, **changes)
-        train = load_dataset(train_dataset, split="train")
-        dev = None if eval_dataset is None else load_dataset(eval_dataset, split="dev")
+        train = self._load(train_dataset, "train")
+        dev = None if eval_dataset is None else self._load(eval_dataset, "dev")
         self._fit_labels(train, arguments)
         self._run(train, dev, arguments, resume)
 
@@ -147,18 +147,22 @@ class Trainer:
         Raises:
             DataError: the data is unusable, or has a label that the model does not know.
         """
-        dataset = load_dataset(data, split="test")
+        dataset = self._load(data, "test")
         encoded = self._encode(dataset, self.module.max_seq_len, self.module.long_text)
         outputs = compute_outputs(
             self.module, encoded.passages, batch_size or self.arguments.eval_batch_size
         )
-        return self.task.metrics(outputs, encoded.targets)
+        decided = self.task.decide(outputs, encoded.passages, self.module.tokenizer)
+        return self.task.metrics(decided, encoded.targets)
 
     def predict(self, data: Sequence[str], **options: Any) -> list[Any]:
         """`Module.predict`, where PaddleHub's users look for it."""
         return self.module.predict(data, **options)
 
     # --- the run ---------------------------------------------------------------------------------
+
+    def _load(self, data: Any, split: str) -> TextDataset:
+        return load_dataset(data, kind=self.task.name, split=split)
 
     def _fit_labels(self, train: TextDataset, arguments: TrainingArguments) -> None:
         """Learn the labels from the data where the module was not told them."""
@@ -169,7 +173,8 @@ class Trainer:
                 "With an optimizer of your own the labels must be known beforehand: "
                 "give hub.Module a label_map."
             )
-        self.module.set_labels(labels_of(train), arguments.seed)
+        task = type(self.task).from_data(train, **self.task.structure)
+        self.module.set_task(task, arguments.seed)
 
     def _encode(self, data: TextDataset, length: int, long_text: str) -> EncodedData:
         targets = self.task.targets(data)
@@ -178,11 +183,13 @@ class Trainer:
             raise InputError(f"max_seq_len is {length}; {self.module.name} takes {limit} at most.")
         digest = hashlib.sha256(f"{length} {long_text}\n".encode())
         for example in data:
-            digest.update(f"{example.label}\t{example.text}\n".encode("utf-8", "surrogatepass"))
+            row = f"{example.label}\t{example.text}\n"
+            digest.update(row.encode("utf-8", "surrogatepass"))
         passages = read(
             self.module.tokenizer, data.texts, length, long_text, self.task.needs_offsets
         )
-        return EncodedData(passages, targets, digest.hexdigest()[:16])
+        window_targets = self.task.window_targets(passages, targets, self.module.tokenizer)
+        return EncodedData(passages, targets, window_targets, digest.hexdigest()[:16])
 
     def _run(
         self,
@@ -191,11 +198,7 @@ class Trainer:
         arguments: TrainingArguments,
         resume: bool,
     ) -> None:
-        metric = arguments.metric or self.task.metric_names[0]
-        if metric not in self.task.metric_names:
-            raise InputError(
-                f"There is no metric {metric!r}; there is {', '.join(self.task.metric_names)}."
-            )
+        metric = check_metric(arguments.metric, self.task)
         length = arguments.max_seq_len or self.module.max_seq_len
         long_text = arguments.long_text or self.module.long_text
         train = self._encode(train_data, length, long_text)
@@ -224,6 +227,9 @@ class Trainer:
         try:
             with StopRequests() as stop:
                 loop.run(stop)
+            if dev is not None and self.task.is_tuned:
+                outputs = compute_outputs(self.module, dev.passages, arguments.eval_batch_size)
+                self.task.tune(outputs, dev.targets)
         finally:
             self.module.eval()
             for callback in self.callbacks:
@@ -246,6 +252,19 @@ class Trainer:
         for name in ("checkpoint_minutes", "eval_batch_size", "recompute"):
             del identity[name]
         return CheckpointStore(self.checkpoint_dir, identity)
+
+
+def check_metric(metric: str | None, task: LabelledTask) -> str:
+    """The dev metric that chooses the best checkpoint: the one asked for, or the task's first.
+
+    Raises:
+        InputError: the task has no such metric.
+    """
+    if metric is not None and metric not in task.metric_names:
+        raise InputError(
+            f"{task.name} has no metric {metric!r}; there is {', '.join(task.metric_names)}."
+        )
+    return metric or task.metric_names[0]
 
 
 def default_arguments(module: Module) -> TrainingArguments:

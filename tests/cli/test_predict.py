@@ -68,7 +68,7 @@ def test_entities_are_told_with_their_place(hub: Hub, tagger: Path) -> None:
         f"{first['type']}\t{first['text']}\t{first['start']}-{first['end']}"
     )
     code, _, error = hub("evaluate", tagger, _rows())
-    assert code == 2 and "token-classification cannot be evaluated" in error
+    assert code == 2 and "'label' is no list of entities" in error
 
 
 def _rows() -> Path:

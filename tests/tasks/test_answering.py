@@ -120,7 +120,7 @@ def test_predict_of_nothing_is_nothing() -> None:
     assert predict([], 8, 4, False) == []
 
 
-@pytest.mark.parametrize("wrong", [None, 7, b"x", ["甲", "乙"], float("nan")])
+@pytest.mark.parametrize("wrong", [None, 7, b"x", ["甲", "乙", "丙"], float("nan")])
 def test_predict_refuses_what_is_not_a_string_and_names_it(wrong: object) -> None:
     with pytest.raises(InputError, match=rf"Text 1 is {type(wrong).__name__}, not a string"):
         predict(["甲", wrong], 8, 4, False)  # type: ignore[list-item]

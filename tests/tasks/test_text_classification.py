@@ -118,10 +118,11 @@ def test_metrics_equal_those_of_scikit_learn(seed: int, classes: int) -> None:
     logits = generator.normal(size=(60, classes)).astype(np.float32)
     targets = generator.integers(0, classes, 60)
     predicted = logits.argmax(1)
-    metrics = create_task("seq-cls", list("abcde")[:classes]).metrics(list(logits), targets)
+    metrics = create_task("seq-cls", list("abcde")[:classes]).metrics(predicted, targets)
     assert metrics == {
         "accuracy": pytest.approx(sklearn.metrics.accuracy_score(targets, predicted)),
         "macro_f1": pytest.approx(sklearn.metrics.f1_score(targets, predicted, average="macro")),
+        "micro_f1": pytest.approx(sklearn.metrics.f1_score(targets, predicted, average="micro")),
         "weighted_f1": pytest.approx(
             sklearn.metrics.f1_score(targets, predicted, average="weighted")
         ),
@@ -139,7 +140,7 @@ def test_metrics_by_hand() -> None:
 
 def test_the_metrics_are_those_announced() -> None:
     task = create_task("seq-cls", ["a", "b"])
-    assert tuple(task.metrics(list(np.eye(2)), np.array([0, 1]))) == task.metric_names
+    assert tuple(task.metrics(np.array([0, 1]), np.array([0, 1]))) == task.metric_names
 
 
 # --- answers -------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hub.backend import paddle
 from hub.models.ernie.config import ErnieConfig
+from hub.models.ernie.crf import LinearChainCRF
 from hub.models.ernie.dropout import Dropout
 from hub.models.ernie.modeling import ACTIVATIONS, ErnieModel
 
@@ -36,13 +37,18 @@ class ErnieForSequenceClassification(nn.Layer):
 
 
 class ErnieForTokenClassification(nn.Layer):
-    """One vector of tag scores a token: a linear map of the sequence output."""
+    """One vector of tag scores a token: a linear map of the sequence output.
 
-    def __init__(self, config: ErnieConfig, num_classes: int) -> None:
+    With `crf` it also holds the scores of tags that follow each other, which the loss and the
+    decoding of tags need, and `forward` does not.
+    """
+
+    def __init__(self, config: ErnieConfig, num_classes: int, crf: bool = False) -> None:
         super().__init__()
         self.encoder = ErnieModel(config)
         self.dropout = _head_dropout(config)
         self.classifier = nn.Linear(config.hidden_size, num_classes)
+        self.crf = LinearChainCRF(num_classes) if crf else None
 
     def forward(
         self,
@@ -53,6 +59,36 @@ class ErnieForTokenClassification(nn.Layer):
         """Return the logits, [B, T, tags]; the arguments are `ErnieModel`'s."""
         sequence, _ = self.encoder(input_ids, token_type_ids, attention_mask)
         return self.classifier(self.dropout(sequence))
+
+
+class ErnieForIntentSlots(nn.Layer):
+    """A text's intent from its pooled output and a tag a token from the sequence output."""
+
+    def __init__(
+        self, config: ErnieConfig, num_intents: int, num_tags: int, crf: bool = False
+    ) -> None:
+        super().__init__()
+        self.encoder = ErnieModel(config)
+        self.dropout = _head_dropout(config)
+        self.intent_classifier = nn.Linear(config.hidden_size, num_intents)
+        self.slot_classifier = nn.Linear(config.hidden_size, num_tags)
+        self.crf = LinearChainCRF(num_tags) if crf else None
+
+    def forward(
+        self,
+        input_ids: paddle.Tensor,
+        token_type_ids: paddle.Tensor | None = None,
+        attention_mask: paddle.Tensor | None = None,
+    ) -> paddle.Tensor:
+        """Return one tensor of both, [B, T, tags + intents]; the arguments are `ErnieModel`'s.
+
+        The first `tags` columns are each token's tag scores. The others are the text's intent
+        scores, the same for all of its tokens.
+        """
+        sequence, pooled = self.encoder(input_ids, token_type_ids, attention_mask)
+        tags = self.slot_classifier(self.dropout(sequence))
+        intents = self.intent_classifier(self.dropout(pooled)).unsqueeze(1)
+        return paddle.concat([tags, intents + paddle.zeros_like(tags[:, :, :1])], axis=-1)
 
 
 class PredictionTransform(nn.Layer):
