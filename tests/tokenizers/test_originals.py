@@ -12,6 +12,8 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tokenizers import normalizers, pre_tokenizers
 
 from hub.errors import InputError
@@ -253,6 +255,16 @@ def test_a_plain_text_is_cut_as_the_library_cuts_it(lowercase: bool, style: str)
     for _ in range(2):  # the second time each word is known
         with_offsets = tokenizer.encode(texts, return_offsets=True)
         assert [e.input_ids for e in tokenizer.encode(texts)] == [e.input_ids for e in with_offsets]
+
+
+@given(
+    st.text(st.sampled_from("aB9[]中的，。 \t\u3000!é😀\u200b…￥ΣＡ\x00\ud83d") | st.characters())
+)
+def test_any_text_has_the_ids_that_it_has_with_offsets(text: str) -> None:
+    for name in ("paddlenlp-ernie-1.0", "transformers-bert-cased"):
+        tokenizer = tokenizer_of(name)
+        (encoding,) = tokenizer.encode([text], return_offsets=True)
+        assert tokenizer.encode([text])[0].input_ids == encoding.input_ids
 
 
 def test_words_are_kept_up_to_a_number_and_a_length() -> None:

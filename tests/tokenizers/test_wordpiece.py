@@ -181,6 +181,14 @@ def test_another_style_is_refused() -> None:
         WordPieceTokenizer.from_vocabulary(ENTRIES, style="xlnet")
 
 
+@pytest.mark.parametrize("accent", ["\u0301", "\u08d4", "\u0ece"])  # of Unicode 1, 9 and 15
+def test_a_cased_tokenizer_keeps_accents(accent: str) -> None:
+    entries = [*SPECIAL, "a", f"##{accent}"]
+    for lowercase, wanted in ((True, [1, 5, 2]), (False, [1, 5, 6, 2])):
+        tokenizer = WordPieceTokenizer.from_vocabulary(entries, lowercase)
+        assert tokenizer(f"a{accent}")["input_ids"] == wanted
+
+
 # --- ids and entries -----------------------------------------------------------------------------
 
 
