@@ -256,6 +256,8 @@ def test_a_strategy_says_which_text_is_cut(
 ) -> None:
     answer = ernie("今天", "天气很好", max_seq_len=8, truncation=strategy)
     assert ernie.tokens(answer["input_ids"]) == wanted.split()
+    (encoding,) = ernie.encode([("今天", "天气很好")], 8, truncation=strategy)
+    assert encoding.truncated is (strategy != "do_not_truncate")
 
 
 def test_what_cannot_be_cut_so_is_refused(ernie: WordPieceTokenizer) -> None:
