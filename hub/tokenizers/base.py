@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -94,8 +94,8 @@ class Tokenizer(ABC):
         """The ids of `[CLS]` and `[SEP]`."""
 
     @abstractmethod
-    def _pieces(self, texts: list[str], return_offsets: bool) -> list[Pieces]:
-        """The own tokens of texts that are free of surrogates."""
+    def _pieces(self, texts: list[str], return_offsets: bool) -> Iterator[Pieces]:
+        """The own tokens of texts that are free of surrogates, one text after the other."""
 
     def encode(
         self,
@@ -124,7 +124,7 @@ class Tokenizer(ABC):
         flat: list[str] = []
         for text in texts:
             flat += text if isinstance(text, tuple) else (text,)
-        made = iter(self._pieces([_whole(text) for text in flat], return_offsets))
+        made = self._pieces([_whole(text) for text in flat], return_offsets)
         encodings = []
         for text in texts:
             if not isinstance(text, tuple):

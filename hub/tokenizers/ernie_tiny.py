@@ -133,8 +133,8 @@ class ErnieTinyTokenizer(Tokenizer):
     def _separators(self) -> tuple[int, int]:
         return self._ids["[CLS]"], self._ids["[SEP]"]
 
-    def _pieces(self, texts: list[str], return_offsets: bool) -> list[Pieces]:
-        return [self._part(text, return_offsets) for text in texts]
+    def _pieces(self, texts: list[str], return_offsets: bool) -> Iterator[Pieces]:
+        return (self._part(text, return_offsets) for text in texts)
 
     def _part(self, text: str, return_offsets: bool) -> Pieces:
         """The ids of one text without `[CLS]` and `[SEP]`, and on request where they stand."""

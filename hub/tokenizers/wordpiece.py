@@ -12,7 +12,7 @@ knows the characters of Unicode 8. ERNIE's is that of PaddleNLP, which also spli
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from tokenizers import decoders, models, normalizers, pre_tokenizers, processors
 from hub.constants import CONFIG_FILE, TOKENIZER_CONFIG_FILE, TOKENIZER_FILE, VOCABULARY_FILE
 from hub.errors import ModelError
 from hub.tokenizers.base import SPECIAL_TOKENS, Pieces, Tokenizer, read_vocabulary
+from hub.tokenizers.plain import PlainTexts, is_plain
 
 # A longer word becomes [UNK], as in the originals.
 _MAX_WORD_CHARACTERS = 100
@@ -32,8 +33,6 @@ STYLES = ("ernie", "bert")
 _SYMBOLS = r"[\p{S}\p{P}²º〇µØŋƱ\x{2B820}-\x{2B91F}]"
 # Control characters and accents that came after Unicode 8.
 _INVISIBLE, _ACCENTS = r"\p{C}", r"[\p{C}\p{Mn}]"
-# Python lowers a sigma at the end of a word to ς, Rust each sigma to σ.
-_FINAL_SIGMA = r"(?<=[\p{Lu}\p{Ll}\p{Lt}])Σ(?![\p{Lu}\p{Ll}\p{Lt}])"
 
 
 class WordPieceTokenizer(Tokenizer):
@@ -51,6 +50,7 @@ class WordPieceTokenizer(Tokenizer):
         backend.no_padding()
         backend.no_truncation()
         self._odd_to_longer = isinstance(backend.pre_tokenizer, pre_tokenizers.BertPreTokenizer)
+        self._plain = PlainTexts(self._cut) if _splits_at_every_sign(backend) else None
 
     @classmethod
     def from_vocabulary(
@@ -189,12 +189,21 @@ class WordPieceTokenizer(Tokenizer):
     def _separators(self) -> tuple[int, int]:
         return self._special("[CLS]"), self._special("[SEP]")
 
-    def _pieces(self, texts: list[str], return_offsets: bool) -> list[Pieces]:
+    def _pieces(self, texts: list[str], return_offsets: bool) -> Iterator[Pieces]:
         if return_offsets:
             whole = self.backend.encode_batch(texts, add_special_tokens=False)
-            return [(encoded.ids, encoded.offsets) for encoded in whole]
-        fast = self.backend.encode_batch_fast(texts, add_special_tokens=False)
-        return [(encoded.ids, None) for encoded in fast]
+            yield from ((encoded.ids, encoded.offsets) for encoded in whole)
+            return
+        plain = [self._plain is not None and is_plain(text) for text in texts]
+        others = [text for text, is_one in zip(texts, plain, strict=True) if not is_one]
+        made = iter(self.backend.encode_batch_fast(others, add_special_tokens=False))
+        for text, is_one in zip(texts, plain, strict=True):
+            known = self._plain if is_one else None
+            yield (next(made).ids if known is None else known.ids(text), None)
+
+    def _cut(self, word: str) -> list[int]:
+        ids: list[int] = self.backend.encode(word, add_special_tokens=False).ids
+        return ids
 
 
 def _basic_tokenization(
@@ -206,11 +215,27 @@ def _basic_tokenization(
     if style == "bert":
         return normalizer, split
     clean = normalizers.Replace(tokenizers.Regex(_ACCENTS if lowercase else _INVISIBLE), "")
-    steps = [normalizer, clean]
-    if lowercase:
-        steps.insert(0, normalizers.Replace(tokenizers.Regex(_FINAL_SIGMA), "ς"))
     at_symbols = pre_tokenizers.Split(tokenizers.Regex(_SYMBOLS), "isolated")
-    return normalizers.Sequence(steps), pre_tokenizers.Sequence([at_symbols, split])
+    return normalizers.Sequence([normalizer, clean]), pre_tokenizers.Sequence([at_symbols, split])
+
+
+def _splits_at_every_sign(backend: tokenizers.Tokenizer) -> bool:
+    """Whether it is ERNIE's or BERT's, as those made here, and has no words of its own besides."""
+    added = backend.get_added_tokens_decoder().values()
+    return (
+        isinstance(backend.model, models.WordPiece)
+        and all("[" in token.content for token in added)
+        and any(
+            _same(backend.normalizer, normalizer) and _same(backend.pre_tokenizer, split)
+            for lowercase in (True, False)
+            for normalizer, split in (_basic_tokenization(lowercase, style) for style in STYLES)
+        )
+    )
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether two parts of tokenizers are of one kind and have the same settings."""
+    return type(one) is type(other) and bool(one.__getstate__() == other.__getstate__())
 
 
 def _read_object(path: Path) -> dict[str, Any]:

@@ -3,8 +3,8 @@
     python tests/golden/make_tokenization.py paddlenlp      # needs paddlenlp 2.8
     python tests/golden/make_tokenization.py transformers   # needs transformers
 
-Each with its own `from_pretrained` on a folder that holds the vocabulary. Strings have no bytes
-beyond the plain: token ids fit into 16 bits.
+A folder named after the peer gets the files instead, to compare them with those kept here. Each
+peer answers with its own `from_pretrained` on a folder that holds the vocabulary.
 """
 
 from __future__ import annotations
@@ -68,6 +68,7 @@ def cut(tokenizer: Any, pair: tuple[str, str], strategy: str, limit: int) -> Any
 
 def main() -> None:
     peer = sys.argv[1]
+    output = Path(sys.argv[2]) if len(sys.argv) > 2 else golden.FOLDER
     texts, pairs = golden.texts(), golden.pairs()
     with tempfile.TemporaryDirectory() as scratch:
         if peer == "paddlenlp":
@@ -92,7 +93,7 @@ def main() -> None:
                 for number, pair in enumerate(pairs)
             ]
             version = f"{peer} {library.__version__}, Python {sys.version.split()[0]}"
-            path = golden.FOLDER / f"{name}.npz"
+            path = output / f"{name}.npz"
             pair_ids, pair_types = (
                 [list(part) for part in side] for side in zip(*answers, strict=True)
             )

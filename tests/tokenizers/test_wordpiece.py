@@ -53,9 +53,11 @@ def test_long_texts_are_cut_and_say_so(ernie: WordPieceTokenizer) -> None:
     assert not ernie.encode(["今天天气" * 100])[0].truncated
 
 
-def test_half_a_surrogate_pair_is_an_unknown_character(ernie: WordPieceTokenizer) -> None:
+def test_half_a_surrogate_pair_is_left_out(ernie: WordPieceTokenizer) -> None:
     whole, half = ernie.encode(["今天", "今\ud83d天"])
-    assert [whole.input_ids[0], whole.input_ids[-1]] == [half.input_ids[0], half.input_ids[-1]]
+    assert half.input_ids == whole.input_ids
+    offsets = ernie("今\ud83d天", return_offsets=True)["offset_mapping"]
+    assert offsets[1:-1] == [(0, 1), (2, 3)]
 
 
 def test_both_halves_of_a_surrogate_pair_count_as_they_do_in_the_text(
@@ -181,6 +183,14 @@ def test_another_style_is_refused() -> None:
         WordPieceTokenizer.from_vocabulary(ENTRIES, style="xlnet")
 
 
+@pytest.mark.parametrize("accent", ["\u0301", "\u08d4", "\u0ece"])  # of Unicode 1, 9 and 15
+def test_a_cased_tokenizer_keeps_accents(accent: str) -> None:
+    entries = [*SPECIAL, "a", f"##{accent}"]
+    for lowercase, wanted in ((True, [1, 5, 2]), (False, [1, 5, 6, 2])):
+        tokenizer = WordPieceTokenizer.from_vocabulary(entries, lowercase)
+        assert tokenizer(f"a{accent}")["input_ids"] == wanted
+
+
 # --- ids and entries -----------------------------------------------------------------------------
 
 
@@ -246,6 +256,8 @@ def test_a_strategy_says_which_text_is_cut(
 ) -> None:
     answer = ernie("今天", "天气很好", max_seq_len=8, truncation=strategy)
     assert ernie.tokens(answer["input_ids"]) == wanted.split()
+    (encoding,) = ernie.encode([("今天", "天气很好")], 8, truncation=strategy)
+    assert encoding.truncated is (strategy != "do_not_truncate")
 
 
 def test_what_cannot_be_cut_so_is_refused(ernie: WordPieceTokenizer) -> None:

@@ -74,6 +74,18 @@ _SPECIAL = [
     "[MASK]", "[CLS]", "[SEP]", "[PAD]", "[UNK]", "[mask]", "[Mask]", "[ MASK ]", "[MASK", "MASK]", "[[MASK]]",
     "[unused1]", "<s>", "##", "##好", "[CLS][SEP]",
 ]  # fmt: skip
+# One or two of each kind, whole.
+_SAMPLES = [
+    "He was a puppeteer", "今天天气很好", "iPhone 14 Pro Max 真香！！！", "2021年12月31日，GDP增长8.1%。", "C++ 和 C# 哪个好？",
+    "价格：￥1,299.00（含税）", "①②③ ⑩ Ⅳ ㈱ ℃ № ™ ®", "全角ＡＢＣ１２３", "繁體中文測試：臺灣", "Ünïcödé café naïve", "ÀÉÎÕÜ àéîõü",
+    "Σίσυφος ΣΊΣΥΦΟΣ", "İstanbul ISTANBUL", "日本語テスト かな カナ", "한국어 테스트", "Привет мир", "العربية", "😀👍🏻 emoji测试",
+    "a\x09b\x0ac\x0dd", "a\u3000b\xa0c", "\u200b零宽\u200d字符\ufeff", "[MASK]天天气[SEP]好[CLS]x[PAD]", "[mask]小写 [Mask]",
+    "##北京 ##ing ing", "https://github.com/PaddlePaddle/PaddleHub?x=1&y=2", "user@example.com", "hello_world foo-bar",
+    "$100 $ US$5", "“引号”‘单引号’「」『』", "……——～·", "x" * 120, "啊啊啊啊啊啊啊啊啊啊", "supercalifragilisticexpialidocious",
+    "3.1415926", "10%", "A股B站", "ＰＭ２．５", "㎡ ㎞ ½ ²", "\x00控制\x07字符", "�替换", "𠮷野家 𪚥", "微信wx123abc号", "PaddleNLP是飞桨NLP",
+    "I'm don't", "e.g. U.S.A.", "中 文 空 格", "A", "我", "，", "1", "iPhone多少钱", "啊" * 30, "短", "明天呢？", "3999元", "哦" * 50,
+    "长" * 70,
+]  # fmt: skip
 # Blocks all of whose characters were assigned long ago.
 _BLOCKS = [
     (0x20, 0x7E), (0xA1, 0x17F), (0x180, 0x24F), (0x250, 0x2AF), (0x2B0, 0x36F), (0x391, 0x3A1),
@@ -147,7 +159,7 @@ def texts() -> list[str]:
         made += ["a" * length, "é" * length, "中" * length, f"好{'b' * length}的", "9" * length]
     made += ["".join(plain[:9000])[:100_000], "abc 123，" * 12_500, "x" * 100_000]
     made += ["😀" * 20_000 + "￥" * 30_000 + " " * 50_000]
-    return made
+    return made + [sample for sample in _SAMPLES if sample not in made]
 
 
 def _piece(source: _Source, plain: list[str]) -> str:
@@ -193,7 +205,7 @@ def _characters(source: _Source) -> list[str]:
 def pairs() -> list[tuple[str, str]]:
     """1,200 pairs, many of texts as long as each other."""
     source = _Source(23)
-    short = [text for text in texts() if len(text) < 200]
+    short = [text for text in texts() if len(text) < 200 and text not in _SAMPLES]
     made = []
     for number in range(1200):
         first = source.one(short)
