@@ -96,7 +96,7 @@ def choose_columns(
         several = kind == "multi-label-classification"
         found = label or find(columns, names.SEVERAL_LABELS if several else names.LABELS)
         chosen = Chosen(first or "text", found or "label", second)
-        if not text and _find_tagged(columns, sample) and find(columns, names.TOKENS):
+        if first is None and _find_tagged(columns, sample):
             raise DataError(
                 f"{table.source} has tokens with tags: that is data for token-classification, not "
                 f"for {kind}."

@@ -77,8 +77,15 @@ def _read_tsv(file: TextIO, path: Path) -> tuple[Rows, list[str]]:
 
 
 def _read_csv(file: TextIO, path: Path) -> tuple[Rows, list[str]]:
-    """RFC 4180: commas, double quotes around cells that hold commas, quotes or line ends."""
-    reader = csv.reader(file, strict=True)
+    """RFC 4180: commas, double quotes around cells that hold commas, quotes or line ends.
+
+    Where the first line has no comma, cells are divided by tabs or semicolons, as Excel does in
+    some countries.
+    """
+    first = file.readline()
+    file.seek(0)
+    delimiter = next((character for character in ",\t;" if character in first), ",")
+    reader = csv.reader(file, strict=True, delimiter=delimiter)
     try:
         columns = next(reader)
     except (StopIteration, csv.Error) as error:
