@@ -107,7 +107,7 @@ def choose_columns(
 
 
 def note_on(chosen: Chosen, given: Sequence[str | None], table: Table) -> str | None:
-    """What to tell the user if columns were taken that he did not name and may not expect."""
+    """What to tell the user if columns were taken that are neither named nor of the plain names."""
     usual = {
         "text": ("text",),
         "label": ("label", "labels", "entities"),

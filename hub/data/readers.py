@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
 
-from hub.data.conll import EXTENSIONS, looks_like_conll, read_conll
+from hub.data import conll
 from hub.data.encodings import detect_encoding
 from hub.data.examples import BadRow
 from hub.data.headers import check_header
@@ -36,10 +36,10 @@ def read_table(path: Path) -> Table:
     if not path.exists():
         raise DataError(f"There is no file {path}.")
     extension = path.suffix.lower()
-    if extension not in (*READERS, *_BINARY):
+    if extension not in EXTENSIONS:
         raise DataError(
             f"{path}: the extension {path.suffix!r} is unknown; "
-            f"{', '.join(sorted((*READERS, *_BINARY)))} can be read."
+            f"{', '.join(sorted(EXTENSIONS))} can be read."
         )
     if path.stat().st_size == 0:
         raise DataError(f"{path} is empty.")
@@ -49,7 +49,7 @@ def read_table(path: Path) -> Table:
     try:
         encoding = detect_encoding(path)
         file = path.open(encoding=encoding.name, newline="")
-        if reader is _read_tsv and looks_like_conll(file):
+        if reader is _read_tsv and conll.looks_like_conll(file):
             name, reader = READERS[".conll"]
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}.") from error
@@ -136,8 +136,10 @@ READERS: dict[str, tuple[str, _Reader]] = {
     ".csv": ("CSV", _read_csv),
     ".jsonl": ("JSON lines", _read_jsonl),
     ".json": ("JSON lines", _read_jsonl),
-    **dict.fromkeys(EXTENSIONS, ("CoNLL", read_conll)),
+    **dict.fromkeys(conll.EXTENSIONS, ("CoNLL", conll.read_conll)),
 }
+# All that can be read, text first.
+EXTENSIONS = (*READERS, *_BINARY)
 
 
 def _match(columns: list[str], cells: list[str], number: int) -> tuple[int, Row] | BadRow:
