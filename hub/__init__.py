@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from hub import datasets
     from hub.data import load_dataset
     from hub.inference.predictor import Predictor
     from hub.module import Module
@@ -17,7 +18,15 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-__all__ = ["Module", "Predictor", "Trainer", "__version__", "list_models", "load_dataset"]
+__all__ = [
+    "Module",
+    "Predictor",
+    "Trainer",
+    "__version__",
+    "datasets",
+    "list_models",
+    "load_dataset",
+]
 
 _HOME_OF = {
     "Module": "hub.module",
@@ -29,6 +38,8 @@ _HOME_OF = {
 
 
 def __getattr__(name: str) -> Any:
+    if name == "datasets":  # a module itself
+        return import_module("hub.datasets")
     if name not in _HOME_OF:
         raise AttributeError(f"module 'hub' has no attribute {name!r}")
     value = getattr(import_module(_HOME_OF[name]), name)

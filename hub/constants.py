@@ -12,6 +12,8 @@ DEBUG_VARIABLE = "HUB_DEBUG"
 THREADS_VARIABLE = "HUB_NUM_THREADS"
 # Where models, unfinished downloads, locks and settings are kept.
 HOME_VARIABLE = "HUB_HOME"
+# A folder of data sets that are known by name, one folder each.
+DATASETS_VARIABLE = "HUB_DATASETS_DIR"
 # The sources of models in the order to try them, separated by commas.
 SOURCES_VARIABLE = "HUB_SOURCES"
 # The team's own catalogue: a folder, an https:// or an object store's address; and its token.
@@ -42,6 +44,12 @@ def home() -> Path:
         return Path(chosen).expanduser()
     cache = os.environ.get("XDG_CACHE_HOME")
     return (Path(cache) if cache else Path.home() / ".cache") / "ernie-hub"
+
+
+def datasets_directories() -> list[Path]:
+    """Where data sets known by name are looked for; the last is where they are fetched to."""
+    chosen = os.environ.get(DATASETS_VARIABLE)
+    return [*([Path(chosen).expanduser()] if chosen else []), home() / "datasets"]
 
 
 def timeout_s() -> float:

@@ -21,6 +21,7 @@ PACKAGE = Path(hub.__file__).parent
 FLOORS = {
     "hub.registry": 0,
     "hub.data": 1,
+    "hub.datasets": 1,
     "hub.tokenizers": 1,
     "hub.models": 1,
     "hub.tasks": 2,

@@ -96,7 +96,7 @@ def choose_columns(
         several = kind == "multi-label-classification"
         found = label or find(columns, names.SEVERAL_LABELS if several else names.LABELS)
         chosen = Chosen(first or "text", found or "label", second)
-        if not text and _find_tagged(columns, sample) and find(columns, names.TOKENS):
+        if first is None and _find_tagged(columns, sample):
             raise DataError(
                 f"{table.source} has tokens with tags: that is data for token-classification, not "
                 f"for {kind}."
@@ -107,7 +107,7 @@ def choose_columns(
 
 
 def note_on(chosen: Chosen, given: Sequence[str | None], table: Table) -> str | None:
-    """What to tell the user if columns were taken that he did not name and may not expect."""
+    """What to tell the user if columns were taken that are neither named nor of the plain names."""
     usual = {
         "text": ("text",),
         "label": ("label", "labels", "entities"),

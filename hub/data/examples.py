@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TypeAlias, overload
 
@@ -133,11 +134,18 @@ class TextDataset(Sequence[Example]):
     def split(self, fraction: float, seed: int) -> tuple[TextDataset, TextDataset]:
         """Set `fraction` of each label's rows aside; a label's only row stays in the first part.
 
-        A row with several labels or entities counts for the rarest of them.
+        A row with several labels or entities counts for the rarest of them. Rows with one text, or
+        of one group, stay together if there are enough others.
 
         Raises:
             DataError: there are too few rows to set any aside.
         """
+        if len(set(self.texts)) < len(self) or any(e.group is not None for e in self.examples):
+            from hub.data.splitting import assign_parts
+
+            with suppress(DataError):
+                parts = assign_parts(self, {"dev": fraction}, seed)
+                return self._divided({i for i, part in enumerate(parts) if part == "dev"}, fraction)
         generator = np.random.default_rng(seed)
         by_label: dict[str, list[int]] = {}
         for index, name in enumerate(self.strata()):
@@ -151,6 +159,9 @@ class TextDataset(Sequence[Example]):
                 f"{self.source} has too few rows ({len(self)}) to set some aside for evaluation: "
                 "give a file of its own with --dev."
             )
+        return self._divided(aside, fraction)
+
+    def _divided(self, aside: set[int], fraction: float) -> tuple[TextDataset, TextDataset]:
         kept = [e for i, e in enumerate(self.examples) if i not in aside]
         taken = [e for i, e in enumerate(self.examples) if i in aside]
         return self.with_examples(kept), TextDataset(

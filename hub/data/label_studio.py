@@ -39,9 +39,9 @@ def rows_of(tasks: Iterable[Any]) -> list[_Item]:
             read.append(BadRow(number, "not a task of Label Studio"))
             continue
         number = _id(task, number)
-        finished = [a for a in task.get("annotations", []) if not a.get("was_cancelled")]
+        finished = [a for a in _objects(task.get("annotations")) if not a.get("was_cancelled")]
         if finished:
-            read.append((number, dict(task["data"]), finished[0].get("result", [])))
+            read.append((number, dict(task["data"]), _objects(finished[0].get("result"))))
         else:
             read.append(BadRow(number, "no annotation"))
     results = [result for item in read if isinstance(item, tuple) for result in item[2]]
@@ -82,7 +82,9 @@ def rows_of_minimal(tasks: Iterable[Any]) -> list[_Item]:
         row = {k: v for k, v in task.items() if k not in spans | choices | _BOOKKEEPING}
         if spans:
             # A task without spans is written without the key.
-            row["entities"] = [span for key in sorted(spans) for span in task.get(key) or []]
+            row["entities"] = [
+                span for key in sorted(spans) for span in _several(task.get(key) or [])
+            ]
         if choices:
             row["labels"] = [
                 name for key in sorted(choices) for name in _several(task.get(key) or [])
@@ -96,8 +98,14 @@ def _choices(result: list[Row]) -> list[Any]:
         name
         for item in result
         if item.get("type") == "choices"
-        for name in item.get("value", {}).get("choices", [])
+        for value in _objects([item.get("value")])
+        for name in _several(value)
     ]
+
+
+def _objects(value: Any) -> list[Row]:
+    """What of a list can be read: other programs write exports too."""
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
 def _cells(task: Any) -> Iterable[tuple[str, Any]]:

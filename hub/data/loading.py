@@ -105,6 +105,8 @@ def _schema(
 
 
 def _open(data: Any, split: str, text_column: str, label_column: str) -> Table:
+    if isinstance(data, Table):
+        return data
     if isinstance(data, str | Path):
         path = Path(data)
         if path.is_dir() or (not path.exists() and _is_hub_name(str(data))):

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
 
-from hub.data.conll import EXTENSIONS, looks_like_conll, read_conll
+from hub.data import conll
 from hub.data.encodings import detect_encoding
 from hub.data.examples import BadRow
 from hub.data.headers import check_header
@@ -36,10 +36,10 @@ def read_table(path: Path) -> Table:
     if not path.exists():
         raise DataError(f"There is no file {path}.")
     extension = path.suffix.lower()
-    if extension not in (*READERS, *_BINARY):
+    if extension not in EXTENSIONS:
         raise DataError(
             f"{path}: the extension {path.suffix!r} is unknown; "
-            f"{', '.join(sorted((*READERS, *_BINARY)))} can be read."
+            f"{', '.join(sorted(EXTENSIONS))} can be read."
         )
     if path.stat().st_size == 0:
         raise DataError(f"{path} is empty.")
@@ -49,7 +49,7 @@ def read_table(path: Path) -> Table:
     try:
         encoding = detect_encoding(path)
         file = path.open(encoding=encoding.name, newline="")
-        if reader is _read_tsv and looks_like_conll(file):
+        if reader is _read_tsv and conll.looks_like_conll(file):
             name, reader = READERS[".conll"]
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}.") from error
@@ -77,8 +77,15 @@ def _read_tsv(file: TextIO, path: Path) -> tuple[Rows, list[str]]:
 
 
 def _read_csv(file: TextIO, path: Path) -> tuple[Rows, list[str]]:
-    """RFC 4180: commas, double quotes around cells that hold commas, quotes or line ends."""
-    reader = csv.reader(file, strict=True)
+    """RFC 4180: commas, double quotes around cells that hold commas, quotes or line ends.
+
+    Where the first line has no comma, cells are divided by tabs or semicolons, as Excel does in
+    some countries.
+    """
+    first = file.readline()
+    file.seek(0)
+    delimiter = next((character for character in ",\t;" if character in first), ",")
+    reader = csv.reader(file, strict=True, delimiter=delimiter)
     try:
         columns = next(reader)
     except (StopIteration, csv.Error) as error:
@@ -129,8 +136,10 @@ READERS: dict[str, tuple[str, _Reader]] = {
     ".csv": ("CSV", _read_csv),
     ".jsonl": ("JSON lines", _read_jsonl),
     ".json": ("JSON lines", _read_jsonl),
-    **dict.fromkeys(EXTENSIONS, ("CoNLL", read_conll)),
+    **dict.fromkeys(conll.EXTENSIONS, ("CoNLL", conll.read_conll)),
 }
+# All that can be read, text first.
+EXTENSIONS = (*READERS, *_BINARY)
 
 
 def _match(columns: list[str], cells: list[str], number: int) -> tuple[int, Row] | BadRow:

@@ -101,7 +101,7 @@ class Classes(Schema):
         value = cell(row, self.columns.label)
         if isinstance(value, list | tuple) and len(value) == 1:
             value = value[0]
-        if isinstance(value, dict | list | tuple | float):
+        if value is None or isinstance(value, dict | list | tuple | float):
             raise DataError(f"{self.columns.label!r} is {type(value).__name__}, not one label")
         return named(value, self.columns.label)
 

@@ -65,8 +65,10 @@ def have_marks_last(sequences: Iterable[Sequence[str]]) -> bool:
 
 
 def with_mark_first(tag: str) -> str:
-    """`P-B` as `B-P`."""
-    return tag if tag == "O" else f"{tag[-1]}-{tag[:-2]}"
+    """`P-B` as `B-P`, other tags as they are."""
+    if tag == "O" or not _MARK_LAST.fullmatch(tag):
+        return tag
+    return f"{tag[-1]}-{tag[:-2]}"
 
 
 def parse_tag(tag: str) -> tuple[str, str]:

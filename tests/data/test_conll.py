@@ -42,6 +42,14 @@ def test_a_sentence_is_read(tmp_path: Path, separator: str, end: str, name: str)
     assert not data.notes
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "gb18030", "utf-16"])
+def test_tags_are_read_in_every_encoding(tmp_path: Path, encoding: str) -> None:
+    for name in ("a.conll", "a.txt"):
+        (tmp_path / name).write_bytes(BEIJING.encode(encoding))
+        data = load_dataset(tmp_path / name, kind=None)
+        assert data.texts == ["我在北京"]
+
+
 def test_sentences_are_counted_from_their_first_lines(tmp_path: Path) -> None:
     data = read(tmp_path, f"\n-DOCSTART- -X- O\n\n{BEIJING}\r\n\r\n好\tO\r\n")
     assert [(e.text, e.line) for e in data] == [("我在北京", 4), ("好", 10)]

@@ -263,3 +263,9 @@ def test_marks_behind_the_type_are_read_and_checked(tmp_path: Path) -> None:
 def test_paddlehubs_files_of_classes_are_read(tmp_path: Path) -> None:
     data = load_dataset(written(tmp_path, "a.tsv", "label\ttext_a\n1\t好\n"))
     assert list(data) == [Example("好", "1", 2)]
+
+
+def test_a_text_beside_tokens_may_be_classified() -> None:
+    row = {"sentence": "北京", "tokens": ["北", "京"], "ner_tags": ["B-LOC", "I-LOC"], "label": "a"}
+    assert load_dataset([row]).labels == ["a"]
+    assert load_dataset([row], kind="ner").labels == [(Entity(0, 2, "LOC"),)]

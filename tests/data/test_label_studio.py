@@ -153,3 +153,30 @@ def test_a_plain_json_list_and_json_lines_under_one_extension(tmp_path: Path) ->
     (tmp_path / "broken.json").write_text('[{"text": ]', encoding="utf-8")
     with pytest.raises(DataError, match=r"broken\.json is not valid JSON"):
         load_dataset(tmp_path / "broken.json")
+
+
+@pytest.mark.parametrize(
+    ("place", "wrong"),
+    [
+        (("annotations",), 7),
+        (("annotations", 0), []),
+        (("annotations", 0, "result"), {}),
+        (("annotations", 0, "result", 0), "x"),
+        (("annotations", 0, "result", 0, "value"), None),
+        (("annotations", 0, "result", 0, "value", "labels"), ["a", "b"]),
+        (("annotations", 0, "result", 0, "value", "start"), "p[1]"),
+        (("data",), {"text": 7}),
+    ],
+)
+def test_a_task_of_another_form_is_a_bad_row_or_empty(
+    tmp_path: Path, place: tuple[Any, ...], wrong: Any
+) -> None:
+    """Other programs write exports too."""
+    good, odd = task(1, "去北京", [(1, 3, "LOC")]), task(2, "去上海", [(1, 3, "LOC")])
+    inner = odd
+    for step in place[:-1]:
+        inner = inner[step]
+    inner[place[-1]] = wrong
+    data = load(tmp_path, [good, odd], skip_bad_rows=True, kind="ner")
+    assert data.labels[0] == (Entity(1, 3, "LOC"),)
+    assert [row.line for row in data.skipped] == [2] or data.labels[1:] == [()]

@@ -241,3 +241,14 @@ def test_a_split_keeps_the_source_notes_and_skipped_rows() -> None:
 def test_a_split_of_too_few_rows_is_refused() -> None:
     with pytest.raises(DataError, match="too few rows"):
         toy({"a": 1, "b": 1}).split(0.1, seed=3)
+
+
+def test_a_split_keeps_the_rows_of_one_text_together() -> None:
+    rows = [(f"{label}{n % 40}", label) for label in "ab" for n in range(100)]
+    data = load_dataset(rows)
+    kept, aside = data.split(0.2, seed=3)
+    assert not set(kept.texts) & set(aside.texts)
+    assert len(kept) + len(aside) == 200 and 35 <= len(aside) <= 45
+    assert data.split(0.2, seed=3) == (kept, aside)
+    few = load_dataset([("好", "a"), ("坏", "b")] * 20)
+    assert len(few.split(0.2, seed=3)[1]) == 8  # two texts cannot be apart and in both parts

@@ -79,6 +79,16 @@ def test_csv_cells_may_hold_commas_quotes_and_line_ends(tmp_path: Path) -> None:
     assert [example.line for example in data] == [2, 3, 4, 6]  # a row's first line
 
 
+@pytest.mark.parametrize("delimiter", [";", "\t"])
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "gb18030", "utf-16"])
+def test_csv_may_be_divided_as_excel_does_elsewhere(
+    tmp_path: Path, delimiter: str, encoding: str
+) -> None:
+    content = f'text{delimiter}label\n"你好{delimiter}再见"{delimiter}a,b\n'
+    data = load_dataset(written(tmp_path, "a.csv", content, encoding))
+    assert pairs(data) == [(f"你好{delimiter}再见", "a,b")]
+
+
 def test_jsonl_is_read_with_numbers_as_labels(tmp_path: Path) -> None:
     lines = [{"text": "一行\n二行", "label": "a"}, {"label": 7, "text": "放歌", "more": [1]}]
     content = "\n".join(json.dumps(line, ensure_ascii=False) for line in lines) + "\n\n"

@@ -1,0 +1,131 @@
+"""Data sets by name and PaddleHub's classes: found, fetched, or named with what to do."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from pathlib import Path
+
+import pytest
+
+import hub
+from hub.data import Entity, Example, TextDataset
+from hub.data.named import locate
+from hub.errors import DataError, DownloadError, OfflineError
+from tests.servers import FileServer
+
+TAGS = "text_a\tlabel\n北\2京\tB-LOC\2I-LOC\n好\tO\n"
+
+
+def put(folder: Path, **files: str) -> None:
+    folder.mkdir(parents=True)
+    for stem, content in files.items():
+        (folder / f"{stem}.tsv").write_text(content, encoding="utf-8")
+
+
+@pytest.fixture
+def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder that HUB_DATASETS_DIR names."""
+    monkeypatch.setenv("HUB_DATASETS_DIR", str(tmp_path / "mine"))
+    return tmp_path / "mine"
+
+
+def test_paddlehubs_calls_read_the_users_folder(mine: Path) -> None:
+    put(mine / "chnsenticorp", train="label\ttext_a\n1\t好\n", dev="label\ttext_a\n0\t坏\n")
+    put(mine / "lcqmc", test="text_a\ttext_b\tlabel\n一\t二\t1\n")
+    put(mine / "msra_ner", train=TAGS)
+    train = hub.datasets.ChnSentiCorp(tokenizer=None, max_seq_len=128, mode="train")
+    assert isinstance(train, TextDataset)
+    assert list(train) == [Example("好", "1", 2)]
+    assert train.get_labels() == ["0", "1"]
+    assert hub.load_dataset(train) is train
+    assert hub.datasets.ChnSentiCorp(None, mode="dev").classes == ["0"]
+    assert hub.datasets.LCQMC(mode="test").texts == [("一", "二")]
+    assert hub.datasets.MSRA_NER(mode="train").labels == [(Entity(0, 2, "LOC"),), ()]
+
+
+def test_a_part_that_is_not_there_is_named(mine: Path) -> None:
+    put(mine / "chnsenticorp", train="label\ttext_a\n1\t好\n")
+    with pytest.raises(DataError, match=r"has no file for 'dev'; there is train\.tsv"):
+        hub.datasets.ChnSentiCorp(mode="dev")
+    with pytest.raises(DataError, match="no part 'all'"):
+        hub.datasets.ChnSentiCorp(mode="all")
+
+
+def test_offline_says_where_to_put_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HUB_OFFLINE", "1")
+    with pytest.raises(OfflineError, match="HUB_DATASETS_DIR") as caught:
+        hub.datasets.LCQMC()
+    assert str(tmp_path / "hub-home" / "datasets" / "lcqmc") in str(caught.value)
+
+
+def archive(**files: str) -> bytes:
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w:gz") as tar:
+        for stem, content in files.items():
+            entry = tarfile.TarInfo(f"toy/{stem}.tsv")
+            entry.size = len(content.encode())
+            tar.addfile(entry, io.BytesIO(content.encode()))
+    return stream.getvalue()
+
+
+def test_what_is_not_here_is_fetched_once(tmp_path: Path) -> None:
+    with FileServer({"toy.tar.gz": archive(train="text\tlabel\n好\t1\n")}) as server:
+        url = f"{server.url}/toy.tar.gz"
+        path = locate("toy", "train", url)
+    assert path == tmp_path / "hub-home" / "datasets" / "toy" / "train.tsv"
+    assert locate("toy", "train", url) == path  # the server is gone
+    assert hub.load_dataset(path).classes == ["1"]
+    assert not [p for p in path.parent.parent.iterdir() if p.suffix == ".gz"]
+
+
+def test_an_archive_that_is_none_leaves_nothing(tmp_path: Path) -> None:
+    with (
+        FileServer({"toy.tar.gz": b"no archive" * 100}) as server,
+        pytest.raises(Exception) as caught,
+    ):
+        locate("toy", "train", f"{server.url}/toy.tar.gz")
+    assert "toy.tar.gz" in str(caught.value)
+    assert not (tmp_path / "hub-home" / "datasets" / "toy").exists()
+    with FileServer({}) as server, pytest.raises(DownloadError):
+        locate("toy", "train", f"{server.url}/toy.tar.gz")
+
+
+class Mine(hub.datasets.TextClassificationDataset):
+    """As PaddleHub's users derive theirs."""
+
+    def __init__(self, folder: Path, tokenizer: object = None, mode: str = "train") -> None:
+        super().__init__(
+            base_path=folder,
+            tokenizer=tokenizer,
+            max_seq_len=128,
+            mode=mode,
+            data_file=f"{mode}.txt",
+            label_list=["b", "a"],
+            is_file_with_header=False,
+        )
+
+
+def test_a_class_of_ones_own_reads_columns_by_their_order(tmp_path: Path) -> None:
+    (tmp_path / "train.txt").write_text("a\t好\tmore\n\nb\t坏\n", encoding="utf-8")
+    data = Mine(tmp_path)
+    assert list(data) == [Example("好", "a", 1), Example("坏", "b", 3)]
+    assert data.get_labels() == ["b", "a"] and data.label_list == ["b", "a"]
+    (tmp_path / "dev.txt").write_text("a\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"dev\.txt, line 1: 1 columns instead of 2"):
+        Mine(tmp_path, mode="dev")
+    with pytest.raises(DataError, match="There is no file"):
+        Mine(tmp_path, mode="test")
+
+
+def test_pairs_and_tags_go_by_their_order(tmp_path: Path) -> None:
+    (tmp_path / "train.tsv").write_text("x\ty\tz\n一\t二\t1\n", encoding="utf-8")
+    (tmp_path / "labels.txt").write_text("0\n1\n", encoding="utf-8")
+    pairs = hub.datasets.TextMatchingDataset(
+        tmp_path, label_file="labels.txt", is_file_with_header=True
+    )
+    assert list(pairs) == [Example(("一", "二"), "1", 2)]
+    assert pairs.get_labels() == ["0", "1"]
+    (tmp_path / "dev.tsv").write_text(TAGS, encoding="utf-8")
+    tags = hub.datasets.SeqLabelingDataset(tmp_path, mode="dev", is_file_with_header=True)
+    assert tags.labels == [(Entity(0, 2, "LOC"),), ()]
