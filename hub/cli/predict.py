@@ -74,7 +74,7 @@ def predict_command(
         print_json([{"text": text, **_document(name, answer)} for text, answer in rows])
         return
     for text, answer in rows:
-        click.echo(_lines(text, answer))
+        click.echo(_lines(name, text, answer))
 
 
 def _pair(text: str) -> Any:
@@ -100,11 +100,11 @@ def _document(task: str, answer: Any) -> dict[str, Any]:
     return {names.get(task, "labels"): answer}
 
 
-def _lines(text: str, answer: Any) -> str:
+def _lines(task: str, text: str, answer: Any) -> str:
     """The answer before its text, or the text and under it what was answered, a line each."""
     if isinstance(answer, str):
         return f"{answer}\t{text}"
-    if isinstance(answer, list) and all(isinstance(part, str) for part in answer):
+    if task == "multi-label-classification" and all(isinstance(part, str) for part in answer):
         return f"{', '.join(answer)}\t{text}"
     rows: list[Any] = []
     if isinstance(answer, dict):

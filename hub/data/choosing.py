@@ -109,7 +109,8 @@ def choose_columns(
 def note_on(chosen: Chosen, given: Sequence[str | None], table: Table) -> str | None:
     """What to tell the user if columns were taken that are neither named nor of the plain names."""
     usual = {
-        "text": ("text",),
+        "text": ("text", "text_a"),
+        "second text": ("text_b",),
         "label": ("label", "labels", "entities"),
         "tokens": ("tokens",),
         "tags": ("tags",),

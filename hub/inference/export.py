@@ -161,7 +161,7 @@ def _largest_difference(module: Module, folder: Path, format: str) -> float:
     engine, task = open_engine(format, folder, None), module.task
     assert task is not None  # `export` sees to it
     passages = read(
-        module.tokenizer, task.probes(_PROBES), module.max_seq_len,
+        module.tokenizer, task.probes(_PROBES), module.max_seq_len, "window",
         return_offsets=task.needs_offsets,
     )  # fmt: skip
     differences = []
