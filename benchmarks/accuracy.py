@@ -1,0 +1,170 @@
+"""What a model reaches on public Chinese data sets, beside a linear baseline and published figures.
+
+    python benchmarks/accuracy.py DATA_FOLDER [--model NAME] [--sets smp2017_ecdt ...] [--seeds 1]
+                                  [--set key=value ...] [--output accuracy.json] [--table]
+
+DATA_FOLDER holds a folder for each set with train, dev and test files (`.tsv` or `.conll`); where a
+set has no test file, dev is tested on and a tenth of train chooses the epoch. Every run is
+`hub finetune` with the model's recommended settings and a fixed seed, then an evaluation on the
+test rows. Results are kept in --output as they come and a run that is there is not repeated;
+--table prints them as Markdown, the mean over the seeds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hub.data import load_dataset
+from hub.files import write_text
+from hub.inference.loading import evaluate, load
+from hub.tasks import labelled_task_type
+from hub.training.baseline import LinearBaseline
+from hub.training.finetune import finetune
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """A data set of the benchmark.
+
+    Attributes:
+        metric: what it is measured by.
+        published: a figure of others on the same test rows, and whose; "" if there is none that can
+            be compared.
+        task: what is learned; None finds it out.
+        rows: at most so many rows are trained on (the first ones); None is all.
+        options: what the task is besides.
+    """
+
+    metric: str
+    published: str
+    task: str | None = None
+    rows: int | None = None
+    options: tuple[tuple[str, Any], ...] = ()
+
+
+SETS = {
+    "smp2017_ecdt": DataSet("accuracy", "ensemble of CNNs and RNNs, F1 93.55 (arXiv:1806.07914)"),
+    "crosswoz_intent": DataSet("accuracy", ""),
+    "crosswoz_multi": DataSet("micro_f1", "", "multi-label"),
+    "thucnews_title10": DataSet(
+        "accuracy", "on 180,000 rows: TextCNN 91.22, FastText 92.23, BERT 94.83"
+        " (github.com/649453932)",
+    ),
+    "chnsenticorp": DataSet(
+        "accuracy", "BERT 94.7, ERNIE 1.0 95.3, means of 10 (github.com/ymcui/Chinese-BERT-wwm)"
+    ),
+    "tnews": DataSet("accuracy", "few rows: fine-tuned RoBERTa-wwm-ext 49.3, BERT 40.5 (FewCLUE)"),
+    "fewclue_bustm": DataSet(
+        "accuracy", "fine-tuned RoBERTa-wwm-ext 55.5, BERT 54.1 (FewCLUE)"
+    ),
+    "msra_ner": DataSet("f1", "BERT-base 94.62 (github.com/lemonhu/NER-BERT-pytorch)", "ner"),
+    "weibo_ner": DataSet("f1", "", "ner"),
+    "cluener2020": DataSet(
+        "f1", "dev: BERT 79.63, with CRF 80.76 (github.com/lonePatient/BERT-NER-Pytorch)", "ner"
+    ),
+    "crosswoz_slots": DataSet("f1", "", "ner", options=(("crf", True),)),
+}  # fmt: skip
+
+
+def find(folder: Path, part: str) -> Path | None:
+    """The file of a part of a data set."""
+    return next((p for s in ("tsv", "conll") if (p := folder / f"{part}.{s}").exists()), None)
+
+
+def run(name: str, folder: Path, model: str, seed: int, changes: dict[str, Any]) -> dict[str, Any]:
+    """Fine-tune and evaluate once; everything that the table needs."""
+    data_set = SETS[name]
+    kind = None if data_set.task is None else labelled_task_type(data_set.task).name
+    train_file, dev_file, test_file = (find(folder, part) for part in ("train", "dev", "test"))
+    if train_file is None:
+        raise SystemExit(f"{folder} has no train.tsv or train.conll.")
+    train = load_dataset(train_file, kind=kind)
+    if data_set.rows:
+        train = train.with_examples(train.examples[: data_set.rows])
+    dev = None if dev_file is None else load_dataset(dev_file, kind=train.kind, split="dev")
+    if test_file is None:
+        if dev is None:
+            raise SystemExit(f"{folder} has neither dev nor test rows.")
+        test, test_file = dev, dev_file
+        train, dev = train.split(0.1, 42)
+    else:
+        test = load_dataset(test_file, kind=train.kind, split="test")
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory() as scratch:
+        result = finetune(
+            train, Path(scratch) / "run", dev=dev, model=model, task=data_set.task,
+            task_options=dict(data_set.options), changes={**changes, "seed": seed}, progress=False,
+            say=lambda line: print(f"    {line}", file=sys.stderr, flush=True),
+        )  # fmt: skip
+        loaded = load(Path(scratch) / "run")
+        figures = evaluate(loaded, test)
+    task = loaded.task
+    baseline = None
+    if LinearBaseline.can_answer(task):
+        fitted = LinearBaseline(task).fit(train.texts, task.targets(train))
+        baseline = fitted.evaluate(test.texts, task.targets(test))
+    return {
+        "set": name, "model": model, "seed": seed, "test": test_file.name, "figures": figures,
+        "rows": {"train": len(train), "test": len(test)}, "baseline": baseline,
+        "epochs": len(result.summary["history"]), "finite": True,
+        "seconds": round(time.monotonic() - started), "arguments": result.summary["arguments"],
+    }  # fmt: skip
+
+
+def table(runs: list[dict[str, Any]]) -> str:
+    """The results in Markdown, a set a line, in the order of `SETS`."""
+    lines = [
+        "| data set | rows: train, test | metric | linear SVM | fine-tuned | seeds | published |",
+        "|---|---:|---|---:|---:|---:|---|",
+    ]
+    for name, data_set in SETS.items():
+        its = [run for run in runs if run["set"] == name]
+        if not its:
+            continue
+        figures = [100 * run["figures"][data_set.metric] for run in its]
+        spread = f" ± {statistics.stdev(figures):.2f}" if len(figures) > 1 else ""
+        baseline = its[0]["baseline"]
+        shown = f"{100 * baseline[data_set.metric]:.2f}" if baseline else ""
+        rows = its[0]["rows"]
+        lines.append(
+            f"| {name} | {rows['train']:,}, {rows['test']:,} | {data_set.metric.replace('_', ' ')} "
+            f"| {shown} | **{statistics.mean(figures):.2f}**{spread} | {len(figures)} "
+            f"| {data_set.published} |"
+        )
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path, help="where the data sets are")
+    parser.add_argument("--model", default="ernie-pocket-zh", help="a name or a folder")
+    parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS))
+    parser.add_argument("--seeds", type=int, default=1, help="runs of each")
+    parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE",
+                        help="training arguments other than recommended")  # fmt: skip
+    parser.add_argument("--output", type=Path, default=Path("accuracy.json"))
+    parser.add_argument("--table", action="store_true", help="print what is there, run nothing")
+    arguments = parser.parse_args()
+    runs = json.loads(arguments.output.read_text()) if arguments.output.exists() else []
+    if not arguments.table:
+        changes = {k: json.loads(v) for k, v in (pair.split("=", 1) for pair in arguments.set)}
+        for seed in range(1, arguments.seeds + 1):
+            for name in arguments.sets:
+                if any(r["set"] == name and r["seed"] == seed for r in runs):
+                    continue
+                print(f"{name}, seed {seed}", file=sys.stderr, flush=True)
+                runs.append(run(name, arguments.folder / name, arguments.model, seed, changes))
+                write_text(arguments.output, json.dumps(runs, indent=1) + "\n")
+    print(table(runs))
+
+
+if __name__ == "__main__":
+    main()
