@@ -89,7 +89,8 @@ def embed(
                 raise InputError("There is no text to embed.")
             # How many rows there are was not known before: NumPy leaves room for it.
             file.seek(0)
-            assert _write_header(file, shape) == begin
+            end = _write_header(file, shape)
+            assert end == begin, "the header has another length"
 
     try:
         output.parent.mkdir(parents=True, exist_ok=True)

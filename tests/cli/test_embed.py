@@ -322,6 +322,9 @@ def test_a_failure_in_the_middle_leaves_nothing(
                 raise OSError(28, "No space left on device")
             return int(self.file.write(data))
 
+        def tell(self) -> int:
+            return int(self.file.tell())
+
         def __enter__(self) -> Full:
             return self
 
