@@ -94,7 +94,8 @@ _keep_freed_memory()
 
 # Paddle warns at every import that ccache is missing (of use to those who compile it) and that
 # OMP_NUM_THREADS is set (which it must be for the other threads to be used at all).
-with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
+_unheard = io.StringIO()
+with warnings.catch_warnings(), contextlib.redirect_stderr(_unheard):
     warnings.filterwarnings("ignore", message=".*ccache.*")
     try:
         import paddle
@@ -103,6 +104,12 @@ with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
             f"PaddlePaddle could not be loaded ({error}). Install it with: "
             f"pip install '{_SUPPORTED}'"
         ) from error
+
+# Paddle gives the root logger a handler for the stream of that moment: nobody's warnings would be
+# heard any more.
+for _handler in list(logging.root.handlers):
+    if getattr(_handler, "stream", None) is _unheard:
+        logging.root.removeHandler(_handler)
 
 if int(paddle.__version__.split(".")[0]) < 3:
     raise HubError(

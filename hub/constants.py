@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 # --- Environment ---------------------------------------------------------------------------------
@@ -64,6 +65,14 @@ def show_progress() -> bool:
     """Whether progress bars are wanted; they also need a terminal."""
     value = os.environ.get(PROGRESS_VARIABLE)
     return value is None or is_true(value)
+
+
+def progress_interval_s() -> float:
+    """Seconds between two refreshes of a progress bar.
+
+    Without a terminal every refresh is a line in somebody's log.
+    """
+    return 0.2 if sys.stderr.isatty() else 15.0
 
 
 def debug() -> bool:

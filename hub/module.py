@@ -6,6 +6,7 @@ import json
 import logging
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import MethodType
 from typing import Any
@@ -25,6 +26,7 @@ from hub.files import write_text
 from hub.models.conversion import check_vocabulary, default_length
 from hub.models.ernie import checkpoints, formats
 from hub.models.ernie.config import ErnieConfig, read_config
+from hub.models.ernie.heads import ErnieForSentenceEmbedding
 from hub.models.ernie.initialization import initialize
 from hub.models.ernie.modeling import ErnieModel
 from hub.models.installation import locate
@@ -33,10 +35,12 @@ from hub.registry import ModelEntry
 from hub.registry.manifest import Manifest, read_manifest, write_manifest
 from hub.registry.store import Store
 from hub.tasks import (
+    TASKS,
     AnswerOptions,
     FillMask,
     IntentSlots,
     MultiLabelClassification,
+    SentenceEmbedding,
     Task,
     TextClassification,
     TokenClassification,
@@ -66,12 +70,14 @@ class Module(paddle.nn.Layer):
             Hugging Face folder of an ERNIE or BERT model with `model.safetensors`.
         task: "text-classification" (or "seq-cls"; for pairs "text-matching"),
             "multi-label-classification" ("multi-label"), "token-classification" ("token-cls",
-            "ner"), "intent-slots" ("joint") or "fill-mask"; None is the bare encoder, unless the
-            folder has a task of its own.
+            "ner"), "intent-slots" ("joint"), "fill-mask" or "sentence-embedding" ("embedding",
+            "feature-extraction"); None is the bare encoder, unless the folder has a task of its
+            own.
         num_classes: the number of labels, if they have no names.
         label_map: number -> label, or the list of labels.
-        task_options: what the task is besides its labels: `crf=True` for token classification and
-            `intents=[...]` for intents and slots, whose `label_map` are the tags.
+        task_options: what the task is besides its labels: `crf=True` for token classification,
+            `intents=[...]` for intents and slots, whose `label_map` are the tags; `pooling="cls"`
+            and `normalize=True` for sentence embeddings.
         load_checkpoint: a `model.safetensors` whose weights are put over the model's.
         max_seq_len: the tokens read at a time (128, or what the folder says).
         long_text: what is done with longer texts: "cut" reads their beginning, "window" all of them
@@ -237,8 +243,8 @@ class Module(paddle.nn.Layer):
         Returns:
             The logits, float32: for text classification [B, classes], for token classification
             [B, T, tags], for intents and slots [B, T, tags + intents], for fill-mask [B, T, V] or
-            [N, V] for N positions. For a bare encoder the sequence output [B, T, D] and the pooled
-            output [B, D].
+            [N, V] for N positions; for sentence embeddings the vectors [B, D]. For a bare encoder
+            the sequence output [B, T, D] and the pooled output [B, D].
         """
         if positions is None:
             return self.network(input_ids, token_type_ids, attention_mask)
@@ -267,10 +273,7 @@ class Module(paddle.nn.Layer):
         if self.task is None:
             raise InputError(f"{self.name} was loaded without a task: call the module itself.")
         self.eval()
-        with paddle.no_grad():
-            output = self.network(*map(paddle.to_tensor, batch.inputs.values()))
-        result: np.ndarray = output.astype("float32").numpy()
-        return result
+        return _output_of(self.network, batch)
 
     def predict(
         self,
@@ -300,7 +303,8 @@ class Module(paddle.nn.Layer):
             dictionary: `label`, `score` (its probability) and `probabilities` (label ->
             probability); with `top_k` a list of dictionaries of `label` and `score`. With several
             labels a text a list of labels, for token classification of entities, for fill-mask of
-            tokens; for intents and slots a dictionary: see the `decode` of `hub.tasks`' classes.
+            tokens; for intents and slots a dictionary; for sentence embeddings a float32 array
+            [D]: see the `decode` of `hub.tasks`' classes.
 
         Raises:
             InputError: the module has no task, or `texts` cannot be answered.
@@ -325,6 +329,67 @@ class Module(paddle.nn.Layer):
             long_text=long_text or self.long_text,
             options=AnswerOptions(probabilities, top_k),
         )
+
+    def get_embedding(
+        self,
+        data: Sequence[Text] | str,
+        *,
+        pooling: str | None = None,
+        normalize: bool | None = None,
+        batch_size: int = 32,
+        max_seq_len: int | None = None,
+        long_text: str | None = None,
+        use_gpu: bool | None = None,
+    ) -> np.ndarray:
+        """The vectors of texts, from the encoder's last layer, whatever the module's task is.
+
+        PaddleHub's keywords are understood; it answered with lists of a pooled vector and of the
+        tokens' vectors for each text, which calling a module without a task gives.
+
+        Args:
+            data: the texts; each may be a list of one, as PaddleHub has it.
+            pooling: "mean" over a text's tokens, or "cls", the vector of `[CLS]`; None is the
+                module's own if its task is sentence embeddings, else "mean".
+            normalize: divide each vector by its length; None as above, else False.
+            batch_size: texts computed at a time.
+            max_seq_len: the tokens read at a time; None is the module's own limit.
+            long_text: "cut" or "window", as in the class; None is the module's own.
+            use_gpu: compute on the GPU; None is wherever Paddle computes.
+
+        Returns:
+            float32 [N, D], a row a text in their order; for one text alone [D].
+
+        Raises:
+            InputError: a text is none, or a pair; or an argument is out of its limits.
+        """
+        if use_gpu is not None:
+            use_device(use_gpu)
+        if self.task is None and self.entry is not None and not self.entry.pretrained:
+            logger.warning("%s is not pretrained: its vectors are random.", self.name)
+        own = self.task.options if isinstance(self.task, SentenceEmbedding) else {}
+        asked = {"pooling": pooling, "normalize": normalize}
+        task = SentenceEmbedding(
+            **{**own, **{name: value for name, value in asked.items() if value is not None}}
+        )
+        self.eval()
+        network = ErnieForSentenceEmbedding(
+            self.config, task.pooling, task.normalize, self.network.encoder
+        )
+        vectors = predict(
+            task,
+            self.tokenizer,
+            partial(_output_of, network),
+            data,
+            max_seq_len=(
+                self.max_seq_len if max_seq_len is None else self._length_limit(max_seq_len, None)
+            ),
+            batch_size=batch_size,
+            long_text=long_text or self.long_text,
+        )
+        if isinstance(vectors, np.ndarray):
+            return vectors
+        empty = np.empty((0, self.config.hidden_size), np.float32)
+        return np.stack(vectors) if vectors else empty
 
     # --- keeping ---------------------------------------------------------------------------------
 
@@ -393,6 +458,14 @@ class _BareEncoder(paddle.nn.Layer):
         return self.encoder(*inputs)
 
 
+def _output_of(network: paddle.nn.Layer, batch: Batch) -> np.ndarray:
+    """A network's output for a batch, without gradients, as float32."""
+    with paddle.no_grad():
+        output = network(*map(paddle.to_tensor, batch.inputs.values()))
+    result: np.ndarray = output.astype("float32").numpy()
+    return result
+
+
 def _locate(
     name: str | None, version: str | None, directory: str | Path | None, quiet: bool
 ) -> tuple[ModelEntry | None, Path]:
@@ -435,13 +508,13 @@ def _choose_task(
     if manifest is not None and manifest.task == name:
         stored = manifest.labels
         its_options = {**manifest.task_options, **its_options} if labels is None else its_options
-    elif name != FillMask.name and config.get("id2label") and "label2id" in config:
+    elif TASKS[name].takes_labels and config.get("id2label") and "label2id" in config:
         stored = _stored_labels(config["id2label"])
         if all(re.fullmatch(r"LABEL_\d+", label) for label in stored):
             # transformers' placeholders, which it writes for models without a head too.
             labels, stored = labels or (stored if head == name else None), None
     labels = stored if labels is None else labels
-    if name == FillMask.name:
+    if not TASKS[name].takes_labels:
         return create_task(name, labels or [], its_options), True
     if labels is None:
         return create_task(name, *_placeholders(name, its_options)), False

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from hub.cli.options import pooling_options
 from hub.cli.output import say
 
 
@@ -22,9 +23,25 @@ from hub.cli.output import say
     show_default=True,
     help="For ONNX Runtime or Paddle Inference.",
 )
+@click.option(
+    "--task",
+    type=click.Choice(["fill-mask", "sentence-embedding"]),
+    help="What it shall answer; by default what it was fine-tuned for.",
+)
+@pooling_options
 @click.option("--overwrite", is_flag=True, help="Replace the exported model in --output.")
-def export_command(model: str, output: Path, format: str, overwrite: bool) -> None:
+def export_command(
+    model: str,
+    output: Path,
+    format: str,
+    task: str | None,
+    pooling: str | None,
+    normalize: bool | None,
+    overwrite: bool,
+) -> None:
     """Write the fine-tuned MODEL, a folder or a registered name, for an inference engine.
+
+    With --task, also a pretrained one.
 
     The answers of what was written are compared with the model's.
 
@@ -32,14 +49,19 @@ def export_command(model: str, output: Path, format: str, overwrite: bool) -> No
     Examples:
       hub export runs/travel --format onnx --output runs/travel-onnx
       hub predict runs/travel-onnx "这家酒店的电话是多少"
+      hub export ernie-3.0-nano-zh --task sentence-embedding --normalize --output runs/vectors
     """
     from hub.inference.export import export
-    from hub.models.installation import folder_of
-    from hub.module import Module
+    from hub.inference.loading import load_module
 
-    difference = export(Module(directory=folder_of(model)), output, format, overwrite)
+    asked = {"pooling": pooling, "normalize": normalize}
+    options = {name: value for name, value in asked.items() if value is not None}
+    module = load_module(model, task, options)
+    difference = export(module, output, format, overwrite)
+    is_vector = module.task is not None and module.task.name == "sentence-embedding"
     size = sum(path.stat().st_size for path in output.iterdir())
     say(
         f"written   {output}: {format}, {size / 1e6:.1f} MB; "
-        f"largest difference from the module's logits {difference:.1e}"
+        f"largest difference from the module's {'vectors' if is_vector else 'logits'} "
+        f"{difference:.1e}"
     )

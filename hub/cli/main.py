@@ -19,6 +19,7 @@ _COMMANDS = {
     "finetune": ("finetune", "Fine-tune a classifier on your own texts."),
     "evaluate": ("evaluate", "Measure a fine-tuned or exported model on labelled texts."),
     "predict": ("predict", "Answer texts with a fine-tuned or exported model."),
+    "embed": ("embed", "Write a vector for each text of a file."),
     "export": ("export", "Write a fine-tuned model for an inference engine."),
     "data": ("data", "Check, convert and split labelled texts."),
     "list": ("models", "List the models known by name."),

@@ -33,4 +33,26 @@ long_text_option = click.option(
     "by default what the model was fine-tuned with, at first cut.",
 )
 
+
+def pooling_options(function: Decorated) -> Decorated:
+    """--pooling and --normalize, for sentence embeddings; None is the model's own."""
+    for option in reversed(
+        (
+            click.option(
+                "--pooling",
+                type=click.Choice(["mean", "cls"]),
+                help="For sentence embeddings, the mean over the tokens, or the vector of [CLS]; "
+                "by default the model's own, at first mean.",
+            ),
+            click.option(
+                "--normalize/--no-normalize",
+                default=None,
+                help="For sentence embeddings, divide each vector by its length.",
+            ),
+        )
+    ):
+        function = option(function)
+    return function
+
+
 quiet_option = click.option("--quiet", "-q", is_flag=True, help="No progress bar.")

@@ -11,6 +11,9 @@ from hub.cli.options import long_text_option
 from hub.cli.output import json_option, print_json
 from hub.errors import InputError
 
+# Of a vector people see the first ones only; --json has all.
+_SHOWN_NUMBERS = 6
+
 
 @click.command("predict")
 @click.argument("model")
@@ -24,6 +27,7 @@ from hub.errors import InputError
             "token-classification",
             "intent-slots",
             "fill-mask",
+            "sentence-embedding",
         ]
     ),
     help="What to ask; by default what the model was fine-tuned for.",
@@ -48,7 +52,8 @@ def predict_command(
     """Answer TEXTS with the fine-tuned or exported MODEL, a folder or a registered name.
 
     Without TEXTS, every line of the standard input is one. Where the model compares two texts, a
-    tab divides them. A pretrained model fills masks.
+    tab divides them. A pretrained model fills masks and gives vectors (for a file of texts: `hub
+    embed`).
 
     \b
     Examples:
@@ -96,6 +101,9 @@ def _document(task: str, answer: Any) -> dict[str, Any]:
         return {"label": answer}
     if isinstance(answer, dict):
         return answer
+    if task == "sentence-embedding":
+        # As few digits as tell two float32 apart.
+        return {"embedding": [float(str(value)) for value in answer]}
     names = {"fill-mask": "predictions", "token-classification": "entities"}
     return {names.get(task, "labels"): answer}
 
@@ -106,6 +114,9 @@ def _lines(task: str, text: str, answer: Any) -> str:
         return f"{answer}\t{text}"
     if task == "multi-label-classification" and all(isinstance(part, str) for part in answer):
         return f"{', '.join(answer)}\t{text}"
+    if task == "sentence-embedding":
+        first = "".join(f" {value:.4f}" for value in answer[:_SHOWN_NUMBERS])
+        return f"{text}\n  {len(answer)} numbers:{first} ..."
     rows: list[Any] = []
     if isinstance(answer, dict):
         if "probabilities" in answer:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -19,6 +19,9 @@ from hub.tasks.answering import run
 from hub.tasks.base import Metrics
 from hub.tasks.passages import read
 from hub.tokenizers import Text, Tokenizer
+
+if TYPE_CHECKING:
+    from hub.module import Module
 
 
 class Answering(Protocol):
@@ -44,17 +47,26 @@ class Answering(Protocol):
     ) -> Any: ...
 
 
-def load(model: str | Path, threads: int | None = None, task: str | None = None) -> Answering:
+def load(
+    model: str | Path,
+    threads: int | None = None,
+    task: str | None = None,
+    task_options: Mapping[str, Any] | None = None,
+    max_seq_len: int | None = None,
+) -> Answering:
     """Load a model that answers texts.
 
     Args:
-        model: its folder, or its name: a team's model such as `travel@prod`, or for fill-mask any
-            pretrained one.
+        model: its folder, or its name: a team's model such as `travel@prod`, or for fill-mask and
+            sentence embeddings any pretrained one.
         threads: how many threads compute; None is one a processor.
         task: what it shall answer; None is what it was made for.
+        task_options: what the task is besides, as `hub.Module` takes it; None is the model's own.
+        max_seq_len: the tokens read at a time; None is the model's own number.
 
     Raises:
-        InputError: there is no such folder, model or task, or it was made for another task.
+        InputError: there is no such folder, model or task, or it was exported for another task or
+            with other options.
         DownloadError: it cannot be fetched.
         ModelError: it holds no model, or one without a task.
     """
@@ -64,21 +76,59 @@ def load(model: str | Path, threads: int | None = None, task: str | None = None)
         predictor = Predictor(directory, threads)
         if task is not None and task_name(task) != predictor.task.name:
             raise InputError(f"{directory} was exported for {predictor.task.name}, not {task}.")
+        _check_exported(predictor, directory, task_options or {}, max_seq_len)
         return predictor
-    from hub.module import Module
-
-    module = Module(directory=directory, task=task)
+    module = load_module(model, task, task_options, max_seq_len)
     if module.task is None:
         raise ModelError(
             f"{directory} is a pretrained encoder that was not fine-tuned: it has nothing to "
             f"answer. Fine-tune it with: hub finetune DATA --model {model} (or let it fill masks: "
-            f"hub predict {model} --task fill-mask '北京是中国的[MASK]都')."
+            f"hub predict {model} --task fill-mask '北京是中国的[MASK]都'; or embed texts: "
+            f"hub embed {model} FILE --output vectors.npy)."
         )
     if not module.labels_given:
         raise ModelError(
             f"{directory} was not fine-tuned for {module.task.name}: its answers would be random."
         )
     return module
+
+
+def load_module(
+    model: str | Path,
+    task: str | None = None,
+    task_options: Mapping[str, Any] | None = None,
+    max_seq_len: int | None = None,
+) -> Module:
+    """Load a model that is not exported, from its folder or by its name, as `hub.Module` does.
+
+    Raises:
+        InputError: there is no such folder, model or task.
+        DownloadError: it cannot be fetched.
+        ModelError: it holds no such model.
+    """
+    from hub.module import Module
+
+    folder_of(model)  # where a name is a path, its error speaks of a folder
+    # By its name rather than its folder: the catalogue knows whether it is pretrained.
+    return Module(str(model), task=task, task_options=task_options, max_seq_len=max_seq_len)
+
+
+def _check_exported(
+    predictor: Predictor, folder: Path, options: Mapping[str, Any], max_seq_len: int | None
+) -> None:
+    """See that a graph, which cannot be changed, is what is asked for.
+
+    Raises:
+        InputError: it is not.
+    """
+    facts = {**predictor.task.options, "max_seq_len": predictor.max_seq_len}
+    asked = {**options, "max_seq_len": max_seq_len}
+    for name, value in asked.items():
+        if value is not None and facts.get(name) != value:
+            raise InputError(
+                f"{folder} was exported with {name} {facts.get(name)}, not {value}: leave the "
+                "option out, or export the model again."
+            )
 
 
 def evaluate(

@@ -11,6 +11,7 @@ from hub.tasks.base import AnswerOptions, LabelledTask, Task
 from hub.tasks.fill_mask import FillMask
 from hub.tasks.intent_slots import IntentSlots
 from hub.tasks.multi_label_classification import MultiLabelClassification
+from hub.tasks.sentence_embedding import SentenceEmbedding
 from hub.tasks.text_classification import TextClassification
 from hub.tasks.token_classification import TokenClassification
 
@@ -22,6 +23,7 @@ __all__ = [
     "IntentSlots",
     "LabelledTask",
     "MultiLabelClassification",
+    "SentenceEmbedding",
     "Task",
     "TextClassification",
     "TokenClassification",
@@ -35,6 +37,7 @@ TASKS: dict[str, type[Task]] = {
     task.name: task
     for task in (
         TextClassification, MultiLabelClassification, TokenClassification, IntentSlots, FillMask,
+        SentenceEmbedding,
     )
 }  # fmt: skip
 # Every spelling people use, and the one that is stored.
@@ -52,6 +55,9 @@ TASK_NAMES = {
     "joint": IntentSlots.name,
     "fill-mask": FillMask.name,
     "masked-lm": FillMask.name,
+    "sentence-embedding": SentenceEmbedding.name,
+    "feature-extraction": SentenceEmbedding.name,
+    "embedding": SentenceEmbedding.name,
 }
 
 

@@ -61,6 +61,8 @@ class Task(ABC):
     architecture: ClassVar[str]
     # Whether answers say where in the text something stands.
     needs_offsets: ClassVar[bool] = False
+    # Whether answers are among labels; a network for a task without any needs no fine-tuning.
+    takes_labels: ClassVar[bool] = True
     # Whether texts may be pairs of texts.
     takes_pairs: ClassVar[bool] = False
     # Whether they must be; None takes both.

@@ -31,6 +31,7 @@ class FillMask(Task):
     pipeline: ClassVar[str] = "fill-mask"
     architecture: ClassVar[str] = "ForMaskedLM"
     needs_offsets: ClassVar[bool] = True
+    takes_labels: ClassVar[bool] = False
 
     def __init__(self, labels: Sequence[str] = ()) -> None:
         if labels:

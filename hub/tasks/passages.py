@@ -61,6 +61,35 @@ def check_long_text(value: str) -> str:
     return value
 
 
+@dataclass
+class LongTexts:
+    """How many texts were too long to be read at once: counted as they come, and told once."""
+
+    max_seq_len: int
+    texts: int = 0
+    cut: int = 0
+    windowed: int = 0
+    windows: int = 0
+
+    def count(self, passages: Sequence[Passage]) -> None:
+        """Count these as well."""
+        self.texts += len(passages)
+        for passage in passages:
+            self.cut += passage.truncated
+            if len(passage.windows) > 1:
+                self.windowed += 1
+                self.windows += len(passage.windows)
+
+    def tell(self) -> None:
+        """Say how many there were, if any."""
+        too_long = f"{{:,}} of {self.texts:,} texts are longer than {self.max_seq_len} tokens"
+        if self.windowed:
+            made = f"{self.windows:,}"
+            logger.info("%s: read in %s windows.", too_long.format(self.windowed), made)
+        if self.cut:
+            logger.warning("%s: only their beginning was read.", too_long.format(self.cut))
+
+
 def read(
     tokenizer: Tokenizer,
     texts: Sequence[Text],
@@ -68,7 +97,25 @@ def read(
     long_text: str = "cut",
     return_offsets: bool = False,
 ) -> list[Passage]:
-    """Encode texts, saying once how many were too long for the model to read at once.
+    """Encode texts, saying how many were too long for the model to read at once.
+
+    The arguments and errors are those of `encode`.
+    """
+    passages = encode(tokenizer, texts, max_seq_len, long_text, return_offsets)
+    long = LongTexts(max_seq_len)
+    long.count(passages)
+    long.tell()
+    return passages
+
+
+def encode(
+    tokenizer: Tokenizer,
+    texts: Sequence[Text],
+    max_seq_len: int,
+    long_text: str = "cut",
+    return_offsets: bool = False,
+) -> list[Passage]:
+    """Encode texts, the long ones cut or in windows.
 
     A pair that is too long is always cut, its longer text first.
 
@@ -79,23 +126,11 @@ def read(
     windows = check_long_text(long_text) == "window" and not pairs
     if windows:
         wholes = tokenizer.encode(texts, None, return_offsets)
-        passages = [
+        return [
             Passage(text, cut_into_windows(whole, max_seq_len))
             for text, whole in zip(texts, wholes, strict=True)
         ]
-    else:
-        encodings = tokenizer.encode(texts, max_seq_len, return_offsets)
-        passages = [
-            Passage(text, [Window(encoding)])
-            for text, encoding in zip(texts, encodings, strict=True)
-        ]
-    long = [p for p in passages if p.truncated or len(p.windows) > 1]
-    if long:
-        count, all_of_them = f"{len(long):,}", f"{len(texts):,}"
-        too_long = f"{count} of {all_of_them} texts are longer than {max_seq_len} tokens"
-        if windows:
-            made = sum(len(passage.windows) for passage in long)
-            logger.info("%s: read in %s windows.", too_long, f"{made:,}")
-        else:
-            logger.warning("%s: only their beginning was read.", too_long)
-    return passages
+    encodings = tokenizer.encode(texts, max_seq_len, return_offsets)
+    return [
+        Passage(text, [Window(encoding)]) for text, encoding in zip(texts, encodings, strict=True)
+    ]

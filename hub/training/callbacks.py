@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
 from tqdm.auto import tqdm
 
+from hub.constants import progress_interval_s
 from hub.files import write_text
 from hub.training.arguments import TrainingArguments
 from hub.training.state import TrainingState
-
-# Without a terminal every refresh of a bar is a line in somebody's log.
-_TERMINAL_SECONDS, _LOG_SECONDS = 0.2, 15.0
 
 
 class Callback:
@@ -57,7 +54,7 @@ class ProgressBar(Callback):
             initial=rows * state.epoch + state.epoch_rows,
             unit=" rows",
             unit_scale=False,
-            mininterval=_TERMINAL_SECONDS if sys.stderr.isatty() else _LOG_SECONDS,
+            mininterval=progress_interval_s(),
             dynamic_ncols=True,
         )
         self._describe(state)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -254,3 +257,20 @@ def test_load_checkpoint_puts_weights_over_the_models(
         directory=tiny_folder, task="seq-cls", label_map=LABELS, seed=5, load_checkpoint=weights
     )
     np.testing.assert_array_equal(loaded.compute(batch), module.compute(batch))
+
+
+def test_warnings_are_heard_in_a_script() -> None:
+    script = (
+        "import hub\n"
+        "module = hub.Module(name='ernie-pocket-zh')\n"
+        "module.get_embedding('天' * 300, use_gpu=False)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env={**os.environ, "PYTHONPATH": str(Path(hub.__file__).parents[1])},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "1 of 1 texts are longer than 128 tokens: only their beginning was read." in done.stderr

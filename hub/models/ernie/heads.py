@@ -91,6 +91,47 @@ class ErnieForIntentSlots(nn.Layer):
         return paddle.concat([tags, intents + paddle.zeros_like(tags[:, :, :1])], axis=-1)
 
 
+class ErnieForSentenceEmbedding(nn.Layer):
+    """One vector a text, from the vectors of its tokens.
+
+    Args:
+        config: the encoder's shape.
+        pooling: "mean" over the tokens, or "cls", the first token's.
+        normalize: divide each vector by its length.
+        encoder: take this encoder, and share its weights, instead of a new one.
+    """
+
+    def __init__(
+        self,
+        config: ErnieConfig,
+        pooling: str = "mean",
+        normalize: bool = False,
+        encoder: ErnieModel | None = None,
+    ) -> None:
+        super().__init__()
+        self.encoder = ErnieModel(config) if encoder is None else encoder
+        self.pooling = pooling
+        self.normalize = normalize
+
+    def forward(
+        self,
+        input_ids: paddle.Tensor,
+        token_type_ids: paddle.Tensor | None = None,
+        attention_mask: paddle.Tensor | None = None,
+    ) -> paddle.Tensor:
+        """Return the vectors, [B, D]; the arguments are `ErnieModel`'s."""
+        if attention_mask is None:
+            attention_mask = (input_ids != self.encoder.config.pad_token_id).astype("int64")
+        sequence, _ = self.encoder(input_ids, token_type_ids, attention_mask)
+        if self.pooling == "cls":
+            pooled = sequence[:, 0]
+        else:
+            counted = attention_mask.astype(sequence.dtype).unsqueeze(-1)  # [B, T, 1]
+            # A row of padding alone has the vector 0.
+            pooled = (sequence * counted).sum(axis=1) / counted.sum(axis=1).clip(min=1.0)
+        return nn.functional.normalize(pooled, axis=-1) if self.normalize else pooled
+
+
 class PredictionTransform(nn.Layer):
     """A dense layer, the encoder's activation and a layer norm, before the vocabulary."""
 
