@@ -7,10 +7,11 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
+from hub.data.arrow_rows import ExampleBuilder
 from hub.data.choosing import choose_columns, detect_kind, kind_name, note_on
 from hub.data.columns import Chosen
 from hub.data.entity_schemas import SpanEntities, TagEntities
-from hub.data.examples import BadRow, Example, TextDataset
+from hub.data.examples import BadRow, TextDataset
 from hub.data.readers import read_table
 from hub.data.schemas import Classes, Schema, SeveralLabels
 from hub.data.tables import LINES, Row, Rows, Table
@@ -72,13 +73,14 @@ def load_dataset(
         text=text_column, pair=text_pair_column, label=label_column,
     )  # fmt: skip
     schema = _schema(kind, chosen, group_column, scheme, repair_tags)
-    examples: list[Example] = []
+    builder = ExampleBuilder()
     bad: list[BadRow] = []
     for item in schema.examples(rows):
         if isinstance(item, BadRow):
             bad.append(item)
         else:
-            examples.append(item)
+            builder.append(item)
+    examples = builder.finish()
     if bad and not skip_bad_rows:
         raise DataError(_describe(bad, table))
     if not examples:
