@@ -75,27 +75,53 @@ def read(
     Raises:
         InputError: `long_text` or `max_seq_len` is out of its limits.
     """
-    pairs = any(isinstance(text, tuple) for text in texts)
-    windows = check_long_text(long_text) == "window" and not pairs
+    windows = are_windowed(texts, long_text)
+    passages = read_quietly(tokenizer, texts, max_seq_len, windows, return_offsets)
+    long = [p for p in passages if p.truncated or len(p.windows) > 1]
+    made = sum(len(passage.windows) for passage in long)
+    tell_of_long(len(long), len(texts), max_seq_len, made, windows)
+    return passages
+
+
+def are_windowed(texts: Sequence[Text], long_text: str) -> bool:
+    """Whether what is too long of these texts is read in windows; that of pairs never is.
+
+    Raises:
+        InputError: `long_text` is out of its limits.
+    """
+    return check_long_text(long_text) == "window" and not any(isinstance(t, tuple) for t in texts)
+
+
+def read_quietly(
+    tokenizer: Tokenizer,
+    texts: Sequence[Text],
+    max_seq_len: int,
+    windows: bool,
+    return_offsets: bool,
+) -> list[Passage]:
+    """Encode texts, their beginnings or in windows.
+
+    Raises:
+        InputError: `max_seq_len` is out of its limits.
+    """
     if windows:
         wholes = tokenizer.encode(texts, None, return_offsets)
-        passages = [
+        return [
             Passage(text, cut_into_windows(whole, max_seq_len))
             for text, whole in zip(texts, wholes, strict=True)
         ]
+    encodings = tokenizer.encode(texts, max_seq_len, return_offsets)
+    return [
+        Passage(text, [Window(encoding)]) for text, encoding in zip(texts, encodings, strict=True)
+    ]
+
+
+def tell_of_long(long: int, texts: int, max_seq_len: int, made: int, windows: bool) -> None:
+    """Say how many of the texts were too long to be read at once, and in how many windows."""
+    if not long:
+        return
+    too_long = f"{long:,} of {texts:,} texts are longer than {max_seq_len} tokens"
+    if windows:
+        logger.info("%s: read in %s windows.", too_long, f"{made:,}")
     else:
-        encodings = tokenizer.encode(texts, max_seq_len, return_offsets)
-        passages = [
-            Passage(text, [Window(encoding)])
-            for text, encoding in zip(texts, encodings, strict=True)
-        ]
-    long = [p for p in passages if p.truncated or len(p.windows) > 1]
-    if long:
-        count, all_of_them = f"{len(long):,}", f"{len(texts):,}"
-        too_long = f"{count} of {all_of_them} texts are longer than {max_seq_len} tokens"
-        if windows:
-            made = sum(len(passage.windows) for passage in long)
-            logger.info("%s: read in %s windows.", too_long, f"{made:,}")
-        else:
-            logger.warning("%s: only their beginning was read.", too_long)
-    return passages
+        logger.warning("%s: only their beginning was read.", too_long)

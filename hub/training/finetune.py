@@ -29,7 +29,7 @@ from hub.models.installation import check_name_is_known
 from hub.module import Module
 from hub.tasks import IntentSlots, LabelledTask, TokenClassification, labelled_task_type
 from hub.tasks.base import Metrics, Targets, metric_title
-from hub.tasks.passages import read
+from hub.tasks.encoded_passages import read_all
 from hub.training.arguments import TrainingArguments
 from hub.training.baseline import LinearBaseline
 from hub.training.callbacks import HistoryFile
@@ -150,7 +150,7 @@ def finetune(
     metrics = trainer.finetune_and_eval(train_data, dev_data, resume=resume)
     seconds = max(trainer.state.seconds, time.monotonic() - started)
 
-    passages = read(
+    passages = read_all(
         module.tokenizer, dev_data.texts, module.max_seq_len, module.long_text,
         trainer.task.needs_offsets,
     )  # fmt: skip
