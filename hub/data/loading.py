@@ -7,7 +7,9 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
+from hub.constants import MANY_ROWS
 from hub.data.arrow_rows import ExampleBuilder
+from hub.data.bad_rows import BadRows
 from hub.data.choosing import choose_columns, detect_kind, kind_name, note_on
 from hub.data.columns import Chosen
 from hub.data.entity_schemas import SpanEntities, TagEntities
@@ -74,7 +76,7 @@ def load_dataset(
     )  # fmt: skip
     schema = _schema(kind, chosen, group_column, scheme, repair_tags)
     builder = ExampleBuilder()
-    bad: list[BadRow] = []
+    bad = BadRows()
     for item in schema.examples(rows):
         if isinstance(item, BadRow):
             bad.append(item)
@@ -91,7 +93,8 @@ def load_dataset(
     roles = {} if table.format == "CoNLL" else chosen.roles()
     columns_of = {f"{role} column": name for role, name in roles.items()}
     facts = {"format": table.format, **table.facts, **columns_of, **schema.facts()}
-    return TextDataset(examples, table.source, bad, notes, schema.kind, facts, table.unit)
+    skipped = bad if len(bad) >= MANY_ROWS else list(bad)
+    return TextDataset(examples, table.source, skipped, notes, schema.kind, facts, table.unit)
 
 
 def _schema(
@@ -150,7 +153,7 @@ def _peek(rows: Rows) -> tuple[Sequence[Row], Iterator[tuple[int, Row] | BadRow]
     return [item[1] for item in first if not isinstance(item, BadRow)], chain(first, rows)
 
 
-def _describe(bad: list[BadRow], table: Table) -> str:
+def _describe(bad: Sequence[BadRow], table: Table) -> str:
     place = f"{table.source}, {table.unit}"
     shown = [f"  {place} {row.line}: {row.reason}" for row in bad[:_SHOWN_BAD_ROWS]]
     if len(bad) > _SHOWN_BAD_ROWS:
