@@ -289,7 +289,7 @@ def _write_folder(
 
 
 def _without_unknown_labels(data: TextDataset, task: LabelledTask) -> TextDataset:
-    known = [example for example in data if task.knows(example)]
+    known = data.select(np.flatnonzero([task.knows(example) for example in data]))
     unknown = [
         BadRow(e.line, f"the label {_shown(e.label)} does not occur in the training data")
         for e in data

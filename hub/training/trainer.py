@@ -182,8 +182,8 @@ class Trainer:
         if length > limit:
             raise InputError(f"max_seq_len is {length}; {self.module.name} takes {limit} at most.")
         digest = hashlib.sha256(f"{length} {long_text}\n".encode())
-        for example in data:
-            row = f"{example.label}\t{example.text}\n"
+        for label, text in zip(data.labels, data.texts, strict=True):
+            row = f"{label}\t{text}\n"
             digest.update(row.encode("utf-8", "surrogatepass"))
         passages = read_all(
             self.module.tokenizer, data.texts, length, long_text, self.task.needs_offsets
