@@ -12,7 +12,8 @@ import os
 import tempfile
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import partial
+from functools import cache, partial
+from importlib.util import find_spec
 from itertools import repeat
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
@@ -56,7 +57,8 @@ class ExampleBuilder:
         self._waiting.append(example)
         text = example.text
         self._characters += len(text) if isinstance(text, str) else len(text[0]) + len(text[1])
-        if len(self._waiting) >= MANY_ROWS or self._characters >= _BLOCK_CHARACTERS:
+        full = len(self._waiting) >= MANY_ROWS or self._characters >= _BLOCK_CHARACTERS
+        if full and _has_arrow():
             self._flush()
 
     def append_block(self, block: pyarrow.RecordBatch) -> None:
@@ -75,6 +77,15 @@ class ExampleBuilder:
         if self._waiting:
             self._blocks.append(_to_block(self._waiting, self.names))
         self._waiting, self._characters = [], 0
+
+
+@cache
+def _has_arrow() -> bool:
+    """Whether pyarrow, which comes with `datasets`, is there: a production machine may do without.
+
+    Examples stay in a list then.
+    """
+    return find_spec("pyarrow") is not None
 
 
 class _Blocks:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -110,7 +111,7 @@ class TokenClassification(LabelledTask):
             return False
         return all(entity.type in self.types for entity in entities_in(label))
 
-    @property
+    @cached_property
     def types(self) -> list[str]:
         """The types of entities."""
         return list(dict.fromkeys(kind for _, kind in map(parse_tag, self.labels) if kind))

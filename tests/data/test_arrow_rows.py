@@ -88,6 +88,12 @@ def test_a_full_disk_means_memory(
     assert caplog.text.count("No space left on device") == 1
 
 
+def test_without_arrow_rows_stay_a_list(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(arrow_rows, "_has_arrow", lambda: False)
+    examples = [Example(f"第{n}句", "是", n) for n in range(100)]
+    assert stored(examples, monkeypatch, 10, 0) == examples
+
+
 def test_a_file_in_columns_is_split_and_checked_like_one_in_a_list(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
