@@ -53,6 +53,11 @@ def datasets_directories() -> list[Path]:
     return [*([Path(chosen).expanduser()] if chosen else []), home() / "datasets"]
 
 
+def encoded_directory() -> Path:
+    """Where encoded texts are kept for the next run."""
+    return home() / "encoded"
+
+
 def timeout_s() -> float:
     """Seconds without a byte after which a connection is given up."""
     try:
@@ -102,3 +107,7 @@ CHECKPOINT_DIRECTORY = "checkpoint"
 
 DEFAULT_MODEL = "ernie-pocket-zh"
 DEFAULT_MAX_SEQ_LEN = 128
+# From as many rows on, a data set is kept in columns, and its encoded texts on the disk.
+MANY_ROWS = 20_000
+# The encoded texts of all data sets, on the disk.
+ENCODED_BYTES = 5_000_000_000

@@ -1,4 +1,4 @@
-"""`hub cache`: the models on this machine."""
+"""`hub cache`: the models on this machine, and the encoded texts of large data sets."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hub.registry.store import Store, StoredModel, folder_size
 @json_option
 @click.pass_context
 def cache_command(ctx: click.Context, as_json: bool) -> None:
-    """Show the models on this machine and their size.
+    """Show the models on this machine, encoded texts kept for the next run, and their size.
 
     \b
     Examples:
@@ -26,8 +26,11 @@ def cache_command(ctx: click.Context, as_json: bool) -> None:
     """
     if ctx.invoked_subcommand is not None:
         return
+    from hub.data.encoded_cache import EncodedCache
+
     store = Store()
     models = store.models()
+    encoded = EncodedCache().size()
     waiting = folder_size(store.root / "unfinished")
     damaged = store.damaged()
     if as_json:
@@ -36,6 +39,7 @@ def cache_command(ctx: click.Context, as_json: bool) -> None:
                 "folder": str(store.root),
                 "models": [_facts(model) for model in models],
                 "unfinished_bytes": waiting,
+                "encoded_bytes": encoded,
                 "damaged": [str(path) for path in damaged],
             }
         )
@@ -47,6 +51,8 @@ def cache_command(ctx: click.Context, as_json: bool) -> None:
     say(f"{_models(len(models))}, {readable_size(total)}, in {store.root}")
     if waiting:
         say(f"{readable_size(waiting)} of unfinished downloads: `hub cache clean` removes them.")
+    if encoded:
+        say(f"{readable_size(encoded)} of encoded texts: `hub cache clean` removes them.")
     for path in damaged:
         say(f"{path} is not whole: it is fetched again when it is used.")
 
@@ -96,9 +102,11 @@ def remove_command(ctx: click.Context, model: str, yes: bool) -> None:
 
 @cache_command.command("clean")
 def clean_command() -> None:
-    """Remove unfinished downloads and damaged models; whole models stay."""
+    """Remove unfinished downloads, damaged models and encoded texts; whole models stay."""
+    from hub.data.encoded_cache import EncodedCache
+
     store = Store()
-    say(f"{readable_size(store.clean())} freed in {store.root}")
+    say(f"{readable_size(store.clean() + EncodedCache().clean())} freed in {store.root}")
 
 
 def _models(count: int) -> str:

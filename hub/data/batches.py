@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hub.data.encoded import EncodedTexts
 from hub.tokenizers import Encoding
 
 # Shuffled texts are sorted by length within pools of this many batches: long enough to waste little
@@ -41,23 +42,24 @@ class Batch:
 
 def collate(encodings: Sequence[Encoding], rows: np.ndarray, pad_token_id: int) -> Batch:
     """Pad the encodings numbered `rows` to the longest among them."""
-    longest = max(len(encodings[row].input_ids) for row in rows)
-    shape = (len(rows), longest)
-    input_ids = np.full(shape, pad_token_id, np.int64)
-    token_type_ids = np.zeros(shape, np.int64)
-    attention_mask = np.zeros(shape, np.int64)
-    for position, row in enumerate(rows):
-        encoding = encodings[row]
-        length = len(encoding.input_ids)
-        input_ids[position, :length] = encoding.input_ids
-        token_type_ids[position, :length] = encoding.token_type_ids
-        attention_mask[position, :length] = 1
-    return Batch(rows, input_ids, token_type_ids, attention_mask)
+    if isinstance(encodings, EncodedTexts):
+        texts, numbers = encodings, rows
+    else:
+        texts, numbers = EncodedTexts.of([encodings[row] for row in rows]), np.arange(len(rows))
+    starts, ends = texts.starts[numbers], texts.starts[numbers + 1]
+    places = starts[:, None] + np.arange((ends - starts).max())
+    own = places < ends[:, None]
+    input_ids = np.full(own.shape, pad_token_id, np.int64)
+    token_type_ids = np.zeros(own.shape, np.int64)
+    input_ids[own] = texts.input_ids[places[own]]
+    if texts.token_type_ids is not None:
+        token_type_ids[own] = texts.token_type_ids[places[own]]
+    return Batch(rows, input_ids, token_type_ids, own.astype(np.int64))
 
 
 def sorted_batches(encodings: Sequence[Encoding], batch_size: int) -> list[np.ndarray]:
     """Row numbers for evaluation: all rows by length, `batch_size` a batch."""
-    lengths = np.array([len(encoding.input_ids) for encoding in encodings])
+    lengths = _lengths(encodings)
     order = np.argsort(lengths, kind="stable")
     return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
 
@@ -67,7 +69,7 @@ def shuffled_batches(
 ) -> list[np.ndarray]:
     """Row numbers for one epoch: every row once, in an order that `seed` and `epoch` fix."""
     generator = np.random.default_rng((seed, epoch))
-    lengths = np.array([len(encoding.input_ids) for encoding in encodings])
+    lengths = _lengths(encodings)
     order = generator.permutation(len(encodings))
     batches = []
     pool = batch_size * _POOL_BATCHES
@@ -76,3 +78,9 @@ def shuffled_batches(
         part = part[np.argsort(lengths[part], kind="stable")]
         batches += [part[i : i + batch_size] for i in range(0, len(part), batch_size)]
     return [batches[i] for i in generator.permutation(len(batches))]
+
+
+def _lengths(encodings: Sequence[Encoding]) -> np.ndarray:
+    if isinstance(encodings, EncodedTexts):
+        return encodings.lengths
+    return np.array([len(encoding.input_ids) for encoding in encodings])

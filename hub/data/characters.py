@@ -9,15 +9,17 @@ import unicodedata
 _ODD = {
     "control character": "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029]",
     "zero-width character": "[\u00ad\u200b\u200c\u200e\u200f\u202a-\u202e\u2060-\u2064]"
-    "|[\u2066-\u2069]|\u200d(?![\u2190-\u2bff\U0001f000-\U0001faff])",
-    "byte-order mark": "\ufeff",
-    "replacement character": "\ufffd",
+    "|[\u2066-\u2069]|[\u200d](?![\u2190-\u2bff\U0001f000-\U0001faff])",
+    "byte-order mark": "[\ufeff]",
+    "replacement character": "[\ufffd]",
     "private-use character": "[\ue000-\uf8ff\U000f0000-\U000ffffd\U00100000-\U0010fffd]",
     "half of a surrogate pair": "[\ud800-\udfff]",
     "full-width letter or digit": "[\uff10-\uff19\uff21-\uff3a\uff41-\uff5a]",
 }
 _PATTERNS = {name: re.compile(pattern) for name, pattern in _ODD.items()}
-_ANY = re.compile("|".join(_ODD.values()))
+# All in one class, for which a text is searched several times faster than for one after the other.
+_CLASSES = re.findall(r"\[([^]]*)", "".join(_ODD.values()))
+_SUSPECTS = re.compile("[" + "".join(_CLASSES) + "]")
 _PAIRED = dict(zip("《“‘「『（([【〈\"'", "》”’」』）)]】〉\"'", strict=True))
 # Punctuation by Unicode, but parts of what is said: 80%, U.S., C++, 3′.
 _MEANINGFUL = frozenset("%‰.#&@*+°′″")
@@ -31,7 +33,7 @@ def odd_characters(text: str) -> dict[str, str]:
     >>> odd_characters("ＡＢ\\u200b")
     {'zero-width character': '\\u200b', 'full-width letter or digit': 'Ａ'}
     """
-    if _ANY.search(text) is None:
+    if _SUSPECTS.search(text) is None:
         return {}
     found = {name: pattern.search(text) for name, pattern in _PATTERNS.items()}
     return {name: match[0] for name, match in found.items() if match is not None}

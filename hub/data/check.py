@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import re
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
-from hub.data.characters import folded, has_odd_edge, odd_characters
-from hub.data.examples import BadRow, Example, Label, Text, TextDataset, entities_in
+from hub.data.bad_rows import fault_in
+from hub.data.characters import folded
+from hub.data.examples import BadRow, Label, Text, TextDataset, entities_in
+from hub.data.survey import SHOWN, Places, Survey, joined, repetitions, shared
 
 # A label with fewer rows can hardly be learned.
 FEW_ROWS = 5
 # What the default length leaves of 128 tokens when [CLS] and [SEP] are set aside.
 LONG_CHARACTERS = 126
-_SHOWN = 5
 _PERCENTILES = (50, 90, 95, 99)
 
 
@@ -84,19 +84,21 @@ def check(data: TextDataset, others: Mapping[str, TextDataset] | None = None) ->
         data: the texts to train on.
         others: those to evaluate on, by what they are: "dev", "test".
     """
-    lengths = np.array([_length(text) for text in data.texts])
-    percentiles = {
-        f"{p}%": int(np.percentile(lengths, p, method="inverted_cdf")) for p in _PERCENTILES
-    }
+    survey = Survey(data)
     findings = [
         *_unusable(data.skipped),
-        *_repeated(data),
-        *_labels(data),
-        *_characters(data),
-        *_edges(data),
+        *_repeated(data, survey),
+        *_labels(data.kind, survey),
+        *_characters(survey),
+        *_edges(survey),
     ]
     for name, other in (others or {}).items():
-        findings += [*_shared(data, name, other), *_unknown(data, name, other)]
+        theirs = Survey(other)
+        findings += [
+            *_shared(survey, name, other, theirs),
+            *_unknown(data.kind, survey, name, theirs),
+        ]
+    lengths = survey.lengths
     return CheckReport(
         source=data.source,
         kind=data.kind,
@@ -104,26 +106,20 @@ def check(data: TextDataset, others: Mapping[str, TextDataset] | None = None) ->
         notes=list(data.notes),
         rows=len(data),
         unusable=len(data.skipped),
-        labels=data.label_counts() if data.kind != "token-classification" else {},
-        entities=data.entity_counts(),
-        lengths={**percentiles, "max": int(lengths.max())},
-        long_texts=int((lengths > LONG_CHARACTERS).sum()),
+        labels=survey.label_counts if data.kind != "token-classification" else {},
+        entities=survey.entity_counts,
+        lengths={
+            **{f"{p}%": survey.length_percentile(p) for p in _PERCENTILES},
+            "max": max(lengths),
+        },
+        long_texts=sum(count for length, count in lengths.items() if length > LONG_CHARACTERS),
         findings=findings,
         unit=data.unit,
     )
 
 
-def _length(text: Text) -> int:
-    # [SEP] stands between the texts of a pair.
-    return len(text) if isinstance(text, str) else len(text[0]) + len(text[1]) + 1
-
-
-def _joined(text: Text) -> str:
-    return text if isinstance(text, str) else " / ".join(text)
-
-
 def _shortened(text: Text, characters: int = 40) -> str:
-    whole = _joined(text)
+    whole = joined(text)
     return whole if len(whole) <= characters else whole[: characters - 1] + "…"
 
 
@@ -134,51 +130,50 @@ def _rows(count: int, one: str, more: str) -> str:
 
 def _unusable(skipped: Sequence[BadRow]) -> Iterable[Finding]:
     """Rows that cannot be read, by their reasons."""
-    by_reason: dict[str, list[BadRow]] = defaultdict(list)
+    faults: dict[str, str] = {}
+    by_fault: dict[str, Places] = {}
     for row in skipped:
-        # The same fault names other tags, labels and numbers in every row.
-        by_reason[re.sub(r"'[^']*'|\d[\d-]*", "…", row.reason)].append(row)
-    for rows in by_reason.values():
-        lines = [row.line for row in rows[:_SHOWN]]
-        what = _rows(len(rows), "row cannot be used", "rows cannot be used")
-        yield Finding("unusable", f"{what}: {rows[0].reason}", len(rows), lines)
+        fault = faults.get(row.reason) or faults.setdefault(row.reason, fault_in(row.reason))
+        places = by_fault.setdefault(fault, Places(examples=[row.reason]))
+        places.add(row.line)
+    for places in by_fault.values():
+        what = _rows(places.count, "row cannot be used", "rows cannot be used")
+        message = f"{what}: {places.examples[0]}"
+        yield Finding("unusable", message, places.count, places.lines)
 
 
-def _repeated(data: TextDataset) -> Iterable[Finding]:
+def _repeated(data: TextDataset, survey: Survey) -> Iterable[Finding]:
     """Texts that stand several times, with the same label or with different ones."""
-    by_text: dict[Text, list[Example]] = defaultdict(list)
-    for example in data:
-        by_text[example.text].append(example)
-    repeated = [rows for rows in by_text.values() if len(rows) > 1]
-    agreeing = [rows for rows in repeated if len({row.label for row in rows}) == 1]
-    if agreeing:
-        lines = sorted(row.line for rows in agreeing for row in rows[1:])
+    found = repetitions(survey)
+    if len(found.agreeing):
+        lines = np.sort(survey.lines[found.agreeing])
         what = "an earlier text with its label"
         message = _rows(len(lines), f"row repeats {what}", f"rows repeat {what}")
-        yield Finding("duplicates", message, len(lines), lines[:_SHOWN])
-    differing = [rows for rows in repeated if len({row.label for row in rows}) > 1]
-    if differing:
-        shown = [
-            f"{_shortened(rows[0].text)}: "
-            + ", ".join(
-                f"{_shortened(spelled(row.label, row.text), 60)} ({data.unit} {row.line})"
-                for row in rows[:4]
+        yield Finding("duplicates", message, len(lines), lines[:SHOWN].tolist())
+    if found.differing:
+        shown = []
+        for group in found.shown:
+            rows = [data[int(row)] for row in group[:4]]
+            shown.append(
+                f"{_shortened(rows[0].text)}: "
+                + ", ".join(
+                    f"{_shortened(spelled(row.label, row.text), 60)} ({data.unit} {row.line})"
+                    for row in rows
+                )
             )
-            for rows in differing[:_SHOWN]
-        ]
         what = "several times with different labels"
-        message = _rows(len(differing), f"text stands {what}", f"texts stand {what}")
-        lines = [row.line for rows in differing for row in rows]
-        yield Finding("contradictions", message, len(differing), lines[:_SHOWN], shown)
+        message = _rows(found.differing, f"text stands {what}", f"texts stand {what}")
+        lines = survey.lines[np.concatenate(found.shown)[:SHOWN]]
+        yield Finding("contradictions", message, found.differing, lines.tolist(), shown)
 
 
-def _labels(data: TextDataset) -> Iterable[Finding]:
+def _labels(kind: str, survey: Survey) -> Iterable[Finding]:
     """Labels or types that are rare, look alike, or are the only one."""
-    counted = [("label", data.label_counts())]
-    if data.kind == "token-classification":
+    counted = [("label", survey.label_counts)]
+    if kind == "token-classification":
         counted = []
-    if data.entity_counts():
-        counted.append(("entity type", data.entity_counts()))
+    if survey.entity_counts:
+        counted.append(("entity type", survey.entity_counts))
     for what, counts in counted:
         rare = [f"{name} ({count})" for name, count in counts.items() if count < FEW_ROWS]
         if rare:
@@ -193,73 +188,54 @@ def _labels(data: TextDataset) -> Iterable[Finding]:
             shown = [" = ".join(f"{name!r} ({counts[name]})" for name in names) for names in groups]
             by = "differ only by case, space or full-width forms"
             message = f"{what}s {by}"
-            yield Finding("alike", message, len(groups), (), shown[:_SHOWN])
+            yield Finding("alike", message, len(groups), (), shown[:SHOWN])
         if len(counts) == 1:
             name = next(iter(counts))
-            if what == "label" and data.kind == "text-classification":
+            if what == "label" and kind == "text-classification":
                 yield Finding("one-label", f"all rows have the label {name!r}", 1)
 
 
-def _characters(data: TextDataset) -> Iterable[Finding]:
-    found: dict[str, list[tuple[int, str]]] = defaultdict(list)
-    for example in data:
-        for sort, character in odd_characters(_joined(example.text)).items():
-            found[sort].append((example.line, character))
-    for sort, places in found.items():
-        codes = Counter(f"U+{ord(character):04X}" for _, character in places)
-        shown = ", ".join(code for code, _ in codes.most_common(_SHOWN))
-        message = _rows(len(places), f"text has a {sort}", f"texts have a {sort}")
-        lines = [line for line, _ in places[:_SHOWN]]
-        yield Finding("characters", f"{message}: {shown}", len(places), lines)
+def _characters(survey: Survey) -> Iterable[Finding]:
+    for sort, places in survey.odd.items():
+        codes = [f"U+{ord(c):04X}" for c, _ in places.characters.most_common(SHOWN)]
+        message = _rows(places.count, f"text has a {sort}", f"texts have a {sort}")
+        yield Finding("characters", f"{message}: {', '.join(codes)}", places.count, places.lines)
 
 
-def _edges(data: TextDataset) -> Iterable[Finding]:
+def _edges(survey: Survey) -> Iterable[Finding]:
     """Entities that begin or end with space or punctuation."""
-    odd: list[tuple[int, str]] = []
-    for example in data:
-        for entity in entities_in(example.label):
-            text = example.text[entity.start : entity.end]
-            if isinstance(text, str) and has_odd_edge(text):
-                odd.append((example.line, f"{entity.type} {text!r}"))
-    if odd:
+    odd = survey.edges
+    if odd.count:
         what = "space or punctuation at an end"
-        yield Finding(
-            "edges",
-            _rows(len(odd), f"entity has {what}", f"entities have {what}"),
-            len(odd),
-            [line for line, _ in odd[:_SHOWN]],
-            [text for _, text in odd[:_SHOWN]],
-        )
+        message = _rows(odd.count, f"entity has {what}", f"entities have {what}")
+        yield Finding("edges", message, odd.count, odd.lines, odd.examples)
 
 
-def _shared(data: TextDataset, name: str, other: TextDataset) -> Iterable[Finding]:
+def _shared(ours: Survey, name: str, other: TextDataset, theirs: Survey) -> Iterable[Finding]:
     """Texts of another file that stand in this one too: the figures on it are too good."""
-    ours: dict[Text, Example] = {example.text: example for example in data}
-    both = [(ours[example.text], example) for example in other if example.text in ours]
-    if both:
-        differing = sum(one.label != another.label for one, another in both)
+    rows, differing = shared(ours, theirs)
+    if len(rows):
         tail = f", {differing:,} of them with another label" if differing else ""
-        if len(both) == differing == 1:
+        if len(rows) == differing == 1:
             tail = ", with another label"
         what = "a text that is in the training data too"
         yield Finding(
             "overlap",
-            _rows(len(both), f"row of {name} has {what}", f"rows of {name} have {what}") + tail,
-            len(both),
-            [another.line for _, another in both[:_SHOWN]],
-            [_shortened(another.text) for _, another in both[:3]],
+            _rows(len(rows), f"row of {name} has {what}", f"rows of {name} have {what}") + tail,
+            len(rows),
+            theirs.lines[rows[:SHOWN]].tolist(),
+            [_shortened(other[int(row)].text) for row in rows[:3]],
         )
 
 
-def _unknown(data: TextDataset, name: str, other: TextDataset) -> Iterable[Finding]:
+def _unknown(kind: str, ours: Survey, name: str, theirs: Survey) -> Iterable[Finding]:
     """Labels of another file that cannot be learned from this one."""
-    kinds: list[tuple[str, Callable[[TextDataset], dict[str, int]]]] = [
-        ("label", TextDataset.label_counts),
-        ("entity type", TextDataset.entity_counts),
+    kinds = [
+        ("label", ours.label_counts, theirs.label_counts),
+        ("entity type", ours.entity_counts, theirs.entity_counts),
     ]
-    for what, count in kinds[data.kind == "token-classification" :]:
-        known = count(data)
-        unknown = [f"{label} ({n})" for label, n in count(other).items() if label not in known]
+    for what, known, others in kinds[kind == "token-classification" :]:
+        unknown = [f"{label} ({n})" for label, n in others.items() if label not in known]
         if unknown:
             yield Finding(
                 "unknown",

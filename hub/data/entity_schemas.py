@@ -61,26 +61,38 @@ class SpanEntities(_Entities):
         A program counts in one way throughout. Where both ways agree with a row, as may happen
         between two equal emoji, the rest of the file decides.
         """
-        read: list[Example | BadRow] = []
-        undecided: dict[int, tuple[Entity, ...]] = {}
+        # Those behind the first row that the rest of the file decides.
+        waiting: list[tuple[Example | BadRow, tuple[Entity, ...] | None]] = []
         for item in super().examples(rows):
-            read.append(item)
-            if isinstance(item, BadRow):
+            other: tuple[Entity, ...] | None = None
+            if isinstance(item, Example):
+                by_characters, by_utf16 = self._last
+                if by_characters is None:
+                    self._corrected += 1
+                elif by_utf16 is not None and by_utf16 != by_characters:
+                    other = by_utf16
+            if waiting or other is not None:
+                waiting.append((item, other))
+            else:
+                yield item
+            if self._corrected:
+                yield from self._decided(waiting)
+                waiting = []
+        yield from self._decided(waiting)
+
+    def _decided(
+        self, waiting: Sequence[tuple[Example | BadRow, tuple[Entity, ...] | None]]
+    ) -> Iterator[Example | BadRow]:
+        """Rows, with their other entities if the file was found to count UTF-16 units."""
+        for item, entities in waiting:
+            if not self._corrected or entities is None or isinstance(item, BadRow):
+                yield item
                 continue
-            by_characters, by_utf16 = self._last
-            if by_characters is None:
-                self._corrected += 1
-            elif by_utf16 is not None and by_utf16 != by_characters:
-                undecided[len(read) - 1] = by_utf16
-        for number, entities in undecided.items() if self._corrected else ():
-            example = read[number]
-            assert isinstance(example, Example)
             self._corrected += 1
             label: Label = entities
-            if isinstance(example.label, Utterance):
-                label = Utterance(example.label.intent, entities)
-            read[number] = replace(example, label=label)
-        yield from read
+            if isinstance(item.label, Utterance):
+                label = Utterance(item.label.intent, entities)
+            yield replace(item, label=label)
 
     def notes(self, source: str) -> list[str]:
         """How many rows were corrected."""

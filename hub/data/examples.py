@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -58,6 +59,24 @@ class BadRow:
     reason: str
 
 
+class LazyExamples(Sequence[Example]):
+    """Examples that are made when they are asked for: those of a large data set."""
+
+    @property
+    @abstractmethod
+    def texts(self) -> Sequence[Text]:
+        """The texts alone."""
+
+    @property
+    @abstractmethod
+    def labels(self) -> Sequence[Label]:
+        """The labels alone."""
+
+    @abstractmethod
+    def select(self, rows: np.ndarray) -> Sequence[Example]:
+        """The examples with these numbers, int64 [N], which ascend."""
+
+
 @dataclass(frozen=True)
 class TextDataset(Sequence[Example]):
     """Examples in the order of their source.
@@ -96,13 +115,17 @@ class TextDataset(Sequence[Example]):
         return iter(self.examples)
 
     @property
-    def texts(self) -> list[Text]:
+    def texts(self) -> Sequence[Text]:
         """Every text or pair of texts."""
+        if isinstance(self.examples, LazyExamples):
+            return self.examples.texts
         return [example.text for example in self.examples]
 
     @property
-    def labels(self) -> list[Label]:
+    def labels(self) -> Sequence[Label]:
         """Every example's label."""
+        if isinstance(self.examples, LazyExamples):
+            return self.examples.labels
         return [example.label for example in self.examples]
 
     @property
@@ -112,19 +135,22 @@ class TextDataset(Sequence[Example]):
         Raises:
             DataError: the labels are of another kind.
         """
-        return [class_of(example, self.source) for example in self.examples]
+        classes = [label for label in self.labels if isinstance(label, str)]
+        if len(classes) < len(self):
+            return [class_of(example, self.source) for example in self.examples]  # says which
+        return classes
 
     def label_counts(self) -> dict[str, int]:
         """How often each label occurs, the most frequent first, ties in order of appearance.
 
         Of several labels each counts; of entities their types; of intents with slots the intents.
         """
-        counts = Counter(name for example in self.examples for name in names_in(example.label))
+        counts = Counter(name for label in self.labels for name in names_in(label))
         return dict(counts.most_common())
 
     def entity_counts(self) -> dict[str, int]:
         """How often each type of entity occurs, the most frequent first."""
-        counts = Counter(e.type for example in self.examples for e in entities_in(example.label))
+        counts = Counter(e.type for label in self.labels for e in entities_in(label))
         return dict(counts.most_common())
 
     def place(self, row: Example | BadRow) -> str:
@@ -145,15 +171,15 @@ class TextDataset(Sequence[Example]):
 
             with suppress(DataError):
                 parts = assign_parts(self, {"dev": fraction}, seed)
-                return self._divided({i for i, part in enumerate(parts) if part == "dev"}, fraction)
+                return self._divided([i for i, part in enumerate(parts) if part == "dev"], fraction)
         generator = np.random.default_rng(seed)
         by_label: dict[str, list[int]] = {}
         for index, name in enumerate(self.strata()):
             by_label.setdefault(name, []).append(index)
-        aside: set[int] = set()
+        aside: list[int] = []
         for indices in by_label.values():
             count = min(round(fraction * len(indices)), len(indices) - 1)
-            aside.update(generator.permutation(indices)[:count].tolist())
+            aside += generator.permutation(indices)[:count].tolist()
         if not aside:
             raise DataError(
                 f"{self.source} has too few rows ({len(self)}) to set some aside for evaluation: "
@@ -161,21 +187,24 @@ class TextDataset(Sequence[Example]):
             )
         return self._divided(aside, fraction)
 
-    def _divided(self, aside: set[int], fraction: float) -> tuple[TextDataset, TextDataset]:
-        kept = [e for i, e in enumerate(self.examples) if i not in aside]
-        taken = [e for i, e in enumerate(self.examples) if i in aside]
-        return self.with_examples(kept), TextDataset(
-            taken, f"{fraction:.0%} of {self.source}",
+    def _divided(self, aside: Sequence[int], fraction: float) -> tuple[TextDataset, TextDataset]:
+        taken = np.zeros(len(self), bool)
+        taken[aside] = True
+        return self.with_examples(self.select(np.flatnonzero(~taken))), TextDataset(
+            self.select(np.flatnonzero(taken)), f"{fraction:.0%} of {self.source}",
             kind=self.kind, facts=self.facts, unit=self.unit,
         )  # fmt: skip
+
+    def select(self, rows: np.ndarray) -> Sequence[Example]:
+        """The examples with these numbers, int64 [N], which ascend."""
+        if isinstance(self.examples, LazyExamples):
+            return self.examples.select(rows)
+        return [self.examples[row] for row in rows]
 
     def strata(self) -> list[str]:
         """For each example the label to stratify by: its rarest one, empty if it has none."""
         counts = self.label_counts()
-        return [
-            min(names_in(example.label), key=counts.__getitem__, default="")
-            for example in self.examples
-        ]
+        return [min(names_in(label), key=counts.__getitem__, default="") for label in self.labels]
 
     def with_examples(self, examples: Sequence[Example]) -> TextDataset:
         """The same source with other examples."""

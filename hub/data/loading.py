@@ -7,10 +7,13 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
+from hub.constants import MANY_ROWS
+from hub.data.arrow_rows import ExampleBuilder
+from hub.data.bad_rows import BadRows
 from hub.data.choosing import choose_columns, detect_kind, kind_name, note_on
 from hub.data.columns import Chosen
 from hub.data.entity_schemas import SpanEntities, TagEntities
-from hub.data.examples import BadRow, Example, TextDataset
+from hub.data.examples import BadRow, TextDataset
 from hub.data.readers import read_table
 from hub.data.schemas import Classes, Schema, SeveralLabels
 from hub.data.tables import LINES, Row, Rows, Table
@@ -72,13 +75,14 @@ def load_dataset(
         text=text_column, pair=text_pair_column, label=label_column,
     )  # fmt: skip
     schema = _schema(kind, chosen, group_column, scheme, repair_tags)
-    examples: list[Example] = []
-    bad: list[BadRow] = []
+    builder = ExampleBuilder()
+    bad = BadRows()
     for item in schema.examples(rows):
         if isinstance(item, BadRow):
             bad.append(item)
         else:
-            examples.append(item)
+            builder.append(item)
+    examples = builder.finish()
     if bad and not skip_bad_rows:
         raise DataError(_describe(bad, table))
     if not examples:
@@ -89,7 +93,8 @@ def load_dataset(
     roles = {} if table.format == "CoNLL" else chosen.roles()
     columns_of = {f"{role} column": name for role, name in roles.items()}
     facts = {"format": table.format, **table.facts, **columns_of, **schema.facts()}
-    return TextDataset(examples, table.source, bad, notes, schema.kind, facts, table.unit)
+    skipped = bad if len(bad) >= MANY_ROWS else list(bad)
+    return TextDataset(examples, table.source, skipped, notes, schema.kind, facts, table.unit)
 
 
 def _schema(
@@ -148,7 +153,7 @@ def _peek(rows: Rows) -> tuple[Sequence[Row], Iterator[tuple[int, Row] | BadRow]
     return [item[1] for item in first if not isinstance(item, BadRow)], chain(first, rows)
 
 
-def _describe(bad: list[BadRow], table: Table) -> str:
+def _describe(bad: Sequence[BadRow], table: Table) -> str:
     place = f"{table.source}, {table.unit}"
     shown = [f"  {place} {row.line}: {row.reason}" for row in bad[:_SHOWN_BAD_ROWS]]
     if len(bad) > _SHOWN_BAD_ROWS:

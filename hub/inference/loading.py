@@ -17,7 +17,7 @@ from hub.registry.manifest import read_manifest
 from hub.tasks import LabelledTask, Task, task_name
 from hub.tasks.answering import run
 from hub.tasks.base import Metrics
-from hub.tasks.passages import read
+from hub.tasks.encoded_passages import read_all
 from hub.tokenizers import Text, Tokenizer
 
 if TYPE_CHECKING:
@@ -146,6 +146,6 @@ def evaluate(
         raise InputError(f"Models for {name} cannot be evaluated on labelled texts.")
     targets = task.targets(data)
     how = long_text or model.long_text
-    passages = read(model.tokenizer, data.texts, model.max_seq_len, how, task.needs_offsets)
+    passages = read_all(model.tokenizer, data.texts, model.max_seq_len, how, task.needs_offsets)
     outputs = run(task, model.tokenizer, model.compute, passages, batch_size)
     return task.metrics(task.decide(outputs, passages, model.tokenizer), targets)

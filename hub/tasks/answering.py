@@ -10,8 +10,9 @@ import numpy as np
 from hub.data.batches import collate, sorted_batches
 from hub.errors import InputError
 from hub.tasks.base import AnswerOptions, Forward, Task
+from hub.tasks.encoded_passages import EncodedPassages
 from hub.tasks.passages import Passage, read
-from hub.tokenizers import Text, Tokenizer
+from hub.tokenizers import Encoding, Text, Tokenizer
 
 
 def run(
@@ -29,11 +30,17 @@ def run(
     Raises:
         InputError: there is no passage.
     """
-    encodings = [window.encoding for passage in passages for window in passage.windows]
-    if not encodings:
+    encodings: Sequence[Encoding]
+    if isinstance(passages, EncodedPassages):
+        encodings = passages.encodings
+    else:
+        encodings = [window.encoding for passage in passages for window in passage.windows]
+    if not len(encodings):
         raise InputError("There is no text to answer.")
     concerned = [n for n, e in enumerate(encodings) if task.concerns(e, tokenizer)]
-    read_ones = [encodings[number] for number in concerned]
+    read_ones = encodings
+    if len(concerned) < len(encodings):
+        read_ones = [encodings[number] for number in concerned]
     outputs: list[np.ndarray] = [np.empty(0)] * len(encodings)
     for rows in sorted_batches(read_ones, batch_size):
         batch = task.prepare(collate(read_ones, rows, tokenizer.pad_token_id), tokenizer)

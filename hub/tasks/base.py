@@ -12,6 +12,7 @@ import numpy as np
 from hub.data.batches import Batch
 from hub.data.examples import Example, Text, TextDataset
 from hub.errors import InputError
+from hub.tasks.encoded_passages import EncodedPassages
 from hub.tasks.losses import LossSettings
 from hub.tasks.passages import Passage
 from hub.tokenizers import Encoding, Tokenizer
@@ -203,10 +204,16 @@ class LabelledTask(Task):
 
     def window_targets(
         self, passages: Sequence[Passage], targets: Targets, tokenizer: Tokenizer
-    ) -> list[Any]:
+    ) -> Sequence[Any]:
         """What is to be learned of each window of each text: mostly the same as of the text."""
-        pairs = zip(passages, targets, strict=True)
-        return [target for passage, target in pairs for _ in passage.windows]
+        if isinstance(passages, EncodedPassages):
+            if passages.firsts is None:
+                return targets
+            counts = passages.window_counts.tolist()
+        else:
+            counts = [len(passage.windows) for passage in passages]
+        pairs = zip(counts, targets, strict=True)
+        return [target for count, target in pairs for _ in range(count)]
 
     @abstractmethod
     def loss(

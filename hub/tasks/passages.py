@@ -122,8 +122,31 @@ def encode(
     Raises:
         InputError: `long_text` or `max_seq_len` is out of its limits.
     """
-    pairs = any(isinstance(text, tuple) for text in texts)
-    windows = check_long_text(long_text) == "window" and not pairs
+    windows = are_windowed(texts, long_text)
+    return read_quietly(tokenizer, texts, max_seq_len, windows, return_offsets)
+
+
+def are_windowed(texts: Sequence[Text], long_text: str) -> bool:
+    """Whether what is too long of these texts is read in windows; that of pairs never is.
+
+    Raises:
+        InputError: `long_text` is out of its limits.
+    """
+    return check_long_text(long_text) == "window" and not any(isinstance(t, tuple) for t in texts)
+
+
+def read_quietly(
+    tokenizer: Tokenizer,
+    texts: Sequence[Text],
+    max_seq_len: int,
+    windows: bool,
+    return_offsets: bool,
+) -> list[Passage]:
+    """Encode texts, their beginnings or in windows.
+
+    Raises:
+        InputError: `max_seq_len` is out of its limits.
+    """
     if windows:
         wholes = tokenizer.encode(texts, None, return_offsets)
         return [

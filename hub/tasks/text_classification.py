@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from hub.data.examples import Example, Text, TextDataset, class_of
+from hub.data.examples import Example, Text, TextDataset
 from hub.errors import DataError
 from hub.tasks.base import AnswerOptions, LabelledTask, LabelScore, Metrics, Targets, softmax
 from hub.tasks.losses import LossSettings, cross_entropy
@@ -51,7 +51,7 @@ class TextClassification(LabelledTask):
         Raises:
             DataError: all rows have the same label.
         """
-        pairs = any(isinstance(example.text, tuple) for example in data)
+        pairs = any(isinstance(text, tuple) for text in data.texts)
         return cls(labels_of(data), **{"pairs": pairs, **options})
 
     def build_network(self, config: ErnieConfig) -> paddle.nn.Layer:
@@ -82,13 +82,12 @@ class TextClassification(LabelledTask):
         Raises:
             DataError: a label is not one of the task's.
         """
-        return np.array([self._number(example, data.source) for example in data], np.int64)
-
-    def _number(self, example: Example, source: str) -> int:
-        number = self.number_of(class_of(example, source))
-        if number is None:
-            raise DataError(unknown_label(example, str(example.label), source, self.labels))
-        return number
+        classes = data.classes
+        numbers = {name: self.number_of(name) for name in set(classes)}
+        if None in numbers.values():
+            row = next(row for row, name in enumerate(classes) if numbers[name] is None)
+            raise DataError(unknown_label(data[row], classes[row], data.source, self.labels))
+        return np.array([numbers[name] for name in classes], np.int64)
 
     def knows(self, example: Example) -> bool:
         """Whether the example has one label that is the task's."""

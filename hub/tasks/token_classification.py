@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from hub.data.batches import Batch
+from hub.data.encoded import NumberRows
 from hub.data.examples import Entity, Example, Text, TextDataset, entities_in
 from hub.data.tags import parse_tag, spans_of
 from hub.errors import DataError, InputError
@@ -15,7 +17,7 @@ from hub.tasks.base import AnswerOptions, LabelledTask, LabelScore, Metrics, Tar
 from hub.tasks.crf import CrfDecoder
 from hub.tasks.losses import LossSettings, cross_entropy
 from hub.tasks.passages import Passage
-from hub.tokenizers import Tokenizer
+from hub.tokenizers import Encoding, Tokenizer
 from hub.tokenizers.base import Span
 from hub.tokenizers.windows import Window, owned
 
@@ -109,7 +111,7 @@ class TokenClassification(LabelledTask):
             return False
         return all(entity.type in self.types for entity in entities_in(label))
 
-    @property
+    @cached_property
     def types(self) -> list[str]:
         """The types of entities."""
         return list(dict.fromkeys(kind for _, kind in map(parse_tag, self.labels) if kind))
@@ -126,7 +128,7 @@ class TokenClassification(LabelledTask):
 
     def window_targets(
         self, passages: Sequence[Passage], targets: Targets, tokenizer: Tokenizer
-    ) -> list[np.ndarray]:
+    ) -> Sequence[np.ndarray]:
         """For each window the tag of every own token, int64 [tokens]; `NO_TAG` within a word.
 
         A word has an entity's tag if they share a character.
@@ -139,14 +141,18 @@ class TokenClassification(LabelledTask):
                 f"Tags are learned in BIO; this model has {', '.join(self.labels[:8])}: give "
                 "hub.Module a label_map with O, and B- and I- of every type."
             )
-        rows = []
-        for passage, entities in zip(passages, targets, strict=True):
-            for window in passage.windows:
-                encoding = window.encoding
-                tokens = tokenizer.tokens(encoding.input_ids[1:-1])
-                offsets = (encoding.offsets or [])[1:-1]
-                rows.append(self._tags(_words(tokens, offsets), entities, len(tokens)))
-        return rows
+        return NumberRows.of(
+            self._window_tags(window.encoding, entities, tokenizer)
+            for passage, entities in zip(passages, targets, strict=True)
+            for window in passage.windows
+        )
+
+    def _window_tags(
+        self, encoding: Encoding, entities: Sequence[Entity], tokenizer: Tokenizer
+    ) -> np.ndarray:
+        tokens = tokenizer.tokens(encoding.input_ids[1:-1])
+        offsets = (encoding.offsets or [])[1:-1]
+        return self._tags(_words(tokens, offsets), entities, len(tokens))
 
     def _tags(self, words: Sequence[_Word], entities: Sequence[Entity], count: int) -> np.ndarray:
         tags = np.full(count, NO_TAG, np.int64)

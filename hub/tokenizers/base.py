@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -11,6 +12,7 @@ from typing import Any
 
 from hub.constants import DEFAULT_MAX_SEQ_LEN
 from hub.errors import InputError
+from hub.files import sha256_of
 from hub.tokenizers.truncation import check_truncation, lengths_kept
 
 Text = str | tuple[str, str]
@@ -84,6 +86,17 @@ class Tokenizer(ABC):
     @abstractmethod
     def save(self, folder: Path, max_seq_len: int) -> None:
         """Write what `load_tokenizer` reads."""
+
+    def fingerprint(self) -> str:
+        """A digest of its files: tokenizers with the same one encode alike.
+
+        Raises:
+            OSError: they cannot be written, as there is no room for temporary files.
+        """
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            self.save(folder, DEFAULT_MAX_SEQ_LEN)
+            return " ".join(f"{name} {sha256_of(folder / name)}" for name in sorted(self.files))
 
     # Who has one token more of a pair that is cut to an odd sum: see `lengths_kept`.
     _odd_to_longer = False

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from itertools import compress
 from typing import Any
 
 import numpy as np
@@ -16,24 +17,27 @@ from hub.data.examples import Text
 from hub.tasks import IntentSlots, LabelledTask, MultiLabelClassification, TextClassification
 from hub.tasks.base import Metrics, Targets
 
+MOST_ROWS = 200_000
+
 
 class LinearBaseline:
     """TF-IDF over character 1- to 3-grams and a linear SVM (scikit-learn's liblinear).
 
     For several labels a text it is one SVM a label, for intents and slots it knows the intents
-    alone.
+    alone. Of more than `MOST_ROWS` rows it is fitted to a sample with as large a share of each
+    label: all of a million would take gigabytes and many minutes.
 
     Args:
         task: what is to be answered.
 
     Attributes:
+        name: what it is, and what part of the rows it is fitted to if not all.
         seconds: how long fitting took.
     """
 
-    name = "linear SVM over character 1-3-grams"
-
     def __init__(self, task: LabelledTask) -> None:
         self.task = task
+        self.name = "linear SVM over character 1-3-grams"
         self.seconds = 0.0
         self._pipeline: Any = None
 
@@ -50,13 +54,20 @@ class LinearBaseline:
         from sklearn.svm import LinearSVC
 
         started = time.monotonic()
+        classes = self._classes(targets)
+        if len(texts) > MOST_ROWS:
+            rows = _sample(classes)
+            self.name += f", fitted to {len(rows):,} of {len(texts):,} rows"
+            chosen = np.zeros(len(texts), bool)
+            chosen[rows] = True
+            texts, classes = list(compress(texts, chosen)), classes[chosen]
         classifier: Any = LinearSVC(random_state=0)
         if isinstance(self.task, MultiLabelClassification):
             classifier = OneVsRestClassifier(classifier)
         self._pipeline = make_pipeline(
             TfidfVectorizer(analyzer="char", ngram_range=(1, 3), sublinear_tf=True), classifier
         )
-        self._pipeline.fit(_documents(texts), self._classes(targets))
+        self._pipeline.fit(_documents(texts), classes)
         self.seconds = time.monotonic() - started
         return self
 
@@ -77,6 +88,24 @@ class LinearBaseline:
         if isinstance(self.task, MultiLabelClassification):
             return np.stack(targets).astype(int)
         return np.asarray(targets)
+
+
+def _sample(classes: np.ndarray) -> np.ndarray:
+    """The numbers of about `MOST_ROWS` rows, one at least of each class; always the same ones.
+
+    Args:
+        classes: each row's class [N], or whether it has each label [N, labels]; of several labels
+            the rarest counts.
+    """
+    if classes.ndim == 2:
+        rare_first = np.argsort(classes.sum(axis=0), kind="stable")
+        strata = np.where(classes.any(axis=1), classes[:, rare_first].argmax(axis=1), -1)
+    else:
+        strata = np.unique(classes, return_inverse=True)[1]
+    shuffled = np.random.default_rng(0).permutation(len(strata))
+    share = MOST_ROWS / len(strata)
+    parts = (shuffled[strata[shuffled] == stratum] for stratum in np.unique(strata))
+    return np.concatenate([part[: max(1, int(share * len(part)))] for part in parts])
 
 
 def _documents(texts: Sequence[Text]) -> list[str]:

@@ -29,7 +29,7 @@ from hub.models.installation import check_name_is_known
 from hub.module import Module
 from hub.tasks import IntentSlots, LabelledTask, TokenClassification, labelled_task_type
 from hub.tasks.base import Metrics, Targets, metric_title
-from hub.tasks.passages import read
+from hub.tasks.encoded_passages import read_all
 from hub.training.arguments import TrainingArguments
 from hub.training.baseline import LinearBaseline
 from hub.training.callbacks import HistoryFile
@@ -150,7 +150,7 @@ def finetune(
     metrics = trainer.finetune_and_eval(train_data, dev_data, resume=resume)
     seconds = max(trainer.state.seconds, time.monotonic() - started)
 
-    passages = read(
+    passages = read_all(
         module.tokenizer, dev_data.texts, module.max_seq_len, module.long_text,
         trainer.task.needs_offsets,
     )  # fmt: skip
@@ -289,7 +289,7 @@ def _write_folder(
 
 
 def _without_unknown_labels(data: TextDataset, task: LabelledTask) -> TextDataset:
-    known = [example for example in data if task.knows(example)]
+    known = data.select(np.flatnonzero([task.knows(example) for example in data]))
     unknown = [
         BadRow(e.line, f"the label {_shown(e.label)} does not occur in the training data")
         for e in data

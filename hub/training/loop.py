@@ -6,20 +6,20 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from hub.backend import paddle
 from hub.data.batches import collate, shuffled_batches
+from hub.data.encoded import EncodedTexts
 from hub.errors import InputError, TrainingError
 from hub.module import Module
 from hub.tasks import LabelledTask
 from hub.tasks.answering import run
 from hub.tasks.base import Metrics, Targets
+from hub.tasks.encoded_passages import EncodedPassages
 from hub.tasks.passages import Passage
-from hub.tokenizers import Encoding
 from hub.training.arguments import TrainingArguments
 from hub.training.callbacks import Callback
 from hub.training.checkpoints import CheckpointStore, copy_weights, set_weights
@@ -38,15 +38,15 @@ class EncodedData:
         fingerprint: a digest of all that went into it.
     """
 
-    passages: list[Passage]
+    passages: EncodedPassages
     targets: Targets
     window_targets: Sequence[Any]
     fingerprint: str
 
-    @cached_property
-    def encodings(self) -> list[Encoding]:
+    @property
+    def encodings(self) -> EncodedTexts:
         """Every window of every text: the rows of training."""
-        return [window.encoding for passage in self.passages for window in passage.windows]
+        return self.passages.encodings
 
 
 def compute_outputs(

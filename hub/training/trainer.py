@@ -15,7 +15,7 @@ from hub.models.ernie import dropout
 from hub.module import Module
 from hub.tasks import LabelledTask
 from hub.tasks.base import Metrics
-from hub.tasks.passages import read
+from hub.tasks.encoded_passages import read_all
 from hub.training.arguments import TrainingArguments
 from hub.training.callbacks import Callback, ProgressBar
 from hub.training.checkpoints import CheckpointStore
@@ -182,10 +182,10 @@ class Trainer:
         if length > limit:
             raise InputError(f"max_seq_len is {length}; {self.module.name} takes {limit} at most.")
         digest = hashlib.sha256(f"{length} {long_text}\n".encode())
-        for example in data:
-            row = f"{example.label}\t{example.text}\n"
+        for label, text in zip(data.labels, data.texts, strict=True):
+            row = f"{label}\t{text}\n"
             digest.update(row.encode("utf-8", "surrogatepass"))
-        passages = read(
+        passages = read_all(
             self.module.tokenizer, data.texts, length, long_text, self.task.needs_offsets
         )
         window_targets = self.task.window_targets(passages, targets, self.module.tokenizer)

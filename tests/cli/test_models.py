@@ -6,9 +6,11 @@ import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import hub as package
+from hub.data.encoded_cache import EncodedCache
 from hub.registry import catalogue
 from hub.registry.catalogue import ModelEntry, Source
 from hub.registry.store import Store
@@ -329,3 +331,15 @@ def test_settings_that_cannot_be(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> N
     (Store().root / "settings.json").write_text("{")
     monkeypatch.delenv("HUB_SOURCES")
     refused(hub("config"), "settings.json", "not JSON")
+
+
+def test_cache_shows_encoded_texts_and_cleans_them(hub: Hub) -> None:
+    cache = EncodedCache()
+    cache.write("digest", {"input_ids": np.zeros(5000, np.uint16)})
+    size = cache.size()
+    assert json.loads(done(hub("cache", "--json"))[0])["encoded_bytes"] == size > 10_000
+    said = "".join(done(hub("cache")))
+    assert "10 kB of encoded texts: `hub cache clean` removes them." in said
+    assert "10 kB freed" in "".join(done(hub("cache", "clean")))
+    assert cache.size() == 0
+    assert "of encoded texts" not in "".join(done(hub("cache")))
