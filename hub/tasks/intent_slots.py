@@ -7,7 +7,7 @@ tags of the words, and the losses are added.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, overload
 
 import numpy as np
 
@@ -30,6 +30,30 @@ from hub.tokenizers.windows import Window
 if TYPE_CHECKING:
     from hub.backend import paddle
     from hub.models.ernie.config import ErnieConfig
+
+
+class _IntentsAndTags(Sequence[tuple[int, np.ndarray]]):
+    """The intent's number and the tags of each window, put together when they are asked for."""
+
+    def __init__(self, intents: Sequence[int], tags: Sequence[np.ndarray]) -> None:
+        self._intents = intents
+        self._tags = tags
+
+    def __len__(self) -> int:
+        return len(self._intents)
+
+    @overload
+    def __getitem__(self, index: int) -> tuple[int, np.ndarray]: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[tuple[int, np.ndarray]]: ...
+
+    def __getitem__(
+        self, index: int | slice
+    ) -> tuple[int, np.ndarray] | list[tuple[int, np.ndarray]]:
+        if isinstance(index, slice):
+            return list(zip(self._intents[index], self._tags[index], strict=True))
+        return self._intents[index], self._tags[index]
 
 
 class IntentSlots(LabelledTask):
@@ -131,15 +155,15 @@ class IntentSlots(LabelledTask):
 
     def window_targets(
         self, passages: Sequence[Passage], targets: Targets, tokenizer: Tokenizer
-    ) -> list[tuple[int, np.ndarray]]:
+    ) -> Sequence[tuple[int, np.ndarray]]:
         """For each window the intent's number and the tags of its own tokens."""
+        numbers = {name: number for number, name in enumerate(self.intents.labels)}
+        intents = [numbers[utterance.intent] for utterance in targets]
         slots = [utterance.entities for utterance in targets]
-        tags = iter(self.slots.window_targets(passages, slots, tokenizer))
-        return [
-            (self.intents.labels.index(utterance.intent), next(tags))
-            for passage, utterance in zip(passages, targets, strict=True)
-            for _ in passage.windows
-        ]
+        return _IntentsAndTags(
+            self.intents.window_targets(passages, intents, tokenizer),
+            self.slots.window_targets(passages, slots, tokenizer),
+        )
 
     def loss(
         self,
