@@ -190,7 +190,7 @@ def test_a_public_model_has_a_source_and_says_what_it_is(entry: ModelEntry) -> N
     assert entry.licence != "unknown"
     assert entry.trained_on
     if entry.pretrained:
-        assert "baidu" in kinds or "huggingface" in kinds
+        assert kinds & {"baidu", "huggingface", "embedded"}
     for source in entry.sources:
         if source.repository:
             assert normalize(source.repository) in entry.aliases  # found by its id

@@ -168,7 +168,6 @@ def main() -> None:
     elif arguments.from_model is not None:
         from safetensors.numpy import load_file
 
-        model.start(arguments.warm)
         model.load(load_file(arguments.from_model))
     else:
         model.start(arguments.warm)
