@@ -114,7 +114,7 @@ def run(name: str, folder: Path, model: str, seed: int, changes: dict[str, Any])
     return {
         "set": name, "model": model, "seed": seed, "test": test_file.name, "figures": figures,
         "rows": {"train": len(train), "test": len(test)}, "baseline": baseline,
-        "epochs": len(result.summary["history"]), "finite": True,
+        "epochs": len(result.summary["history"]),
         "seconds": round(time.monotonic() - started), "arguments": result.summary["arguments"],
     }  # fmt: skip
 
