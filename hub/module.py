@@ -406,6 +406,7 @@ class Module(paddle.nn.Layer):
         if self.task is None:
             raise InputError("A module without a task has nothing of its own to save.")
         folder = Path(directory)
+        self.adopt_weights()
         try:
             folder.mkdir(parents=True, exist_ok=True)
             # While files are exchanged the folder is not a model: its manifest goes first.

@@ -63,6 +63,7 @@ def export(
     if module.task is None:
         raise InputError(f"{module.name} has no task to answer: fine-tune it before exporting.")
     folder = Path(output)
+    module.adopt_weights()
     _check_output(folder, overwrite, module.tokenizer.files)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)

@@ -232,6 +232,7 @@ class Trainer:
                 self.task.tune(outputs, dev.targets)
         finally:
             self.module.eval()
+            self.module.adopt_weights()
             for callback in self.callbacks:
                 callback.on_train_end(self.state)
 

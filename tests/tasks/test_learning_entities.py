@@ -192,6 +192,24 @@ def test_a_crfs_transitions_are_learned(tiny_folder: Path) -> None:
     assert learned[begin, inner] > learned[begin, other]
 
 
+def test_what_a_crf_learned_without_dev_rows_travels(tiny_folder: Path, tmp_path: Path) -> None:
+    rows = rows_of(*((text, parts) for text, parts, _ in _trips(40, seed=2)))
+    module = hub.Module(directory=tiny_folder, task="ner", task_options={"crf": True})
+    hub.Trainer(module, progress=False).train(rows, epochs=2, batch_size=8, learning_rate=1e-2)
+    learned = module.network.crf.transitions.numpy()
+    assert np.abs(learned).max() > 0.01
+    module.save(tmp_path / "run")
+    export(module, tmp_path / "artefact")
+    for folder in ("run", "artefact"):
+        stored = json.loads((tmp_path / folder / "hub.json").read_text("utf-8"))["task_options"]
+        assert np.array(stored["crf"]["transitions"]) == pytest.approx(learned, abs=1e-6)
+    # Weights that were changed by hand are saved as they are.
+    module.network.crf.end.set_value(np.full(len(module.task.labels), 0.5, np.float32))
+    module.save(tmp_path / "again")
+    stored = json.loads((tmp_path / "again" / "hub.json").read_text("utf-8"))["task_options"]
+    assert set(stored["crf"]["end"]) == {0.5}
+
+
 def test_a_model_learns_intents_with_slots(tiny_folder: Path, tmp_path: Path) -> None:
     rows = [
         {"text": text, "intent": intent, "entities": entities(text, *parts)}
