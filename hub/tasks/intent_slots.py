@@ -157,8 +157,7 @@ class IntentSlots(LabelledTask):
         self, passages: Sequence[Passage], targets: Targets, tokenizer: Tokenizer
     ) -> Sequence[tuple[int, np.ndarray]]:
         """For each window the intent's number and the tags of its own tokens."""
-        numbers = {name: number for number, name in enumerate(self.intents.labels)}
-        intents = [numbers[utterance.intent] for utterance in targets]
+        intents = self._intent_numbers(targets)
         slots = [utterance.entities for utterance in targets]
         return _IntentsAndTags(
             self.intents.window_targets(passages, intents, tokenizer),
@@ -181,9 +180,11 @@ class IntentSlots(LabelledTask):
 
     def class_weights(self, targets: Targets) -> np.ndarray:
         """Those of the intents."""
-        return self.intents.class_weights(
-            [self.intents.labels.index(utterance.intent) for utterance in targets]
-        )
+        return self.intents.class_weights(self._intent_numbers(targets))
+
+    def _intent_numbers(self, utterances: Targets) -> list[int]:
+        numbers = {name: number for number, name in enumerate(self.intents.labels)}
+        return [numbers[utterance.intent] for utterance in utterances]
 
     # --- answering -------------------------------------------------------------------------------
 
@@ -233,10 +234,7 @@ class IntentSlots(LabelledTask):
 
     def scores(self, decided: Targets, targets: Targets) -> list[LabelScore]:
         """Every intent's figures, then every type of slot's."""
-        number = self.intents.labels.index
-        intents = self.intents.scores(
-            [number(found.intent) for found in decided], [number(t.intent) for t in targets]
-        )
+        intents = self.intents.scores(self._intent_numbers(decided), self._intent_numbers(targets))
         return [*intents, *self._slot_scores(decided, targets)]
 
     def _slot_scores(self, decided: Targets, targets: Targets) -> list[LabelScore]:

@@ -9,23 +9,21 @@ import numpy as np
 
 from hub.data.examples import Example, Text, TextDataset
 from hub.errors import DataError, InputError
-from hub.tasks.base import AnswerOptions, LabelledTask, LabelScore, Metrics, Targets, sigmoid
+from hub.tasks.base import AnswerOptions, LabelScore, Metrics, Targets, sigmoid
 from hub.tasks.losses import LossSettings, binary_cross_entropy
 from hub.tasks.passages import Passage
-from hub.tasks.text_classification import unknown_label
+from hub.tasks.sequence_classification import SequenceClassification, unknown_label
 from hub.tokenizers import Tokenizer
-from hub.tokenizers.windows import Window
 
 if TYPE_CHECKING:
     from hub.backend import paddle
-    from hub.models.ernie.config import ErnieConfig
 
 _DEFAULT_THRESHOLD = 0.5
 # A rare label's yes does not count more than this many times its no.
 _HIGHEST_WEIGHT = 20.0
 
 
-class MultiLabelClassification(LabelledTask):
+class MultiLabelClassification(SequenceClassification):
     """A yes or no for every label, by a sigmoid and the label's own threshold.
 
     Args:
@@ -39,9 +37,6 @@ class MultiLabelClassification(LabelledTask):
 
     name: ClassVar[str] = "multi-label-classification"
     title: ClassVar[str] = "text classifier with several labels a text"
-    pipeline: ClassVar[str] = "text-classification"
-    architecture: ClassVar[str] = "ForSequenceClassification"
-    takes_pairs: ClassVar[bool] = True
     is_tuned: ClassVar[bool] = True
     metric_names: ClassVar[tuple[str, ...]] = ("micro_f1", "macro_f1", "accuracy", "exact_match")
 
@@ -74,12 +69,6 @@ class MultiLabelClassification(LabelledTask):
         if not labels:
             raise DataError(f"No row of {data.source} has a label: there is nothing to learn.")
         return cls(labels, **options)
-
-    def build_network(self, config: ErnieConfig) -> paddle.nn.Layer:
-        """The encoder with a linear layer over its pooled output."""
-        from hub.models.ernie.heads import ErnieForSequenceClassification
-
-        return ErnieForSequenceClassification(config, len(self.labels))
 
     def loss(
         self,
@@ -164,12 +153,6 @@ class MultiLabelClassification(LabelledTask):
     def describe(self, target: Any, text: Text) -> str:
         """The labels' names."""
         return ", ".join(self.labels[number] for number in np.flatnonzero(target)) or "(none)"
-
-    def merge(
-        self, outputs: Sequence[np.ndarray], windows: Sequence[Window], tokenizer: Tokenizer
-    ) -> np.ndarray:
-        """The mean of the windows' logits."""
-        return np.stack(outputs).mean(axis=0)
 
     def decode(
         self,

@@ -9,18 +9,17 @@ import numpy as np
 
 from hub.data.examples import Example, Text, TextDataset
 from hub.errors import DataError
-from hub.tasks.base import AnswerOptions, LabelledTask, LabelScore, Metrics, Targets, softmax
+from hub.tasks.base import AnswerOptions, LabelScore, Metrics, Targets, softmax
 from hub.tasks.losses import LossSettings, cross_entropy
 from hub.tasks.passages import Passage
+from hub.tasks.sequence_classification import SequenceClassification, unknown_label
 from hub.tokenizers import Tokenizer
-from hub.tokenizers.windows import Window
 
 if TYPE_CHECKING:
     from hub.backend import paddle
-    from hub.models.ernie.config import ErnieConfig
 
 
-class TextClassification(LabelledTask):
+class TextClassification(SequenceClassification):
     """Multi-class classification with softmax and cross-entropy.
 
     Args:
@@ -30,9 +29,6 @@ class TextClassification(LabelledTask):
 
     name: ClassVar[str] = "text-classification"
     title: ClassVar[str] = "text classifier"
-    pipeline: ClassVar[str] = "text-classification"
-    architecture: ClassVar[str] = "ForSequenceClassification"
-    takes_pairs: ClassVar[bool] = True
     metric_names: ClassVar[tuple[str, ...]] = ("accuracy", "macro_f1", "micro_f1", "weighted_f1")
 
     def __init__(self, labels: Sequence[str], pairs: bool | None = None, **options: Any) -> None:
@@ -53,12 +49,6 @@ class TextClassification(LabelledTask):
         """
         pairs = any(isinstance(text, tuple) for text in data.texts)
         return cls(labels_of(data), **{"pairs": pairs, **options})
-
-    def build_network(self, config: ErnieConfig) -> paddle.nn.Layer:
-        """The encoder with a linear layer over its pooled output."""
-        from hub.models.ernie.heads import ErnieForSequenceClassification
-
-        return ErnieForSequenceClassification(config, len(self.labels))
 
     def loss(
         self,
@@ -132,12 +122,6 @@ class TextClassification(LabelledTask):
         """The class's name."""
         return self.labels[int(target)]
 
-    def merge(
-        self, outputs: Sequence[np.ndarray], windows: Sequence[Window], tokenizer: Tokenizer
-    ) -> np.ndarray:
-        """The mean of the windows' logits."""
-        return np.stack(outputs).mean(axis=0)
-
     def decode(
         self,
         outputs: Sequence[np.ndarray],
@@ -179,15 +163,6 @@ def confusion_matrix(targets: np.ndarray, predicted: np.ndarray, classes: int) -
     """How often each label (row) was answered with each label (column): [classes, classes]."""
     pairs = np.bincount(targets * classes + predicted, minlength=classes * classes)
     return pairs.reshape(classes, classes)
-
-
-def unknown_label(example: Example, label: str, source: str, labels: Sequence[str]) -> str:
-    """The sentence for a label that the model is not trained for."""
-    shown = ", ".join(labels[:20]) + (", ..." if len(labels) > 20 else "")
-    return (
-        f"{source}, line {example.line}: the label {label!r} is not one of the {len(labels)} the "
-        f"model is trained for ({shown}). --skip-bad-rows leaves such rows out."
-    )
 
 
 def labels_of(data: TextDataset) -> list[str]:
