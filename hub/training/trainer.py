@@ -11,6 +11,7 @@ from typing import Any
 from hub.backend import paddle, use_device
 from hub.data import TextDataset, load_dataset
 from hub.errors import InputError
+from hub.inference.loading import evaluate
 from hub.models.ernie import dropout
 from hub.module import Module
 from hub.tasks import LabelledTask
@@ -147,13 +148,9 @@ class Trainer:
         Raises:
             DataError: the data is unusable, or has a label that the model does not know.
         """
+        self.module.adopt_weights()
         dataset = self._load(data, "test")
-        encoded = self._encode(dataset, self.module.max_seq_len, self.module.long_text)
-        outputs = compute_outputs(
-            self.module, encoded.passages, batch_size or self.arguments.eval_batch_size
-        )
-        decided = self.task.decide(outputs, encoded.passages, self.module.tokenizer)
-        return self.task.metrics(decided, encoded.targets)
+        return evaluate(self.module, dataset, batch_size or self.arguments.eval_batch_size)
 
     def predict(self, data: Sequence[str], **options: Any) -> list[Any]:
         """`Module.predict`, where PaddleHub's users look for it."""
