@@ -7,6 +7,8 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from hub.errors import InputError
+
 _BLOCK = 1 << 20
 
 
@@ -49,6 +51,27 @@ def _umask() -> int:
 def write_text(path: Path, text: str) -> None:
     """Write a UTF-8 text file in one step."""
     write_whole(path, lambda p: p.write_text(text, encoding="utf-8", newline="\n"))
+
+
+def read_utf8(path: Path, newline: str | None = None) -> str:
+    """The text of a file of the user's, without the mark that some editors put before it.
+
+    Args:
+        path: the file.
+        newline: what ends a line, as `open` has it; None takes every usual end for "\\n".
+
+    Raises:
+        InputError: it cannot be read, or is not UTF-8.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline=newline) as file:
+            return file.read()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror or error}.") from error
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{path} is not UTF-8 (byte {error.start:,}): save it as UTF-8."
+        ) from error
 
 
 def readable_size(size: float) -> str:

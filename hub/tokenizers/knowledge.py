@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hub.errors import InputError
+from hub.files import read_utf8
 
 
 class Mention(NamedTuple):
@@ -52,15 +53,7 @@ class KnowledgeDictionary:
         Raises:
             InputError: the file cannot be read or has no phrase.
         """
-        try:
-            lines = Path(path).read_text(encoding="utf-8-sig").split("\n")
-        except OSError as error:
-            raise InputError(f"{path} cannot be read: {error.strerror or error}.") from error
-        except UnicodeDecodeError as error:
-            raise InputError(
-                f"{path} is not UTF-8 (byte {error.start:,}): save it as UTF-8."
-            ) from error
-        cells = [line.strip("\r").split("\t") for line in lines]
+        cells = [line.strip("\r").split("\t") for line in read_utf8(Path(path)).split("\n")]
         entries = [
             (row[0].strip(), row[1].strip() if len(row) > 1 else "")
             for row in cells

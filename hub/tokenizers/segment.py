@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from hub.errors import InputError
+from hub.files import read_utf8
 
 BACKENDS = ("auto", "jieba", "rjieba")
 # What jieba takes for letters, next to something that both take for one.
@@ -55,12 +56,14 @@ class Segmenter:
         self.dictionary = None if dictionary is None else Path(dictionary)
         self.hmm = hmm
         self.backend = backend
-        self._own_words = b"" if self.dictionary is None else _read(self.dictionary)
+        # Lines end as jieba, which reads the file as well, has them end.
+        self._own_words = "" if self.dictionary is None else read_utf8(self.dictionary, "\n")
 
     @property
     def fingerprint(self) -> str:
         """A digest of all that the words depend on."""
-        return hashlib.sha256(b"jieba %d\n" % self.hmm + self._own_words).hexdigest()[:16]
+        facts = f"jieba {self.hmm:d}\n{self._own_words}"
+        return hashlib.sha256(facts.encode()).hexdigest()[:16]
 
     def cut(self, text: str) -> list[str]:
         """The words of `text`; joined they are the text, spaces included.
@@ -140,21 +143,6 @@ def _is_plain(text: str) -> bool:
     return True
 
 
-def _read(path: Path) -> bytes:
-    try:
-        content = path.read_bytes()
-        content.decode("utf-8")
-    except OSError as error:
-        raise InputError(
-            f"The dictionary {path} cannot be read: {error.strerror or error}."
-        ) from error
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"The dictionary {path} is not UTF-8 (byte {error.start:,}): save it as UTF-8."
-        ) from error
-    return content
-
-
-def _words_of(content: bytes) -> list[str]:
-    lines = map(str.strip, content.decode("utf-8-sig").split("\n"))
+def _words_of(content: str) -> list[str]:
+    lines = map(str.strip, content.split("\n"))
     return [match["word"] for match in map(_ENTRY.match, lines) if match]

@@ -90,9 +90,9 @@ class UnitFinder:
     def fingerprint(self) -> str:
         """A digest of all that the result depends on but the texts; names a cache."""
         knowledge = "" if self.knowledge is None else self.knowledge.fingerprint
-        entries = "\n".join(self.tokenizer.tokens(range(self.tokenizer.id_count)))
-        parts = [self.segmenter.fingerprint, knowledge, str(self.max_seq_len), entries]
-        return hashlib.sha256("\n\n".join(parts).encode("utf-8", "replace")).hexdigest()[:16]
+        tokenizer = self.tokenizer.fingerprint()
+        parts = [self.segmenter.fingerprint, knowledge, str(self.max_seq_len), tokenizer]
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
     def _units(self, text: Text, encoding: Encoding) -> tuple[list[int], list[int]]:
         parts = text if isinstance(text, tuple) else (text,)
