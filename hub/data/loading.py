@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import chain, islice
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +15,8 @@ from hub.data.entity_schemas import SpanEntities, TagEntities
 from hub.data.examples import BadRow, TextDataset
 from hub.data.readers import read_table
 from hub.data.schemas import Classes, Schema, SeveralLabels
-from hub.data.tables import LINES, Row, Rows, Table
+from hub.data.tables import LINES, Rows, Table, peek, tell_bad_rows
 from hub.errors import DataError
-
-_SHOWN_BAD_ROWS = 5
-# As many of the first rows are looked at where the format does not fix the columns beforehand.
-_SAMPLE = 100
 
 
 def load_dataset(
@@ -65,7 +60,7 @@ def load_dataset(
         return data
     kind = None if kind is None else kind_name(kind)
     table = _open(data, split, text_column or "text", label_column or "label")
-    sample, rows = _peek(table.rows)
+    sample, rows = peek(table.rows)
     columns = table.columns or list(dict.fromkeys(name for row in sample for name in row))
     columns = [column for column in columns if column != LINES]
     kind = kind or detect_kind(columns, sample)
@@ -147,16 +142,6 @@ def _is_hub_name(text: str) -> bool:
     return len(parts) == 2 and all(parts) and not Path(text).suffix and not text.startswith(".")
 
 
-def _peek(rows: Rows) -> tuple[Sequence[Row], Iterator[tuple[int, Row] | BadRow]]:
-    """The first rows, and all of them."""
-    first = list(islice(rows, _SAMPLE))
-    return [item[1] for item in first if not isinstance(item, BadRow)], chain(first, rows)
-
-
 def _describe(bad: Sequence[BadRow], table: Table) -> str:
-    place = f"{table.source}, {table.unit}"
-    shown = [f"  {place} {row.line}: {row.reason}" for row in bad[:_SHOWN_BAD_ROWS]]
-    if len(bad) > _SHOWN_BAD_ROWS:
-        shown.append(f"  ... and {len(bad) - _SHOWN_BAD_ROWS:,} more")
     head = "One row is unusable" if len(bad) == 1 else f"{len(bad):,} rows are unusable"
-    return "\n".join(chain([f"{head} (--skip-bad-rows leaves them out):"], shown))
+    return tell_bad_rows(bad, table, f"{head} (--skip-bad-rows leaves them out):")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain, islice
 from typing import Any
 
 from hub.data.examples import BadRow
@@ -13,6 +14,10 @@ Row = dict[str, Any]
 Rows = Iterator[tuple[int, Row] | BadRow]
 # In a row of tokens with tags, the line of each: an entry beside the columns, for messages.
 LINES = "\0lines"
+
+# As many of the first rows are looked at where the format does not fix the columns beforehand.
+_SAMPLE = 100
+_SHOWN_BAD_ROWS = 5
 
 
 @dataclass(frozen=True)
@@ -46,3 +51,18 @@ def divided(cell: Any) -> list[Any]:
     if isinstance(cell, str):
         return cell.split("\2")
     return cell if isinstance(cell, list) else []
+
+
+def peek(rows: Rows) -> tuple[list[Row], Rows]:
+    """The first rows, and all of them."""
+    first = list(islice(rows, _SAMPLE))
+    return [item[1] for item in first if not isinstance(item, BadRow)], chain(first, rows)
+
+
+def tell_bad_rows(bad: Sequence[BadRow], table: Table, head: str) -> str:
+    """`head`, and under it the first of the bad rows of a table."""
+    place = f"{table.source}, {table.unit}"
+    shown = [f"  {place} {row.line}: {row.reason}" for row in bad[:_SHOWN_BAD_ROWS]]
+    if len(bad) > _SHOWN_BAD_ROWS:
+        shown.append(f"  ... and {len(bad) - _SHOWN_BAD_ROWS:,} more")
+    return "\n".join([head, *shown])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +11,8 @@ from hub.data.columns import TEXTS, find, find_texts
 from hub.data.encodings import detect_encoding
 from hub.data.examples import BadRow
 from hub.data.readers import read_table
-from hub.data.tables import LINES, Table
+from hub.data.tables import LINES, Table, peek, tell_bad_rows
 from hub.errors import DataError
-
-_SHOWN_BAD_ROWS = 5
-# As many of the first rows are looked at where the format does not fix the columns beforehand.
-_SAMPLE = 100
 
 
 @dataclass(frozen=True)
@@ -75,12 +70,11 @@ def read_texts(path: Path, column: str | None = None) -> TextFile:
         note = detect_encoding(path).note
         return TextFile(path, None, sum(1 for _ in _lines(path)), (note,) if note else ())
     table = read_table(path)
-    sample = list(islice(table.rows, _SAMPLE))
-    rows = [item[1] for item in sample if not isinstance(item, BadRow)]
-    columns = table.columns or list(dict.fromkeys(name for row in rows for name in row))
+    sample, rows = peek(table.rows)
+    columns = table.columns or list(dict.fromkeys(name for row in sample for name in row))
     column = _choose(table, [name for name in columns if name != LINES], column)
     count, bad = 0, []
-    for item in chain(sample, table.rows):
+    for item in rows:
         text = _text(item, column)
         count += 1
         if isinstance(text, BadRow):
@@ -131,8 +125,5 @@ def _text(item: Any, column: str) -> str | BadRow:
 
 
 def _describe(bad: Sequence[BadRow], table: Table) -> str:
-    shown = [f"  {table.source}, {table.unit} {row.line}: {row.reason}" for row in bad]
-    if len(bad) > _SHOWN_BAD_ROWS:
-        shown[_SHOWN_BAD_ROWS:] = [f"  ... and {len(bad) - _SHOWN_BAD_ROWS:,} more"]
     head = "One row has no text" if len(bad) == 1 else f"{len(bad):,} rows have no text"
-    return "\n".join([f"{head}:", *shown])
+    return tell_bad_rows(bad, table, f"{head}:")
