@@ -14,26 +14,14 @@ left: Latin words, numbers and their continuations.
 from __future__ import annotations
 
 import argparse
-import io
-from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
-import zstandard
+from shards import lines, shards
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 
 # ERNIE's order: [PAD] 0, [CLS] 1, [SEP] 2, [MASK] 3.
 SPECIAL_TOKENS = ["[PAD]", "[CLS]", "[SEP]", "[MASK]", "[UNK]"]
-
-
-def lines(corpus: Path) -> Iterator[str]:
-    """Yield every line of every shard in `corpus`, in the order of the file names."""
-    for shard in sorted([*corpus.glob("*.txt"), *corpus.glob("*.txt.zst")]):
-        with shard.open("rb") as raw:
-            stream = raw
-            if shard.suffix == ".zst":
-                # Shards may use long-distance matching: allow a window of 128 MiB.
-                stream = zstandard.ZstdDecompressor(max_window_size=2**27).stream_reader(raw)
-            yield from io.TextIOWrapper(stream, encoding="utf-8")
 
 
 def train(corpus: Path, size: int, characters: int) -> list[str]:
@@ -48,7 +36,8 @@ def train(corpus: Path, size: int, characters: int) -> list[str]:
         special_tokens=SPECIAL_TOKENS,
         continuing_subword_prefix="##",
     )
-    tokenizer.train_from_iterator(lines(corpus), trainer)
+    texts = chain.from_iterable(map(lines, shards(corpus)))
+    tokenizer.train_from_iterator(texts, trainer)
     vocabulary = tokenizer.get_vocab()
     return sorted(vocabulary, key=vocabulary.__getitem__)
 

@@ -10,35 +10,29 @@ lines, chosen by a fixed seed. It needs `zstandard`, and `rjieba` to be fast.
 from __future__ import annotations
 
 import argparse
-import io
 import random
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
-import zstandard
+from batches import BEGINS_WORD
+from shards import lines, shards
 
 from hub.tokenizers import Tokenizer, load_tokenizer
 from hub.tokenizers.units import NO_UNIT, UnitFinder
 
 EMBEDDED = Path(__file__).parents[2] / "hub" / "registry" / "embedded" / "ernie-pocket-zh"
-BEGINS_WORD = 0x8000
 _LONGEST = 2_000  # characters of a line
 _BATCH = 2_000
 
 
-def lines(shard: Path, share: float) -> Iterator[str]:
-    """The lines of a shard, or a part of them."""
+def chosen(shard: Path, share: float) -> Iterator[str]:
+    """The lines of a shard that are not blank, or a part of them."""
     generator = random.Random(shard.name)
-    with shard.open("rb") as raw:
-        stream = raw
-        if shard.suffix == ".zst":
-            # Shards may use long-distance matching: allow a window of 128 MiB.
-            stream = zstandard.ZstdDecompressor(max_window_size=2**27).stream_reader(raw)
-        for line in io.TextIOWrapper(stream, encoding="utf-8"):
-            if line.strip() and (share >= 1 or generator.random() < share):
-                yield line.strip()[:_LONGEST]
+    for line in lines(shard):
+        if line.strip() and (share >= 1 or generator.random() < share):
+            yield line.strip()[:_LONGEST]
 
 
 def encode(finder: UnitFinder, texts: list[str], tokenizer: Tokenizer) -> np.ndarray:
@@ -64,9 +58,9 @@ def main() -> None:
     tokenizer = load_tokenizer(EMBEDDED, "ernie")
     finder = UnitFinder(tokenizer, max_seq_len=_LONGEST * 2)
     arguments.output.mkdir(parents=True, exist_ok=True)
-    for shard in sorted([*arguments.corpus.glob("*.txt"), *arguments.corpus.glob("*.txt.zst")]):
+    for shard in shards(arguments.corpus):
         name = shard.name.split(".")[0]
-        texts = lines(shard, shares.get(name, 1.0))
+        texts = chosen(shard, shares.get(name, 1.0))
         parts = []
         while batch := list(islice(texts, _BATCH)):
             parts.append(encode(finder, batch, tokenizer))
