@@ -17,6 +17,8 @@ from hub.errors import HubError
 # `hub --help` answers at once.
 _COMMANDS = {
     "finetune": ("finetune", "Fine-tune a classifier on your own texts."),
+    "pretrain": ("pretrain", "Pretrain a model on texts without labels."),
+    "vocab": ("vocab", "Learn a vocabulary for a new model."),
     "evaluate": ("evaluate", "Measure a fine-tuned or exported model on labelled texts."),
     "predict": ("predict", "Answer texts with a fine-tuned or exported model."),
     "embed": ("embed", "Write a vector for each text of a file."),

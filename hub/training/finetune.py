@@ -18,7 +18,6 @@ from hub.constants import (
     CHECKPOINT_DIRECTORY,
     DEFAULT_MODEL,
     LOG_FILE,
-    MANIFEST_FILE,
     METRICS_FILE,
 )
 from hub.data import TextDataset, load_dataset
@@ -35,6 +34,7 @@ from hub.training.baseline import LinearBaseline
 from hub.training.callbacks import HistoryFile
 from hub.training.checkpoints import CheckpointStore
 from hub.training.loop import compute_outputs
+from hub.training.output_folder import check_output, prepare_output
 from hub.training.report import Evaluation, write_report
 from hub.training.trainer import Trainer, check_metric, default_arguments
 
@@ -96,7 +96,7 @@ def finetune(
         TrainingInterrupted: Ctrl-C or SIGTERM; `resume` goes on.
     """
     folder = Path(output)
-    _check_output(folder, resume, overwrite)
+    check_output(folder, resume, overwrite)
     # What costs nothing to refuse is refused first.
     arguments = TrainingArguments().with_changes(**(changes or {}))
     if not Path(model).is_dir():
@@ -133,7 +133,7 @@ def finetune(
     arguments = default_arguments(module).with_changes(**(changes or {}))
     metric = check_metric(arguments.metric, learned)
     _describe_model(module, say)
-    _prepare_output(folder, resume)
+    prepare_output(folder, resume)
 
     baseline = _baseline(learned, train_data, dev_data, dev_targets, metric)
     if baseline is not None:
@@ -222,48 +222,6 @@ def verdict(summary: dict[str, Any]) -> str:
 
 
 # --- the output folder ---------------------------------------------------------------------------
-
-
-def _check_output(folder: Path, resume: bool, overwrite: bool) -> None:
-    if folder.exists() and not folder.is_dir():
-        raise OutputError(f"{folder} is a file; --output takes a folder.")
-    unfinished = CheckpointStore(folder / CHECKPOINT_DIRECTORY, {}).exists()
-    if resume:
-        if not unfinished:
-            raise OutputError(f"{folder} holds no unfinished run: start without --resume.")
-        return
-    if not folder.exists() or not any(folder.iterdir()):
-        return
-    if unfinished and not overwrite:
-        raise OutputError(
-            f"{folder} holds an unfinished run: --resume goes on with it, --overwrite starts again."
-        )
-    has_model = (folder / MANIFEST_FILE).exists()
-    if has_model and not overwrite:
-        raise OutputError(
-            f"{folder} already holds a model: choose another --output, or replace it with "
-            "--overwrite."
-        )
-    # What is left of a run that never reached its first checkpoint may go.
-    leftovers = {LOG_FILE, CHECKPOINT_DIRECTORY}
-    if not has_model and any(path.name not in leftovers for path in folder.iterdir()):
-        raise OutputError(
-            f"{folder} holds files that are not this package's: choose another --output."
-        )
-
-
-def _prepare_output(folder: Path, resume: bool) -> None:
-    """Make the folder and find out now, not after training, whether files can be made in it."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".writable"
-        probe.touch()
-        probe.unlink()
-        if not resume:
-            CheckpointStore(folder / CHECKPOINT_DIRECTORY, {}).remove()
-            (folder / LOG_FILE).unlink(missing_ok=True)
-    except OSError as error:
-        raise OutputError(f"{folder} cannot be written: {error.strerror or error}.") from error
 
 
 def _write_folder(

@@ -17,8 +17,8 @@ from pathlib import Path
 
 import numpy as np
 from batches import BEGINS_WORD
-from shards import lines, shards
 
+from hub.data.corpus import corpus_files, read_corpus
 from hub.tokenizers import Tokenizer, load_tokenizer
 from hub.tokenizers.units import NO_UNIT, UnitFinder
 
@@ -30,9 +30,9 @@ _BATCH = 2_000
 def chosen(shard: Path, share: float) -> Iterator[str]:
     """The lines of a shard that are not blank, or a part of them."""
     generator = random.Random(shard.name)
-    for line in lines(shard):
-        if line.strip() and (share >= 1 or generator.random() < share):
-            yield line.strip()[:_LONGEST]
+    for text in read_corpus([shard]):
+        if share >= 1 or generator.random() < share:
+            yield text[:_LONGEST]
 
 
 def encode(finder: UnitFinder, texts: list[str], tokenizer: Tokenizer) -> np.ndarray:
@@ -58,7 +58,7 @@ def main() -> None:
     tokenizer = load_tokenizer(EMBEDDED, "ernie")
     finder = UnitFinder(tokenizer, max_seq_len=_LONGEST * 2)
     arguments.output.mkdir(parents=True, exist_ok=True)
-    for shard in shards(arguments.corpus):
+    for shard in corpus_files([arguments.corpus]):
         name = shard.name.split(".")[0]
         texts = chosen(shard, shares.get(name, 1.0))
         parts = []

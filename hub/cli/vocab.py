@@ -1,0 +1,68 @@
+"""`hub vocab`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from hub.cli.options import quiet_option
+from hub.cli.output import say
+
+
+@click.group("vocab")
+def vocab_command() -> None:
+    """Make vocabularies for new models."""
+
+
+@vocab_command.command("train")
+@click.argument("corpus", nargs=-1, required=True)
+@click.option(
+    "--output", "-o", required=True, type=click.Path(path_type=Path), help="The vocab.txt to write."
+)
+@click.option("--size", type=int, default=12_000, show_default=True, help="Entries, at most.")
+@click.option(
+    "--characters", type=int, default=8_000, show_default=True, help="Single characters, at most."
+)
+@click.option(
+    "--min-frequency", type=int, default=50, show_default=True, help="To merge two pieces."
+)
+@click.option("--cased", is_flag=True, help="Keep upper case and accents.")
+@click.option("--text-column", help="The tables' column of the text; by default one named so.")
+@click.option("--overwrite", is_flag=True, help="Replace the file.")
+@quiet_option
+def train_command(
+    corpus: tuple[str, ...],
+    output: Path,
+    size: int,
+    characters: int,
+    min_frequency: int,
+    cased: bool,
+    text_column: str | None,
+    overwrite: bool,
+    quiet: bool,
+) -> None:
+    """Learn a WordPiece vocabulary from the texts CORPUS, for `hub pretrain --from-scratch`.
+
+    \b
+    Example:
+      hub vocab train corpus/ --size 12000 --output vocab.txt
+    """
+    from hub.data.corpus import corpus_files, read_corpus
+    from hub.errors import OutputError
+    from hub.tokenizers.vocabulary import train_vocabulary, write_vocabulary
+
+    if output.exists() and not overwrite:
+        raise OutputError(f"{output} is there already: --overwrite replaces it.")
+    if not output.parent.is_dir():
+        raise OutputError(f"There is no folder {output.parent} to write {output.name} into.")
+    entries = train_vocabulary(
+        read_corpus(corpus_files(corpus), text_column),
+        size,
+        characters=characters,
+        min_frequency=min_frequency,
+        lowercase=not cased,
+        progress=not quiet,
+    )
+    write_vocabulary(entries, output)
+    say(f"written   {output}: {len(entries):,} entries")

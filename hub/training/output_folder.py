@@ -1,0 +1,65 @@
+"""The folder a run writes: what may be in it before, and whether it can be written at all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hub.constants import CHECKPOINT_DIRECTORY, LOG_FILE, MANIFEST_FILE
+from hub.errors import OutputError
+from hub.training.checkpoints import CheckpointStore
+
+
+def check_output(folder: Path, resume: bool, overwrite: bool) -> None:
+    """See that a run may write into `folder`.
+
+    Args:
+        folder: what the user asked for.
+        resume: go on with the unfinished run in it.
+        overwrite: replace the model or the unfinished run in it.
+
+    Raises:
+        OutputError: it may not; the sentence says what to do.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(f"{folder} is a file; --output takes a folder.")
+    unfinished = CheckpointStore(folder / CHECKPOINT_DIRECTORY, {}).exists()
+    if resume:
+        if not unfinished:
+            raise OutputError(f"{folder} holds no unfinished run: start without --resume.")
+        return
+    if not folder.exists() or not any(folder.iterdir()):
+        return
+    if unfinished and not overwrite:
+        raise OutputError(
+            f"{folder} holds an unfinished run: --resume goes on with it, --overwrite starts again."
+        )
+    has_model = (folder / MANIFEST_FILE).exists()
+    if has_model and not overwrite:
+        raise OutputError(
+            f"{folder} already holds a model: choose another --output, or replace it with "
+            "--overwrite."
+        )
+    # What is left of a run that never reached its first checkpoint may go.
+    leftovers = {LOG_FILE, CHECKPOINT_DIRECTORY}
+    if not has_model and any(path.name not in leftovers for path in folder.iterdir()):
+        raise OutputError(
+            f"{folder} holds files that are not this package's: choose another --output."
+        )
+
+
+def prepare_output(folder: Path, resume: bool) -> None:
+    """Make the folder and find out now, not after training, whether files can be made in it.
+
+    Raises:
+        OutputError: they cannot.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".writable"
+        probe.touch()
+        probe.unlink()
+        if not resume:
+            CheckpointStore(folder / CHECKPOINT_DIRECTORY, {}).remove()
+            (folder / LOG_FILE).unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(f"{folder} cannot be written: {error.strerror or error}.") from error

@@ -1,0 +1,1 @@
+"""Pretraining an encoder on texts without labels."""

@@ -1,0 +1,159 @@
+"""The loop of pretraining: steps, measurements on held-out text, checkpoints and stopping."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from hub.backend import paddle
+from hub.errors import TrainingError
+from hub.tasks.masked_language_modelling import MaskedBatch, MaskedLanguageModelling
+from hub.training.callbacks import Callback
+from hub.training.checkpoints import CheckpointStore
+from hub.training.pretraining.arguments import PretrainingArguments
+from hub.training.pretraining.packed_corpus import PackedCorpus
+from hub.training.signals import StopRequests, TrainingInterrupted
+from hub.training.state import TrainingState
+
+# Held-out sequences are masked as in no epoch of training, and the same at every measurement.
+_HELD_OUT_EPOCH = 1 << 31
+
+
+class PretrainingLoop:
+    """One run of steps over a packed corpus.
+
+    Args:
+        network: an `ErnieForMaskedLM`.
+        task: masks and measures.
+        state: where the run stands; updated in place. `state.history` has an entry a measurement:
+            `step`, `tokens`, `loss` (the mean of the training steps since the entry before; None at
+            the beginning), `held_out_loss`, `held_out_accuracy`, `learning_rate`, `seconds`.
+        arguments: the settings.
+        corpus: the sequences.
+        optimizer: over the network's parameters; its scheduler is stepped after every step.
+        store: where the run is kept, if anywhere.
+        callbacks: told of every step and measurement.
+    """
+
+    def __init__(
+        self,
+        network: paddle.nn.Layer,
+        task: MaskedLanguageModelling,
+        state: TrainingState,
+        arguments: PretrainingArguments,
+        corpus: PackedCorpus,
+        optimizer: paddle.optimizer.Optimizer,
+        store: CheckpointStore | None,
+        callbacks: Sequence[Callback],
+    ) -> None:
+        self.network = network
+        self.task = task
+        self.state = state
+        self.arguments = arguments
+        self.corpus = corpus
+        self.optimizer = optimizer
+        self.store = store
+        self.callbacks = callbacks
+        self.started = time.monotonic() - state.seconds
+        self.saved = time.monotonic()
+
+    def run(self, stop: StopRequests) -> None:
+        state = self.state
+        if not state.history:
+            self._measure()
+        while state.step < state.total_steps:
+            self._epoch(stop)
+        self.network.eval()
+
+    def _epoch(self, stop: StopRequests) -> None:
+        state, arguments = self.state, self.arguments
+        batches = self.corpus.batches(state.epoch, arguments.batch_size)
+        for numbers in batches[state.batch :]:
+            if state.step >= state.total_steps:
+                return
+            loss = self._step(numbers)
+            state.step += 1
+            state.batch += 1
+            state.epoch_loss += loss * len(numbers)
+            state.epoch_rows += len(numbers)
+            for callback in self.callbacks:
+                callback.on_step(state, loss, len(numbers))
+            if _is_due(state.step, state.total_steps, arguments.evaluations):
+                self._measure()
+                self._save()
+            elif time.monotonic() - self.saved > 60 * arguments.checkpoint_minutes:
+                self._save()
+            if stop.received is not None and state.step < state.total_steps:
+                self._stop(stop.received)
+        state.epoch += 1
+        state.batch = 0
+
+    def _step(self, numbers: np.ndarray) -> float:
+        batch = self.task.batch(self.corpus.rows(numbers), self.state.epoch)
+        self.network.train()
+        loss = self.task.loss(self.network, batch)
+        value = float(loss)
+        if not math.isfinite(value):
+            raise TrainingError(
+                f"The loss of step {self.state.step + 1} is {value}: the run diverged. Lower the "
+                f"learning rate ({self.optimizer.get_lr():.1e})."
+            )
+        loss.backward()
+        self.optimizer.step()
+        self.optimizer.clear_grad()
+        scheduler = getattr(self.optimizer, "_learning_rate", None)
+        if isinstance(scheduler, paddle.optimizer.lr.LRScheduler):
+            scheduler.step()
+        return value
+
+    def _held_out(self) -> Iterator[MaskedBatch]:
+        held, size = self.corpus.held, self.arguments.batch_size
+        for start in range(0, len(held), size):
+            rows = self.corpus.rows(held[start : start + size])
+            yield self.task.batch(rows, _HELD_OUT_EPOCH)
+
+    def _measure(self) -> None:
+        state = self.state
+        score = self.task.score(self.network, self._held_out())
+        state.seconds = time.monotonic() - self.started
+        entry: dict[str, Any] = {
+            "step": state.step,
+            "tokens": state.step * self.arguments.batch_size * self.arguments.max_seq_len,
+            "loss": state.epoch_loss / state.epoch_rows if state.epoch_rows else None,
+            "held_out_loss": score.loss,
+            "held_out_accuracy": score.accuracy,
+            "learning_rate": self.optimizer.get_lr(),
+            "seconds": round(state.seconds, 3),
+        }
+        state.epoch_loss, state.epoch_rows = 0.0, 0
+        state.history.append(entry)
+        for callback in self.callbacks:
+            callback.on_epoch_end(state, entry)
+
+    def _save(self) -> None:
+        if self.store is None:
+            return
+        self.state.seconds = time.monotonic() - self.started
+        self.store.save(self.network, self.optimizer, self.state)
+        self.saved = time.monotonic()
+
+    def _stop(self, signal_number: int) -> None:
+        done = f"step {self.state.step} of {self.state.total_steps}"
+        if self.store is None:
+            raise TrainingInterrupted(signal_number, f"Stopped at {done}; nothing was saved.")
+        self._save()
+        raise TrainingInterrupted(
+            signal_number,
+            f"Stopped at {done}. The run is saved in {self.store.folder}: "
+            "the same command with --resume goes on from here.",
+        )
+
+
+def _is_due(step: int, total: int, count: int) -> bool:
+    """Whether the run is measured after `step`: `count` times at even distances, at last at the
+    end."""
+    return step * count // total > (step - 1) * count // total
