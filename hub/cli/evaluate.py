@@ -36,13 +36,13 @@ def evaluate_command(
       hub evaluate runs/travel-onnx test.tsv --json
     """
     from hub.data import load_dataset
-    from hub.inference.loading import evaluate, load
+    from hub.inference.loading import evaluate, labelled_task, load
     from hub.tasks.base import metric_title
 
     loaded = load(model)
     rows = load_dataset(
         data,
-        kind=None if loaded.task is None else loaded.task.name,
+        kind=labelled_task(loaded).name,
         text_column=text_column,
         text_pair_column=text_pair_column,
         label_column=label_column,

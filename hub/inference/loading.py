@@ -131,6 +131,21 @@ def _check_exported(
             )
 
 
+def labelled_task(model: Answering) -> LabelledTask:
+    """A loaded model's task, if its answers can be compared with labels.
+
+    Raises:
+        InputError: they cannot.
+    """
+    if not isinstance(model.task, LabelledTask):
+        name = "nothing" if model.task is None else model.task.name
+        raise InputError(
+            f"A model for {name} has no labels to be measured with: `hub evaluate` takes "
+            "fine-tuned ones."
+        )
+    return model.task
+
+
 def evaluate(
     model: Answering, data: TextDataset, batch_size: int = 64, long_text: str | None = None
 ) -> Metrics:
@@ -140,10 +155,7 @@ def evaluate(
         InputError: the model's task has no labels to be compared with.
         DataError: a label is not one of the model's.
     """
-    task = model.task
-    if not isinstance(task, LabelledTask):
-        name = "nothing" if task is None else task.name
-        raise InputError(f"Models for {name} cannot be evaluated on labelled texts.")
+    task = labelled_task(model)
     targets = task.targets(data)
     how = long_text or model.long_text
     passages = read_all(model.tokenizer, data.texts, model.max_seq_len, how, task.needs_offsets)

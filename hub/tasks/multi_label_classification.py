@@ -12,7 +12,7 @@ from hub.errors import DataError, InputError
 from hub.tasks.base import AnswerOptions, LabelScore, Metrics, Targets, sigmoid
 from hub.tasks.losses import LossSettings, binary_cross_entropy
 from hub.tasks.passages import Passage
-from hub.tasks.sequence_classification import SequenceClassification, unknown_label
+from hub.tasks.sequence_classification import SequenceClassification, has_pairs, unknown_label
 from hub.tokenizers import Tokenizer
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ class MultiLabelClassification(SequenceClassification):
         labels: the labels.
         thresholds: from which probability on a text has each label; None is 0.5 for all. `tune`
             fits them to the dev data.
+        pairs: whether texts are pairs; None takes both.
 
     Raises:
         InputError: there are not as many thresholds as labels, or one is not between 0 and 1.
@@ -55,8 +56,8 @@ class MultiLabelClassification(SequenceClassification):
 
     @property
     def options(self) -> dict[str, Any]:
-        """The thresholds."""
-        return {"thresholds": self.thresholds.tolist()}
+        """The thresholds, and whether texts are pairs, if that is known."""
+        return {**super().options, "thresholds": self.thresholds.tolist()}
 
     @classmethod
     def from_data(cls, data: TextDataset, **options: Any) -> MultiLabelClassification:
@@ -68,7 +69,7 @@ class MultiLabelClassification(SequenceClassification):
         labels = sorted({label for example in data for label in _labels(example, data.source)})
         if not labels:
             raise DataError(f"No row of {data.source} has a label: there is nothing to learn.")
-        return cls(labels, **options)
+        return cls(labels, **{"pairs": has_pairs(data), **options})
 
     def loss(
         self,

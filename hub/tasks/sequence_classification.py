@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from hub.data.examples import Example
+from hub.data.examples import Example, TextDataset
 from hub.tasks.base import LabelledTask
 from hub.tokenizers import Tokenizer
 from hub.tokenizers.windows import Window
@@ -18,11 +18,25 @@ if TYPE_CHECKING:
 
 
 class SequenceClassification(LabelledTask):
-    """A logit for each label of a text, or of a pair of texts, from the pooled output."""
+    """A logit for each label of a text, or of a pair of texts, from the pooled output.
+
+    Args:
+        labels: the labels.
+        pairs: whether texts are pairs; None takes both.
+    """
 
     pipeline: ClassVar[str] = "text-classification"
     architecture: ClassVar[str] = "ForSequenceClassification"
     takes_pairs: ClassVar[bool] = True
+
+    def __init__(self, labels: Sequence[str], pairs: bool | None = None, **options: Any) -> None:
+        super().__init__(labels, **options)
+        self.pairs = pairs
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Whether texts are pairs, if that is known."""
+        return {} if self.pairs is None else {"pairs": self.pairs}
 
     def build_network(self, config: ErnieConfig) -> paddle.nn.Layer:
         """The encoder with a linear layer over its pooled output."""
@@ -35,6 +49,11 @@ class SequenceClassification(LabelledTask):
     ) -> np.ndarray:
         """The mean of the windows' logits."""
         return np.stack(outputs).mean(axis=0)
+
+
+def has_pairs(data: TextDataset) -> bool:
+    """Whether a data set's texts are pairs."""
+    return any(isinstance(text, tuple) for text in data.texts)
 
 
 def unknown_label(example: Example, label: str, source: str, labels: Sequence[str]) -> str:

@@ -12,7 +12,7 @@ from hub.errors import DataError
 from hub.tasks.base import AnswerOptions, LabelScore, Metrics, Targets, softmax
 from hub.tasks.losses import LossSettings, cross_entropy
 from hub.tasks.passages import Passage
-from hub.tasks.sequence_classification import SequenceClassification, unknown_label
+from hub.tasks.sequence_classification import SequenceClassification, has_pairs, unknown_label
 from hub.tokenizers import Tokenizer
 
 if TYPE_CHECKING:
@@ -31,15 +31,6 @@ class TextClassification(SequenceClassification):
     title: ClassVar[str] = "text classifier"
     metric_names: ClassVar[tuple[str, ...]] = ("accuracy", "macro_f1", "micro_f1", "weighted_f1")
 
-    def __init__(self, labels: Sequence[str], pairs: bool | None = None, **options: Any) -> None:
-        super().__init__(labels, **options)
-        self.pairs = pairs
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """Whether texts are pairs, if that is known."""
-        return {} if self.pairs is None else {"pairs": self.pairs}
-
     @classmethod
     def from_data(cls, data: TextDataset, **options: Any) -> TextClassification:
         """The task for the labels of training data: see `labels_of`.
@@ -47,8 +38,7 @@ class TextClassification(SequenceClassification):
         Raises:
             DataError: all rows have the same label.
         """
-        pairs = any(isinstance(text, tuple) for text in data.texts)
-        return cls(labels_of(data), **{"pairs": pairs, **options})
+        return cls(labels_of(data), **{"pairs": has_pairs(data), **options})
 
     def loss(
         self,

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from hub.module import Module
 from tests.cli.conftest import Hub
 from tests.golden import layouts
 
@@ -69,6 +70,13 @@ def test_entities_are_told_with_their_place(hub: Hub, tagger: Path) -> None:
     )
     code, _, error = hub("evaluate", tagger, _rows())
     assert code == 2 and "'label' is no list of entities" in error
+
+
+def test_a_model_without_labels_is_not_evaluated(hub: Hub, tiny_folder: Path) -> None:
+    Module(directory=tiny_folder, task="sentence-embedding").save("vectors")
+    code, _, error = hub("evaluate", "vectors", _rows())
+    assert code == 2
+    assert "sentence-embedding has no labels to be measured with" in error
 
 
 def _rows() -> Path:

@@ -125,3 +125,21 @@ def test_a_model_learns_several_labels(tiny_folder: Any, tmp_path: Any) -> None:
     assert loaded.task.options == module.task.options
     assert loaded.predict("今天雨和歌") == module.predict("今天雨和歌")
     assert set(loaded.predict("的一是在雨歌不了有和")) == {"天气", "音乐"}
+
+
+def test_a_model_of_pairs_says_so_and_refuses_single_texts(tiny_folder: Any, tmp_path: Any) -> None:
+    rows = [
+        {"text_a": f"天气{n}", "text_b": "雨", "labels": ["天气"] if n % 2 else ["音乐"]}
+        for n in range(8)
+    ]
+    task = MultiLabelClassification.from_data(data(rows))
+    assert task.pairs is True
+    assert MultiLabelClassification.from_data(data()).pairs is False
+    module = hub.Module(directory=tiny_folder, task="multi-label")
+    module.set_task(task)
+    module.save(tmp_path / "run")
+    loaded = hub.Module(directory=tmp_path / "run")
+    assert loaded.task is not None and loaded.task.pairs is True
+    assert isinstance(loaded.predict([("天气", "雨")])[0], list)
+    with pytest.raises(InputError, match="trained for pairs"):
+        loaded.predict(["天气"])
