@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from hub.cli.options import pooling_options
-from hub.cli.output import say
+from hub.cli.output import json_option, print_json, print_table, say
+
+if TYPE_CHECKING:
+    from hub.data import TextDataset
+    from hub.inference.export import Exported
+    from hub.module import Module
 
 
 @click.command("export")
@@ -18,10 +25,22 @@ from hub.cli.output import say
 @click.option(
     "--format",
     "-f",
-    type=click.Choice(["onnx", "paddle"]),
-    default="onnx",
+    type=click.Choice(["onnx", "openvino", "paddle"]),
+    help="For ONNX Runtime (the default), OpenVINO or Paddle Inference.",
+)
+@click.option(
+    "--precision",
+    type=click.Choice(["fp32", "int8", "bf16"]),
+    help="fp32 (the default); int8 for onnx: a quarter of the size; bf16 for openvino.",
+)
+@click.option("--auto", is_flag=True, help="Measure every format and precision; keep the fastest.")
+@click.option("--data", help="Labelled rows to compare answers on; by default the run's dev rows.")
+@click.option(
+    "--max-drop",
+    type=click.FloatRange(0),
+    default=0.5,
     show_default=True,
-    help="For ONNX Runtime or Paddle Inference.",
+    help="Points of the metric that less precision may lose.",
 )
 @click.option(
     "--task",
@@ -30,38 +49,113 @@ from hub.cli.output import say
 )
 @pooling_options
 @click.option("--overwrite", is_flag=True, help="Replace the exported model in --output.")
+@json_option
 def export_command(
     model: str,
     output: Path,
-    format: str,
+    format: str | None,
+    precision: str | None,
+    auto: bool,
+    data: str | None,
+    max_drop: float,
     task: str | None,
     pooling: str | None,
     normalize: bool | None,
     overwrite: bool,
+    as_json: bool,
 ) -> None:
     """Write the fine-tuned MODEL, a folder or a registered name, for an inference engine.
 
     With --task, also a pretrained one.
 
-    The answers of what was written are compared with the model's.
+    The answers of what was written are compared with the model's; in less precision it is refused
+    if its metric falls by more than --max-drop points on labelled rows.
 
     \b
     Examples:
-      hub export runs/travel --format onnx --output runs/travel-onnx
-      hub predict runs/travel-onnx "这家酒店的电话是多少"
+      hub export runs/travel --output runs/travel-onnx
+      hub export runs/travel --precision int8 --output runs/travel-int8
+      hub export runs/travel --auto --data dev.tsv --output runs/travel-fast
       hub export ernie-3.0-nano-zh --task sentence-embedding --normalize --output runs/vectors
     """
+    from hub.data import load_dataset
+    from hub.errors import InputError
     from hub.inference.export import export
     from hub.inference.loading import load_module
+    from hub.inference.verification import rows_of_run
+    from hub.models.installation import folder_of
+    from hub.tasks.base import metric_title
 
+    if auto and (format or precision):
+        raise InputError("--auto chooses --format and --precision itself: leave them out.")
     asked = {"pooling": pooling, "normalize": normalize}
     options = {name: value for name, value in asked.items() if value is not None}
     module = load_module(model, task, options)
-    difference = export(module, output, format, overwrite)
-    is_vector = module.task is not None and module.task.name == "sentence-embedding"
-    size = sum(path.stat().st_size for path in output.iterdir())
+    rows: TextDataset | None
+    if data is not None:
+        kind = None if module.task is None else module.task.name
+        rows = load_dataset(data, kind=kind, split="dev")
+    else:
+        rows = rows_of_run(folder_of(model), module)
+    if auto:
+        exported = _export_fastest(module, output, rows, max_drop, overwrite)
+    else:
+        exported = export(
+            module,
+            output,
+            format or "onnx",
+            overwrite,
+            precision=precision or "fp32",
+            data=rows,
+            max_drop=max_drop,
+        )
+    found = exported.verification
+    vectors = module.task is not None and module.task.name == "sentence-embedding"
     say(
-        f"written   {output}: {format}, {size / 1e6:.1f} MB; "
-        f"largest difference from the module's {'vectors' if is_vector else 'logits'} "
-        f"{difference:.1e}"
+        f"written   {output}: {exported.engine}, {exported.precision}, "
+        f"{exported.size_bytes / 1e6:.1f} MB; largest difference from the module's "
+        f"{'vectors' if vectors else 'logits'} {found.difference:.1e}"
     )
+    if exported.precision != "fp32" or rows is not None:
+        say(f"answers   {found.agreement:.2%} of {found.texts:,} texts are answered alike")
+    if found.metric is not None and found.before is not None and found.after is not None:
+        say(f"metric    {metric_title(found.metric)} {found.before:.2%} -> {found.after:.2%}")
+    elif exported.precision != "fp32":
+        say("note      no labelled rows were compared: give --data to see what the precision costs")
+    if as_json:
+        print_json(
+            {
+                "folder": str(output),
+                "engine": exported.engine,
+                "precision": exported.precision,
+                "bytes": exported.size_bytes,
+                **asdict(found),
+            }
+        )
+
+
+def _export_fastest(
+    module: Module, output: Path, rows: TextDataset | None, max_drop: float, overwrite: bool
+) -> Exported:
+    from hub.inference.choosing import export_fastest
+
+    best, measured = export_fastest(
+        module, output, data=rows, max_drop=max_drop, overwrite=overwrite, say=say
+    )
+    print_table(
+        ["engine", "precision", "MB", "texts/s", "ms alone", "alike", ""],
+        [
+            [
+                c.engine,
+                c.precision,
+                "" if c.exported is None else f"{c.exported.size_bytes / 1e6:.1f}",
+                "" if c.texts_a_second is None else f"{c.texts_a_second:,.0f}",
+                "" if c.latency_ms is None else f"{c.latency_ms:.2f}",
+                "" if c.exported is None else f"{c.exported.verification.agreement:.2%}",
+                "kept" if c is best else c.reason,
+            ]
+            for c in measured
+        ],
+    )
+    assert best.exported is not None
+    return best.exported

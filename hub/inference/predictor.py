@@ -50,7 +50,8 @@ class Predictor:
         self.max_seq_len = manifest.max_seq_len
         self.long_text = check_long_text(manifest.long_text)
         self.engine = manifest.engine
-        self._forward = open_engine(manifest.engine, folder, threads)
+        self.precision = manifest.precision
+        self._forward = open_engine(manifest.engine, folder, threads, manifest.precision)
 
     def compute(self, batch: Batch) -> np.ndarray:
         """The graph's output for a batch, float32 [B, ...]."""

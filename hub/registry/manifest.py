@@ -31,6 +31,7 @@ class Manifest:
         base_model: the name of the model it was fine-tuned from.
         package_version: the version of this package that wrote the folder.
         engine: for "inference", the engine that runs the graph.
+        precision: for "inference", what it computes in: "fp32", "bf16" or "int8".
         long_text: what is done with longer texts, "cut" or "window".
         files: name -> {"size", "sha256"}.
         name, version: what a catalogue calls the model.
@@ -44,6 +45,7 @@ class Manifest:
     base_model: str
     package_version: str
     engine: str | None = None
+    precision: str = "fp32"
     long_text: str = "cut"
     task_options: dict[str, Any] = field(default_factory=dict)
     files: dict[str, dict[str, Any]] = field(default_factory=dict)

@@ -29,7 +29,7 @@ def exported(
 ) -> Path:
     """The classifier, exported for each engine."""
     folder = tmp_path_factory.mktemp("exported") / str(request.param)
-    assert export(module, folder, str(request.param)) < 1e-5
+    assert export(module, folder, str(request.param)).verification.difference < 1e-5
     return folder
 
 

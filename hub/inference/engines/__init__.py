@@ -10,24 +10,38 @@ from hub.tasks.base import Forward
 # Engine -> the files of the graph; the first is the graph itself.
 GRAPH_FILES = {
     "onnx": ("model.onnx",),
+    "openvino": ("model.xml", "model.bin"),
     "paddle": ("model.json", "model.pdiparams"),
+}
+# Engine -> what it can compute in; the first is what it does unless it is told otherwise.
+PRECISIONS = {
+    "onnx": ("fp32", "int8"),
+    "openvino": ("fp32", "bf16"),
+    "paddle": ("fp32",),
 }
 
 
-def open_engine(engine: str, folder: Path, threads: int | None) -> Forward:
+def open_engine(engine: str, folder: Path, threads: int | None, precision: str = "fp32") -> Forward:
     """Load the graph of `folder` into its engine; None threads is one a processor.
 
     Raises:
-        ModelError: the engine is unknown, or the graph is damaged.
+        ModelError: the engine or its precision is unknown, or the graph is damaged.
         MissingPackageError: the engine's package is not installed.
     """
+    if precision not in PRECISIONS.get(engine, ()):
+        raise ModelError(
+            f"{folder} asks for the engine {engine!r} in {precision}, which this package does not "
+            "have."
+        )
     if engine == "onnx":
         from hub.inference.engines.onnx import OnnxEngine
 
         return OnnxEngine(folder / GRAPH_FILES["onnx"][0], threads)
-    if engine == "paddle":
-        from hub.inference.engines.paddle import PaddleEngine
+    if engine == "openvino":
+        from hub.inference.engines.openvino import OpenVinoEngine
 
-        graph, weights = GRAPH_FILES["paddle"]
-        return PaddleEngine(folder / graph, folder / weights, threads)
-    raise ModelError(f"{folder} asks for the engine {engine!r}, which this package does not have.")
+        return OpenVinoEngine(folder / GRAPH_FILES["openvino"][0], threads, precision)
+    from hub.inference.engines.paddle import PaddleEngine
+
+    graph, weights = GRAPH_FILES["paddle"]
+    return PaddleEngine(folder / graph, folder / weights, threads)

@@ -1,0 +1,141 @@
+"""An exported graph in eight bits: a quarter of the size, and integer arithmetic where it pays.
+
+Linear maps: weights are int8, symmetric, with a scale for each output (per channel); their inputs
+become uint8 when they are computed, by their own range ("dynamic" quantization,
+https://arxiv.org/abs/1712.05877 and the ONNX operators DynamicQuantizeLinear and MatMulInteger).
+No calibration is needed, and texts unlike those of training lose nothing. Embeddings are int8 with
+a scale for each row. Layer norms, softmax, biases and small tables stay float32.
+
+ONNX Runtime computes the operators of a map as one kernel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from hub.inference.graphs.simplification import drop_unread, initializers
+
+_LARGEST = 127
+# A table this small is not worth the extra nodes.
+_SMALLEST_TABLE = 10_000
+
+
+def quantize(model: onnx.ModelProto, keep: Callable[[str], bool] = lambda name: False) -> list[str]:
+    """Rewrite a simplified graph in place.
+
+    Args:
+        model: a graph whose weights are initializers.
+        keep: whether the linear map with a weight of this name stays float32.
+
+    Returns:
+        The names of the weights that were quantized.
+    """
+    graph = model.graph
+    arrays = initializers(graph)
+    done: list[str] = []
+    nodes: list[onnx.NodeProto] = []
+    inputs: dict[str, tuple[str, str, str]] = {}
+    tables: dict[str, tuple[str, str]] = {}
+    made: dict[str, np.ndarray] = {}
+    for node in graph.node:
+        name = node.input[1] if node.op_type == "MatMul" else ""
+        weight = arrays.get(name)
+        if weight is not None and weight.ndim == 2 and not keep(name):
+            nodes += _linear_map(node, weight, inputs, made)
+            done.append(name)
+            continue
+        table = arrays.get(node.input[0]) if node.op_type == "Gather" else None
+        if table is not None and _is_table(table):
+            nodes += _lookup(node, table, tables, made)
+            done.append(node.input[0])
+            continue
+        nodes.append(node)
+    # A table that is also a weight, as in masked language models, is read back for that.
+    read = {name for node in nodes for name in node.input}
+    restored = []
+    for name, (values, scales) in tables.items():
+        if name in read:
+            restored.append(
+                helper.make_node(
+                    "DequantizeLinear", [values, f"{scales}.flat"], [f"{name}.restored"], axis=0
+                )
+            )
+            made[f"{scales}.flat"] = made[scales].ravel()
+            for node in nodes:
+                for place, read_name in enumerate(node.input):
+                    if read_name == name:
+                        node.input[place] = f"{name}.restored"
+    copies = [onnx.NodeProto.FromString(n.SerializeToString()) for n in (*restored, *nodes)]
+    del graph.node[:]
+    graph.node.extend(copies)
+    graph.initializer.extend(numpy_helper.from_array(a, n) for n, a in made.items())
+    drop_unread(graph)
+    return done
+
+
+def quantize_symmetric(array: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
+    """int8 values and float32 scales, with `array` about values * scales.
+
+    Args:
+        array: float32, of two dimensions.
+        axis: the one along which values share a scale; scales keep it with length 1.
+    """
+    largest = np.abs(array).max(axis=axis, keepdims=True)
+    scales = np.where(largest > 0, largest / _LARGEST, 1).astype(np.float32)
+    values = np.clip(np.rint(array / scales), -_LARGEST, _LARGEST).astype(np.int8)
+    return values, scales
+
+
+def _is_table(array: np.ndarray) -> bool:
+    return array.dtype == np.float32 and array.ndim == 2 and array.size >= _SMALLEST_TABLE
+
+
+def _linear_map(
+    node: onnx.NodeProto,
+    weight: np.ndarray,
+    inputs: dict[str, tuple[str, str, str]],
+    made: dict[str, np.ndarray],
+) -> list[onnx.NodeProto]:
+    """A `MatMul` with a weight [K, N], in integers."""
+    source, name, output = node.input[0], node.input[1], node.output[0]
+    nodes = []
+    if source not in inputs:
+        inputs[source] = (f"{source}.uint8", f"{source}.scale", f"{source}.zero")
+        nodes.append(helper.make_node("DynamicQuantizeLinear", [source], list(inputs[source])))
+    values, scale, zero = inputs[source]
+    made[f"{name}.int8"], scales = quantize_symmetric(weight, axis=0)
+    made[f"{name}.scale"] = scales.ravel()
+    made[f"{name}.zero"] = np.zeros(weight.shape[1], np.int8)
+    return [
+        *nodes,
+        helper.make_node(
+            "MatMulInteger", [values, f"{name}.int8", zero, f"{name}.zero"], [f"{output}.int32"]
+        ),
+        helper.make_node("Cast", [f"{output}.int32"], [f"{output}.float"], to=TensorProto.FLOAT),
+        helper.make_node("Mul", [scale, f"{name}.scale"], [f"{output}.scales"]),
+        helper.make_node("Mul", [f"{output}.float", f"{output}.scales"], [output]),
+    ]
+
+
+def _lookup(
+    node: onnx.NodeProto,
+    table: np.ndarray,
+    tables: dict[str, tuple[str, str]],
+    made: dict[str, np.ndarray],
+) -> list[onnx.NodeProto]:
+    """A `Gather` of a table's rows [V, D], each with its own scale."""
+    name, places, output = node.input[0], node.input[1], node.output[0]
+    if name not in tables:
+        tables[name] = (f"{name}.int8", f"{name}.scale")
+        made[f"{name}.int8"], made[f"{name}.scale"] = quantize_symmetric(table, axis=1)
+    values, scales = tables[name]
+    return [
+        helper.make_node("Gather", [values, places], [f"{output}.int8"], axis=0),
+        helper.make_node("Gather", [scales, places], [f"{output}.scale"], axis=0),
+        helper.make_node("Cast", [f"{output}.int8"], [f"{output}.float"], to=TensorProto.FLOAT),
+        helper.make_node("Mul", [f"{output}.float", f"{output}.scale"], [output]),
+    ]

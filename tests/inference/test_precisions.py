@@ -1,0 +1,206 @@
+"""Every task in every engine and precision: answers of a whole test set are the module's."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+
+import hub
+from hub.errors import InputError, ModelError
+from hub.inference import verification
+from hub.inference.choosing import export_fastest
+from hub.inference.export import export
+from hub.inference.verification import Reference, rows_of_run
+from hub.module import Module
+
+_PARTS = ("北京", "海南", "酒店", "车票")
+
+
+def _rows(kind: str, count: int, seed: int) -> list[dict[str, Any]]:
+    """Rows of a toy task that a small model learns at once."""
+    draw = np.random.default_rng(seed)
+    rows: list[dict[str, Any]] = []
+    for _ in range(count):
+        place, thing = _PARTS[draw.integers(2)], _PARTS[2 + draw.integers(2)]
+        filler = "请帮我查"[: draw.integers(1, 5)]
+        text = filler + place + thing
+        spans = [
+            {"text": place, "type": "地", "start": len(filler), "end": len(filler) + 2},
+            {"text": thing, "type": "物", "start": len(filler) + 2, "end": len(filler) + 4},
+        ]
+        intent = "订房" if thing == "酒店" else "订票"
+        if kind == "classification":
+            rows.append({"text": text, "label": intent})
+        elif kind == "pairs":
+            other = _PARTS[draw.integers(2)]
+            same = "是" if other == place else "否"
+            rows.append({"text_a": text, "text_b": other, "label": same})
+        elif kind == "multi-label":
+            rows.append({"text": text, "labels": sorted({place, intent})})
+        elif kind == "entities":
+            rows.append({"text": text, "entities": spans})
+        else:
+            rows.append({"text": text, "intent": intent, "slots": spans})
+    return rows
+
+
+TASKS: dict[str, tuple[str, dict[str, Any]]] = {
+    "classification": ("seq-cls", {}),
+    "pairs": ("seq-cls", {}),
+    "multi-label": ("multi-label", {}),
+    "entities": ("ner", {"crf": True}),
+    "joint": ("intent-slots", {}),
+}
+ENGINES = [
+    ("onnx", "fp32"), ("onnx", "int8"), ("openvino", "fp32"), ("openvino", "bf16"),
+    ("paddle", "fp32"),
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def trained(tiny_folder: Path) -> Callable[[str], tuple[Module, hub.data.TextDataset]]:
+    """A model that has learned a toy task, and the test rows of it; made once a task."""
+    made: dict[str, tuple[Module, hub.data.TextDataset]] = {}
+
+    def get(kind: str) -> tuple[Module, hub.data.TextDataset]:
+        if kind not in made:
+            task, options = TASKS[kind]
+            module = hub.Module(directory=tiny_folder, task=task, task_options=options)
+            hub.Trainer(module, progress=False).finetune_and_eval(
+                _rows(kind, 90, 1), _rows(kind, 30, 2), epochs=12, batch_size=8,
+                learning_rate=1e-2, patience=None,
+            )  # fmt: skip
+            assert module.task is not None
+            test = hub.load_dataset(_rows(kind, 60, 3), kind=module.task.name)
+            made[kind] = (module, test)
+        return made[kind]
+
+    return get
+
+
+def _bare(answer: Any) -> Any:
+    if isinstance(answer, dict):
+        return {k: _bare(v) for k, v in answer.items() if k != "score"}
+    return [_bare(part) for part in answer] if isinstance(answer, list) else answer
+
+
+@pytest.mark.parametrize("kind", TASKS)
+@pytest.mark.parametrize(("engine", "precision"), ENGINES)
+def test_answers_to_a_whole_test_set_are_the_modules(
+    trained: Any, tmp_path: Path, kind: str, engine: str, precision: str
+) -> None:
+    module, test = trained(kind)
+    exported = export(module, tmp_path / "m", engine, precision=precision, data=test)
+    found = exported.verification
+    assert found.before is not None and found.before > 0.8  # it has learned something to lose
+    assert found.texts == len(test)
+    predictor = hub.Predictor(tmp_path / "m")
+    assert (predictor.engine, predictor.precision) == (engine, precision)
+    ours, theirs = (_bare(m.predict(test.texts)) for m in (module, predictor))
+    alike = float(np.mean([a == b for a, b in zip(ours, theirs, strict=True)]))
+    assert alike == pytest.approx(found.agreement)
+    assert alike == 1 if precision == "fp32" else alike >= 0.95
+    if precision == "fp32":
+        assert found.difference < 1e-4
+        assert found.after == found.before
+
+
+@pytest.mark.parametrize(("engine", "precision"), ENGINES)
+def test_vectors_and_masks_too(
+    tiny_folder: Path, tmp_path: Path, engine: str, precision: str
+) -> None:
+    options = {"normalize": True}
+    module = hub.Module(directory=tiny_folder, task="embedding", task_options=options)
+    export(module, tmp_path / "m", engine, precision=precision)
+    texts = ["今天天气好吗", "听歌", "北京酒店多少钱"]
+    ours, theirs = (np.stack(m.predict(texts)) for m in (module, hub.Predictor(tmp_path / "m")))
+    cosines = (ours * theirs).sum(axis=1)
+    assert (cosines > (0.99999 if precision == "fp32" else 0.99)).all()
+
+
+def test_int8_is_a_quarter_of_the_size_embeddings_included(tmp_path: Path) -> None:
+    module = hub.Module(name="ernie-pocket-zh", task="seq-cls", label_map=["a", "b"])
+    sizes = {}
+    for precision in ("fp32", "int8"):
+        export(module, tmp_path / precision, precision=precision)
+        sizes[precision] = (tmp_path / precision / "model.onnx").stat().st_size
+    assert sizes["int8"] / sizes["fp32"] < 0.26  # scales and layer norms stay float32
+    graph = onnx.load(tmp_path / "int8" / "model.onnx").graph
+    large = [t for t in graph.initializer if np.prod(t.dims) > 10_000]
+    assert {t.data_type for t in large} == {onnx.TensorProto.INT8}
+    assert "MatMulInteger" in {node.op_type for node in graph.node}
+
+
+def test_a_metric_that_falls_too_far_is_refused_and_nothing_is_written(
+    trained: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module, test = trained("classification")
+    # As if quantization had damaged the classifier.
+    original = verification.run
+
+    def damaged(task: Any, tokenizer: Any, forward: Any, *rest: Any) -> Any:
+        outputs = original(task, tokenizer, forward, *rest)
+        return outputs if forward == module.compute else [-output for output in outputs]
+
+    monkeypatch.setattr(verification, "run", damaged)
+    with pytest.raises(ModelError, match=r"In int8 accuracy falls by .* --max-drop"):
+        export(module, tmp_path / "m", precision="int8", data=test)
+    assert not list(tmp_path.iterdir())
+    exported = export(module, tmp_path / "m", precision="int8", data=test, max_drop=100)
+    assert exported.verification.drop is not None and exported.verification.drop > 0.5
+
+
+def test_precisions_that_an_engine_does_not_have_are_refused(trained: Any, tmp_path: Path) -> None:
+    module, _ = trained("classification")
+    with pytest.raises(InputError, match="openvino is not exported in int8; onnx is"):
+        export(module, tmp_path / "m", "openvino", precision="int8")
+    with pytest.raises(InputError, match="onnx is not exported in bf16; openvino is"):
+        export(module, tmp_path / "m", precision="bf16")
+
+
+def test_another_engines_precision_in_the_manifest_is_refused(trained: Any, tmp_path: Path) -> None:
+    module, _ = trained("classification")
+    export(module, tmp_path / "m")
+    path = tmp_path / "m" / "hub.json"
+    manifest = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps({**manifest, "precision": "int3"}), encoding="utf-8")
+    with pytest.raises(ModelError, match="'onnx' in int3"):
+        hub.Predictor(tmp_path / "m")
+
+
+def test_the_fastest_that_holds_its_metric_is_kept(trained: Any, tmp_path: Path) -> None:
+    module, test = trained("classification")
+    lines: list[str] = []
+    best, measured = export_fastest(module, tmp_path / "m", data=test, say=lines.append)
+    assert len(measured) == len(ENGINES) == len(lines)
+    rates = [c.texts_a_second for c in measured if c.texts_a_second is not None]
+    assert best.texts_a_second == max(rates)
+    predictor = hub.Predictor(tmp_path / "m")
+    assert (predictor.engine, predictor.precision) == (best.engine, best.precision)
+    assert [path.name for path in tmp_path.iterdir()] == ["m"]
+
+
+def test_the_dev_rows_of_a_run_are_found_while_they_are_there(trained: Any, tmp_path: Path) -> None:
+    module, _ = trained("classification")
+    rows = tmp_path / "dev.tsv"
+    rows.write_text("text\tlabel\n北京酒店\t订房\n海南车票\t订票\n", encoding="utf-8")
+    (tmp_path / "metrics.json").write_text(json.dumps({"data": {"dev": str(rows)}}))
+    found = rows_of_run(tmp_path, module)
+    assert found is not None and list(found.texts) == ["北京酒店", "海南车票"]
+    rows.write_text("text\tlabel\n北京酒店\t别的\n海南车票\t订票\n", encoding="utf-8")
+    assert rows_of_run(tmp_path, module) is None  # a label that the model does not know
+    rows.unlink()
+    assert rows_of_run(tmp_path, module) is None
+
+
+def test_rows_of_another_task_are_refused(trained: Any) -> None:
+    module, _ = trained("classification")
+    _, others = trained("entities")
+    with pytest.raises(InputError):
+        Reference(module, others)
