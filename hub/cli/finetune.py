@@ -45,6 +45,18 @@ from hub.constants import DEFAULT_MODEL
 )
 @click.option("--focal-gamma", type=float, help="Focal loss: what is right already counts less.")
 @click.option("--label-smoothing", type=float, help="Spread so much of a label over all labels.")
+@click.option("--micro-batch-size", type=int, help="Rows computed at a time: less memory.")
+@click.option("--layer-decay", type=float, help="Lower layers learn so much slower, such as 0.9.")
+@click.option("--freeze-embeddings", is_flag=True, default=None, help="Do not train these.")
+@click.option("--freeze-layers", type=int, help="Nor so many of the lowest layers.")
+@click.option("--adversarial", type=float, help="FGM: move embeddings by so much, such as 1.")
+@click.option("--r-drop", type=float, help="R-Drop: weight of two outputs' difference, such as 1.")
+@click.option(
+    "--skip-nonfinite",
+    is_flag=True,
+    default=None,
+    help="Leave out a step whose loss is not a number.",
+)
 @click.option("--seed", type=int, help="Of the head's weights, the order of rows, dropout.")
 @click.option(
     "--recompute",
@@ -52,6 +64,10 @@ from hub.constants import DEFAULT_MODEL
     default=None,
     help="Less memory, more time: compute layers again for their gradients.",
 )
+@click.option(
+    "--keep", "keep_checkpoints", type=int, help="Checkpoints kept while it runs; by default 2."
+)
+@click.option("--checkpoint-minutes", type=float, help="How often one is written; 1.")
 @click.option("--resume", is_flag=True, help="Go on with the unfinished run in --output.")
 @click.option("--overwrite", is_flag=True, help="Replace the model in --output.")
 @click.option("--quiet", "-q", is_flag=True, help="No progress bar.")

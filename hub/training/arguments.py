@@ -38,9 +38,22 @@ class TrainingArguments:
             all alike.
         focal_gamma: answers that are right already count less, by focal loss; 0 is the plain loss.
         label_smoothing: the part of a label's probability that is spread over all labels.
+        micro_batch_size: rows computed at a time; their gradients are added up until a step's
+            batch_size is reached, which takes less memory. None computes all together.
+        layer_decay: each layer learns with this part of the learning rate of the one above; 1 is
+            all alike.
+        freeze_embeddings: leave the embeddings as they are.
+        freeze_layers: leave the embeddings and so many of the lowest layers as they are.
+        adversarial: also learn from the texts with their word embeddings moved by this length to
+            where the loss grows fastest (FGM); 0 does not. A step takes twice as long.
+        r_drop: the weight of how far two outputs for a text, under different dropout, lie apart;
+            0 computes one. A step takes twice as long.
+        skip_nonfinite: leave out a step whose loss is not a number, instead of stopping; three in a
+            row stop the run all the same.
         metric: the dev metric that chooses the best checkpoint; None is the task's default.
         seed: of the new head's weights, the order of the rows and dropout.
         checkpoint_minutes: how often a checkpoint is written within an epoch.
+        keep_checkpoints: how many of them are kept while the run is in progress.
     """
 
     epochs: int = 3
@@ -58,16 +71,25 @@ class TrainingArguments:
     class_weights: str | None = None
     focal_gamma: float = 0.0
     label_smoothing: float = 0.0
+    micro_batch_size: int | None = None
+    layer_decay: float = 1.0
+    freeze_embeddings: bool = False
+    freeze_layers: int = 0
+    adversarial: float = 0.0
+    r_drop: float = 0.0
+    skip_nonfinite: bool = False
     metric: str | None = None
     seed: int = 42
     checkpoint_minutes: float = 1.0
+    keep_checkpoints: int = 2
 
     def __post_init__(self) -> None:
         least = {
             "epochs": 1, "batch_size": 1, "eval_batch_size": 1, "max_steps": 1, "patience": 1,
-            "max_seq_len": 3, "seed": 0,
+            "max_seq_len": 3, "seed": 0, "micro_batch_size": 1, "freeze_layers": 0,
+            "keep_checkpoints": 1,
         }  # fmt: skip
-        optional = {"max_steps", "patience", "max_seq_len"}
+        optional = {"max_steps", "patience", "max_seq_len", "micro_batch_size"}
         for name, limit in least.items():
             value = getattr(self, name)
             if value is None and name in optional:
@@ -76,15 +98,18 @@ class TrainingArguments:
                 raise InputError(f"{name} must be a whole number from {limit}, not {value!r}.")
         for name in (
             "learning_rate", "warmup_ratio", "weight_decay", "max_grad_norm", "checkpoint_minutes",
-            "focal_gamma", "label_smoothing",
+            "focal_gamma", "label_smoothing", "adversarial", "r_drop", "layer_decay",
         ):  # fmt: skip
             value = getattr(self, name)
             if not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
                 raise InputError(f"{name} must be a number from 0, not {value!r}.")
         if self.long_text is not None:
             check_long_text(self.long_text)
-        if not isinstance(self.recompute, bool):
-            raise InputError(f"recompute must be True or False, not {self.recompute!r}.")
+        for name in ("recompute", "freeze_embeddings", "skip_nonfinite"):
+            if not isinstance(getattr(self, name), bool):
+                raise InputError(f"{name} must be True or False, not {getattr(self, name)!r}.")
+        if not 0 < self.layer_decay <= 1:
+            raise InputError(f"layer_decay must be above 0 and at most 1, not {self.layer_decay}.")
         if self.class_weights not in (None, "balanced"):
             raise InputError(f"class_weights is {self.class_weights!r}; there is 'balanced'.")
         if self.label_smoothing >= 1:

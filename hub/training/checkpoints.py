@@ -3,6 +3,7 @@
 checkpoint/
   latest.json         names the newest complete one
   step-120/           weights, optimizer, state.json
+  step-90/            the one before it
   best.safetensors    the weights with the best dev metric so far
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import logging
 import os
 import shutil
 from pathlib import Path
@@ -19,11 +21,13 @@ import numpy as np
 import safetensors.numpy
 
 from hub.backend import paddle
-from hub.errors import OutputError, TrainingError
+from hub.errors import ModelError, OutputError, TrainingError
 from hub.files import write_text, write_whole
 from hub.models.ernie import dropout
 from hub.models.ernie.formats import read_safetensors
 from hub.training.state import TrainingState
+
+logger = logging.getLogger(__name__)
 
 _LATEST = "latest.json"
 _STATE = "state.json"
@@ -34,6 +38,10 @@ _SCHEDULER_KEY = "LR_Scheduler"
 _LEFT_OUT = object()
 
 
+class _DamagedError(Exception):
+    """A checkpoint cannot be read."""
+
+
 class CheckpointStore:
     """The checkpoint folder of one run.
 
@@ -41,9 +49,12 @@ class CheckpointStore:
         folder: where; made at the first save.
         identity: what the run is made from (arguments, data, model); a checkpoint of another
             identity is refused.
+        keep: how many checkpoints are kept, the newest included; where that is damaged, the one
+            before it is gone on from.
     """
 
-    def __init__(self, folder: Path, identity: dict[str, Any]) -> None:
+    def __init__(self, folder: Path, identity: dict[str, Any], keep: int = 2) -> None:
+        self.keep = keep
         self.folder = folder
         self.identity = identity
 
@@ -59,6 +70,7 @@ class CheckpointStore:
 
         Raises:
             OutputError: it cannot be written; the last good checkpoint is untouched.
+            TrainingError: a weight is not a number; the same.
         """
         name = self._free_name(state.step)
         temporary = self.folder / f".{name}.{os.getpid()}"
@@ -66,7 +78,9 @@ class CheckpointStore:
             shutil.rmtree(temporary, ignore_errors=True)
             temporary.mkdir(parents=True)
             tensors, scheduler = _optimizer_arrays(network, optimizer)
-            _save_arrays(_weights(network), temporary / _WEIGHTS)
+            weights = _weights(network)
+            _check_finite(weights, state.step)
+            _save_arrays(weights, temporary / _WEIGHTS)
             _save_arrays(tensors, temporary / _OPTIMIZER)
             content = {
                 "identity": self.identity,
@@ -77,6 +91,9 @@ class CheckpointStore:
             write_text(temporary / _STATE, json.dumps(content, ensure_ascii=False))
             temporary.replace(self.folder / name)
             write_text(self.folder / _LATEST, json.dumps({"name": name}))
+        except TrainingError:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
         except (OSError, safetensors.SafetensorError) as error:
             shutil.rmtree(temporary, ignore_errors=True)
             raise OutputError(
@@ -84,9 +101,14 @@ class CheckpointStore:
                 f"{error}. "
                 + ("The one before is intact." if self.exists() else "There is none before it.")
             ) from error
-        for other in self.folder.glob("*step-*"):
-            if other.name != name:
-                shutil.rmtree(other, ignore_errors=True)
+        self._remove_old(name)
+
+    def _remove_old(self, newest: str) -> None:
+        """Delete all checkpoints but the newest `keep`, and what killed processes left."""
+        whole = [path for path in self.folder.glob("step-*") if path.name != newest]
+        whole.sort(key=lambda path: path.stat().st_mtime, reverse=True)
+        for path in (*whole[self.keep - 1 :], *self.folder.glob(".step-*")):
+            shutil.rmtree(path, ignore_errors=True)
 
     def _free_name(self, step: int) -> str:
         """A name no other checkpoint has: the same step may be saved twice, ending an epoch."""
@@ -105,17 +127,39 @@ class CheckpointStore:
             TrainingError: there is none, or it belongs to a run with other arguments or data.
         """
         try:
-            name = json.loads((self.folder / _LATEST).read_text(encoding="utf-8"))["name"]
-            content = json.loads((self.folder / name / _STATE).read_text(encoding="utf-8"))
-            identity, state = content["identity"], TrainingState(**content["state"])
-            scheduler, stream = content["scheduler"], content["dropout"]
+            latest = json.loads((self.folder / _LATEST).read_text(encoding="utf-8"))["name"]
         except FileNotFoundError:
             raise TrainingError(
                 f"{self.folder} holds no checkpoint to resume from: start without --resume."
             ) from None
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise TrainingError(
-                f"The checkpoint in {self.folder} is damaged ({type(error).__name__}: {error})."
+                f"{self.folder / _LATEST} is damaged ({type(error).__name__}: {error})."
+            ) from error
+        others = [path for path in self.folder.glob("step-*") if path.name != latest]
+        others.sort(key=lambda path: path.stat().st_mtime, reverse=True)
+        for number, name in enumerate([latest, *(path.name for path in others)]):
+            try:
+                return self._load(name, network, optimizer)
+            except _DamagedError as error:
+                if number == len(others):
+                    raise TrainingError(str(error)) from error
+                logger.warning("%s The one before it is taken.", error)
+        raise AssertionError("unreachable")
+
+    def _load(
+        self, name: str, network: paddle.nn.Layer, optimizer: paddle.optimizer.Optimizer
+    ) -> TrainingState:
+        try:
+            content = json.loads((self.folder / name / _STATE).read_text(encoding="utf-8"))
+            identity, state = content["identity"], TrainingState(**content["state"])
+            scheduler, stream = content["scheduler"], content["dropout"]
+            weights = read_safetensors(self.folder / name / _WEIGHTS)
+            arrays = read_safetensors(self.folder / name / _OPTIMIZER)
+        except (OSError, ValueError, KeyError, TypeError, ModelError) as error:
+            raise _DamagedError(
+                f"The checkpoint {name} in {self.folder} is damaged ({type(error).__name__}: "
+                f"{error})."
             ) from error
         changed = [
             f"{key} was {identity.get(key)!r} and is {value!r}"
@@ -127,8 +171,7 @@ class CheckpointStore:
                 f"The checkpoint in {self.folder} is of another run: {'; '.join(changed)}. "
                 "Resume with the same arguments and data, or start without --resume."
             )
-        set_weights(network, read_safetensors(self.folder / name / _WEIGHTS))
-        arrays = read_safetensors(self.folder / name / _OPTIMIZER)
+        set_weights(network, weights)
         _restore_optimizer(network, optimizer, arrays, scheduler)
         dropout.set_state(stream)
         return state
@@ -164,6 +207,20 @@ class CheckpointStore:
 
 def _weights(network: paddle.nn.Layer) -> dict[str, np.ndarray]:
     return {name: parameter.numpy() for name, parameter in network.named_parameters()}
+
+
+def _check_finite(weights: dict[str, np.ndarray], step: int) -> None:
+    """See that what is kept can be gone on from.
+
+    Raises:
+        TrainingError: a weight is not a number.
+    """
+    for name, value in weights.items():
+        if not np.isfinite(value).all():
+            raise TrainingError(
+                f"After step {step} {name} holds values that are not numbers: the run diverged. It "
+                "was not saved; lower the learning rate."
+            )
 
 
 def copy_weights(network: paddle.nn.Layer) -> dict[str, np.ndarray]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ from hub.data.batches import collate, shuffled_batches
 from hub.data.encoded import EncodedTexts
 from hub.errors import InputError, TrainingError
 from hub.module import Module
-from hub.tasks import LabelledTask
+from hub.tasks import LabelledTask, MultiLabelClassification
 from hub.tasks.answering import run
 from hub.tasks.base import Metrics, Targets
 from hub.tasks.encoded_passages import EncodedPassages
@@ -25,6 +26,12 @@ from hub.training.callbacks import Callback
 from hub.training.checkpoints import CheckpointStore, copy_weights, set_weights
 from hub.training.signals import StopRequests, TrainingInterrupted
 from hub.training.state import TrainingState
+from hub.training.techniques import adversarial_embeddings, divergence
+
+logger = logging.getLogger(__name__)
+
+# Steps in a row that may be left out because their loss is not a number.
+_MOST_NONFINITE = 3
 
 
 @dataclass(frozen=True)
@@ -99,6 +106,7 @@ class TrainingLoop:
         self.optimizer = optimizer
         self.store = store
         self.callbacks = callbacks
+        self.nonfinite = 0
         self.best: dict[str, np.ndarray] | None = None
         self.started = time.monotonic() - self.state.seconds
         self.saved = time.monotonic()
@@ -136,6 +144,8 @@ class TrainingLoop:
             loss = self._step(rows)
             state.step += 1
             state.batch += 1
+            if loss is None:
+                continue
             state.epoch_loss += loss * len(rows)
             state.epoch_rows += len(rows)
             for callback in self.callbacks:
@@ -145,26 +155,62 @@ class TrainingLoop:
             if time.monotonic() - self.saved > 60 * arguments.checkpoint_minutes:
                 self._save()
 
-    def _step(self, rows: np.ndarray) -> float:
-        batch = collate(self.train.encodings, rows, self.module.tokenizer.pad_token_id)
-        self.network.train()
-        logits = self.network(*map(paddle.to_tensor, batch.inputs.values()))
-        targets = [self.train.window_targets[row] for row in rows]
-        loss = self.task.loss(logits, targets, self.losses, self.network)
-        value = float(loss)
-        if not math.isfinite(value):
-            raise TrainingError(
-                f"The loss of step {self.state.step + 1} is {value} (rows "
-                f"{', '.join(str(row + 1) for row in rows[:8])}, ... of the training data): the "
-                f"run diverged. Lower the learning rate ({self.optimizer.get_lr():.1e})."
-            )
-        loss.backward()
-        self.optimizer.step()
+    def _step(self, rows: np.ndarray) -> float | None:
+        """Learn from a batch; its mean loss, or None if it was left out."""
+        size = self.arguments.micro_batch_size or len(rows)
+        value = 0.0
+        for start in range(0, len(rows), size):
+            part = rows[start : start + size]
+            loss = self._loss(part) * (len(part) / len(rows))
+            value += float(loss)
+            loss.backward()
+            if self.arguments.adversarial:
+                with adversarial_embeddings(self.network, self.arguments.adversarial):
+                    (self._loss(part) * (len(part) / len(rows))).backward()
+        if math.isfinite(value):
+            self.nonfinite = 0
+            self.optimizer.step()
+        else:
+            self._refuse(value, rows)
         self.optimizer.clear_grad()
         scheduler = getattr(self.optimizer, "_learning_rate", None)
         if isinstance(scheduler, paddle.optimizer.lr.LRScheduler):
             scheduler.step()
-        return value
+        return value if math.isfinite(value) else None
+
+    def _loss(self, rows: np.ndarray) -> paddle.Tensor:
+        """The mean loss of some rows, and with R-Drop how far two outputs for them lie apart."""
+        batch = collate(self.train.encodings, rows, self.module.tokenizer.pad_token_id)
+        inputs = [paddle.to_tensor(array) for array in batch.inputs.values()]
+        self.network.train()
+        targets = [self.train.window_targets[row] for row in rows]
+        logits = self.network(*inputs)
+        loss = self.task.loss(logits, targets, self.losses, self.network)
+        if not self.arguments.r_drop:
+            return loss
+        others = self.network(*inputs)
+        loss = 0.5 * (loss + self.task.loss(others, targets, self.losses, self.network))
+        several = isinstance(self.task, MultiLabelClassification)
+        return loss + self.arguments.r_drop * divergence(logits, others, several)
+
+    def _refuse(self, value: float, rows: np.ndarray) -> None:
+        """Stop at a loss that is not a number, or leave its step out if that is asked for.
+
+        Raises:
+            TrainingError: it stops.
+        """
+        self.nonfinite += 1
+        shown = ", ".join(str(row + 1) for row in rows[:8])
+        told = (
+            f"The loss of step {self.state.step + 1} is {value} (rows {shown}, ... of the training "
+            "data)"
+        )
+        if self.arguments.skip_nonfinite and self.nonfinite < _MOST_NONFINITE:
+            logger.warning("%s: the step is left out.", told)
+            return
+        raise TrainingError(
+            f"{told}: the run diverged. Lower the learning rate ({self.optimizer.get_lr():.1e})."
+        )
 
     def _end_epoch(self) -> None:
         state = self.state

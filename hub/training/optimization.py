@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hub.backend import paddle
 from hub.training.arguments import TrainingArguments
+from hub.training.techniques import divide_learning_rate
 
 
 def linear_schedule(arguments: TrainingArguments, steps: int) -> paddle.optimizer.lr.LRScheduler:
@@ -23,13 +24,16 @@ def default_optimizer(
 ) -> paddle.optimizer.Optimizer:
     """AdamW (https://arxiv.org/abs/1711.05101) as BERT is fine-tuned.
 
-    Biases and layer norms (the parameters with one dimension) are not decayed.
+    Biases and layer norms (the parameters with one dimension) are not decayed. Frozen parameters
+    are left out.
     """
+    trained = [parameter for parameter in network.parameters() if not parameter.stop_gradient]
+    divide_learning_rate(network, arguments.layer_decay)
     decayed = {p.name for p in network.parameters() if len(p.shape) > 1}
     clip = arguments.max_grad_norm
     return paddle.optimizer.AdamW(
         learning_rate=linear_schedule(arguments, steps),
-        parameters=network.parameters(),
+        parameters=trained,
         weight_decay=arguments.weight_decay,
         apply_decay_param_fun=decayed.__contains__,
         grad_clip=paddle.nn.ClipGradByGlobalNorm(clip) if clip else None,

@@ -24,6 +24,7 @@ from hub.training.loop import EncodedData, TrainingLoop, compute_outputs
 from hub.training.optimization import default_optimizer
 from hub.training.signals import StopRequests
 from hub.training.state import TrainingState
+from hub.training.techniques import check_techniques, freeze
 
 
 class Trainer:
@@ -203,6 +204,8 @@ class Trainer:
         self.module.max_seq_len, self.module.long_text = length, long_text
         network = self.module.network
         network.encoder.recompute = arguments.recompute
+        check_techniques(self.task, arguments)
+        freeze(network, arguments)
 
         batches = math.ceil(len(train.encodings) / arguments.batch_size)
         steps = batches * arguments.epochs
@@ -247,9 +250,9 @@ class Trainer:
             **arguments.to_dict(),
         }
         # What changes no result may change when a run is resumed.
-        for name in ("checkpoint_minutes", "eval_batch_size", "recompute"):
+        for name in ("checkpoint_minutes", "eval_batch_size", "keep_checkpoints", "recompute"):
             del identity[name]
-        return CheckpointStore(self.checkpoint_dir, identity)
+        return CheckpointStore(self.checkpoint_dir, identity, arguments.keep_checkpoints)
 
 
 def check_metric(metric: str | None, task: LabelledTask) -> str:

@@ -38,9 +38,7 @@ def _rows(kind: str, count: int, seed: int) -> list[dict[str, Any]]:
         if kind == "classification":
             rows.append({"text": text, "label": intent})
         elif kind == "pairs":
-            other = _PARTS[draw.integers(2)]
-            same = "是" if other == place else "否"
-            rows.append({"text_a": text, "text_b": other, "label": same})
+            rows.append({"text_a": filler + place, "text_b": thing, "label": intent})
         elif kind == "multi-label":
             rows.append({"text": text, "labels": sorted({place, intent})})
         elif kind == "entities":

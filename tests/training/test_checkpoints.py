@@ -141,11 +141,11 @@ def test_dropout_goes_on_with_the_same_randomness(store: CheckpointStore) -> Non
     assert (layer(x).numpy() == expected).all()
 
 
-def test_only_the_latest_checkpoint_is_kept(store: CheckpointStore) -> None:
+def test_the_latest_two_checkpoints_are_kept(store: CheckpointStore) -> None:
     network = Net()
     for step in (1, 2, 3):
         store.save(network, adamw(network), TrainingState(step=step))
-    assert files_in(store.folder) == {"step-3", "latest.json"}
+    assert files_in(store.folder) == {"step-2", "step-3", "latest.json"}
     assert files_in(store.folder / "step-3") == {
         "weights.safetensors",
         "optimizer.safetensors",
@@ -313,7 +313,7 @@ def test_the_best_weights_survive_later_checkpoints(store: CheckpointStore) -> N
     store.save_best(copy_weights(network))
     for step in (1, 2):
         store.save(network, adamw(network), TrainingState(step=step))
-    assert files_in(store.folder) == {"best.safetensors", "step-2", "latest.json"}
+    assert files_in(store.folder) == {"best.safetensors", "step-1", "step-2", "latest.json"}
 
 
 def test_a_finished_run_leaves_nothing(store: CheckpointStore) -> None:

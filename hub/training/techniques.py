@@ -1,0 +1,112 @@
+"""Ways to get more out of few labelled texts; each is one argument of `TrainingArguments`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from hub.backend import paddle
+from hub.errors import InputError
+from hub.tasks import LabelledTask
+from hub.tasks.sequence_classification import SequenceClassification
+from hub.training.arguments import TrainingArguments
+
+F = paddle.nn.functional
+_LAYER = re.compile(r"encoder\.layers\.(\d+)\.")
+
+
+def layer_of(name: str, layers: int) -> int:
+    """How high in the network a parameter stands: 0 the embeddings, `layers` + 1 the head."""
+    found = _LAYER.match(name)
+    if found is not None:
+        return int(found[1]) + 1
+    return 0 if name.startswith("encoder.embeddings.") else layers + 1
+
+
+def freeze(network: paddle.nn.Layer, arguments: TrainingArguments) -> None:
+    """Keep the parameters that are not to be trained as they are.
+
+    Raises:
+        InputError: there are not as many layers as are to be frozen.
+    """
+    layers = len(network.encoder.layers)
+    if arguments.freeze_layers > layers:
+        raise InputError(
+            f"freeze_layers is {arguments.freeze_layers}; the model has {layers} layers."
+        )
+    lowest = arguments.freeze_layers + 1 if arguments.freeze_layers else 0
+    if arguments.freeze_embeddings:
+        lowest = max(lowest, 1)
+    for name, parameter in network.named_parameters():
+        parameter.stop_gradient = layer_of(name, layers) < lowest
+
+
+def divide_learning_rate(network: paddle.nn.Layer, layer_decay: float) -> None:
+    """Give each parameter its part of the learning rate.
+
+    The head has all of it and each layer below `layer_decay` of the one above (discriminative
+    fine-tuning: https://arxiv.org/abs/1801.06146).
+    """
+    layers = len(network.encoder.layers)
+    for name, parameter in network.named_parameters():
+        ratio = layer_decay ** (layers + 1 - layer_of(name, layers))
+        parameter.optimize_attr["learning_rate"] = ratio
+
+
+@contextmanager
+def adversarial_embeddings(network: paddle.nn.Layer, epsilon: float) -> Iterator[None]:
+    """While entered, the word embeddings are moved to where the loss grows fastest.
+
+    The step is `epsilon` long and along the gradient that a backward pass has just left
+    (https://arxiv.org/abs/1605.07725). A second pass adds the gradients of what is harder now.
+
+    Args:
+        network: after a backward pass.
+        epsilon: the length of the step.
+    """
+    weight = network.encoder.embeddings.word_embeddings.weight
+    kept = weight.clone()
+    gradient = weight.grad
+    if gradient is not None:
+        length = paddle.linalg.norm(gradient)
+        if float(length) > 0:
+            with paddle.no_grad():
+                weight.set_value(weight + gradient * (epsilon / length))
+    try:
+        yield
+    finally:
+        weight.set_value(kept)
+
+
+def check_techniques(task: LabelledTask, arguments: TrainingArguments) -> None:
+    """See that the task can be learned as the arguments ask.
+
+    Raises:
+        InputError: it cannot.
+    """
+    if arguments.r_drop and not isinstance(task, SequenceClassification):
+        raise InputError(
+            f"r_drop compares two outputs for a text as a whole; {task.name} gives one a token."
+        )
+    if arguments.adversarial and arguments.freeze_embeddings:
+        raise InputError("adversarial training moves the embeddings: they cannot be frozen.")
+
+
+def divergence(one: paddle.Tensor, other: paddle.Tensor, several: bool) -> paddle.Tensor:
+    """How far two outputs for the same texts lie apart, as R-Drop measures it.
+
+    The mean over the texts of the symmetric Kullback-Leibler divergence, halved
+    (https://arxiv.org/abs/2106.14448).
+
+    Args:
+        one, other: logits, [B, labels].
+        several: whether each label has a probability of its own, instead of all together.
+    """
+    if several:
+        p, q = F.sigmoid(one), F.sigmoid(other)
+        # For p log(p / q) + (1 - p) log((1 - p) / (1 - q)) and its mirror the logits are enough.
+        return 0.5 * ((p - q) * (one - other)).sum(axis=-1).mean()
+    logs = F.log_softmax(one, axis=-1), F.log_softmax(other, axis=-1)
+    shares = F.softmax(one, axis=-1) - F.softmax(other, axis=-1)
+    return 0.5 * (shares * (logs[0] - logs[1])).sum(axis=-1).mean()
