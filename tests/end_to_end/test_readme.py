@@ -13,7 +13,7 @@ from hub.registry import list_models
 
 ROOT = Path(__file__).parents[2]
 READMES = ["README.md", "README.zh-CN.md"]
-PAGES = [*READMES, "docs/registry.md", "docs/tasks.md"]
+PAGES = [*READMES, "docs/registry.md", "docs/tasks.md", "docs/inference.md", "docs/pretraining.md"]
 
 
 def blocks(page: str, language: str) -> list[str]:
