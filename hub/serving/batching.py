@@ -180,14 +180,16 @@ class Batcher:
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
+        was_busy = False
         while True:
             if not self._waiting:
                 self._wake.clear()
                 await self._wake.wait()
                 # Requests that came in the same moment are read before the first batch is chosen.
                 await asyncio.sleep(0)
-            else:
+            elif was_busy:
                 await self._company()
+            was_busy = False
             batch = self._take()
             self.observer.queued(len(self._waiting))
             if not batch:
@@ -208,7 +210,7 @@ class Batcher:
                     _refuse(item.job, _failure(error))
                 continue
             finally:
-                self.busy_since = None
+                self.busy_since, was_busy = None, True
             self.executions += 1
             self._learn_rate(len(batch), time.monotonic() - now)
             self.observer.computed(result, waits)
