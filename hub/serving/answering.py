@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from hub.errors import RequestError
 from hub.serving.engine import Outcome, Wishes
@@ -28,6 +28,34 @@ class Json(Response):
     def render(self, content: Any) -> bytes:
         """UTF-8."""
         return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+class Lines(Response):
+    """Lines of JSON as they come, while the request's body may still be on its way.
+
+    Starlette's own streaming response would read the body to learn of a disconnection, and so take
+    it from whoever understands it.
+    """
+
+    media_type = "application/x-ndjson"
+
+    def __init__(self, lines: AsyncGenerator[bytes, None]) -> None:
+        super().__init__()
+        del self.headers["content-length"]
+        self._lines = lines
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send them; the first is there before the status is."""
+        try:
+            first = await anext(self._lines, b"")
+            start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
+            await send(start)
+            await send({"type": "http.response.body", "body": first, "more_body": True})
+            async for line in self._lines:
+                await send({"type": "http.response.body", "body": line, "more_body": True})
+            await send({"type": "http.response.body", "body": b""})
+        finally:
+            await self._lines.aclose()
 
 
 class Answerer:
@@ -115,7 +143,7 @@ class Answerer:
         version: Version,
         texts: AsyncIterator[tuple[int, Text | RequestError]],
         wishes: Wishes,
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncGenerator[bytes, None]:
         """A line of JSON for each text of a large batch, in their order, as they are computed.
 
         A batch takes its turn: it never fills the queue that single requests wait in.
@@ -136,7 +164,7 @@ class Answerer:
                         window.append((number, version.batcher.submit([text], wishes, deadline)))
                     if len(window) >= room:
                         yield await self._line(version, *window.pop(0))
-                while window:
+                while window and not await request.is_disconnected():
                     yield await self._line(version, *window.pop(0))
             finally:
                 for _, job in window:
@@ -168,9 +196,3 @@ def first_error(outcomes: Sequence[Outcome]) -> RequestError | None:
             error = outcome.error
             return RequestError(error.status, error.code, f"Text {number}: {error}")
     return None
-
-
-@contextlib.contextmanager
-def nothing(_: Any) -> Any:
-    """A span that is none."""
-    yield

@@ -12,10 +12,10 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from hub.errors import RequestError
-from hub.serving.answering import Answerer, Json, first_error
+from hub.serving.answering import Answerer, Json, Lines, first_error
 from hub.serving.answers import label_of
 from hub.serving.engine import Wishes
 from hub.serving.gate import record_of
@@ -102,14 +102,19 @@ class OwnProtocol:
             check_fields(body, PREDICT_FIELDS[1:])
             wishes = wishes_of(body)
             found = check_texts(body.get("texts"), limits, limits.batch_texts)
-            texts = _given(found)
+            texts = _given(found, request)
         version = answerer.version(request, record, served, None, None)
         lines = answerer.stream(request, served, version, texts, wishes)
-        return StreamingResponse(lines, media_type="application/x-ndjson")
+        return Lines(lines)
 
 
-async def _given(texts: list[Text]) -> AsyncIterator[tuple[int, Text | RequestError]]:
+async def _given(
+    texts: list[Text], request: Request
+) -> AsyncIterator[tuple[int, Text | RequestError]]:
+    """The texts of a body that was read; no more of them once their sender left."""
     for number, text in enumerate(texts):
+        if number % 64 == 63 and await request.is_disconnected():
+            return
         yield number, text
 
 

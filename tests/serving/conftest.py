@@ -297,8 +297,9 @@ class Threaded:
     def stop(self) -> None:
         """End it."""
         self.model.blocked.set()
-        self.loop.call_soon_threadsafe(self.process.end, 0)
-        self._thread.join(20)
+        if self._thread.is_alive():
+            self.loop.call_soon_threadsafe(self.process.end, 0)
+            self._thread.join(20)
 
 
 @pytest.fixture
