@@ -31,6 +31,8 @@ def _server_options(function: Decorated) -> Decorated:
                      help="Texts that may wait; beyond them callers are told to come back (429)."),
         click.option("--deadline-s", type=click.FloatRange(0.05), default=10.0, show_default=True,
                      help="The longest that a request takes; then it is given up (504)."),
+        click.option("--body-s", type=click.FloatRange(0.1), default=10.0, show_default=True,
+                     help="The longest that a client takes to send a request (408)."),
         click.option("--max-body-bytes", type=click.IntRange(1000), default=2_000_000,
                      show_default=True, help="The longest body of a request (413)."),
         click.option("--max-texts", type=click.IntRange(1), default=32, show_default=True,
@@ -127,6 +129,7 @@ def _run(models: Any, port: int, options: dict[str, Any]) -> None:
         texts=options["max_texts"],
         text_characters=options["max_characters"],
         deadline_s=options["deadline_s"],
+        body_s=options["body_s"],
         queue_texts=options["queue"],
     )
     settings = Settings(
