@@ -50,7 +50,6 @@ def create_app(
         return Json(body, 200 if reason is None else 503)
 
     async def metrics(_: Request) -> Response:
-        service.metrics.ready.set(service.not_ready() is None)
         return Response(await fleet.metrics(), headers={"content-type": CONTENT_TYPE_LATEST})
 
     def post(path: str, endpoint: Callable[..., Any]) -> Route:

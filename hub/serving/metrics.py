@@ -91,7 +91,7 @@ class Metrics:
         )
         self.reloads = counter("hub_model_reloads", "Loaded versions.", ["model", "result"])
         self.info = gauge("hub_model_info", "The versions that are loaded.", [*of, "sha256"])
-        self.ready = gauge("hub_ready", "Whether this process takes requests.")
+        self.ready = gauge("hub_ready", "Processes that take requests.")
         self.per_version = [
             self.seconds, self.queue_seconds, self.tokenize_seconds, self.inference_seconds,
             self.batch_size, self.batch_tokens, self.confidence, self.tokens, self.inferences,

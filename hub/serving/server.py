@@ -36,7 +36,8 @@ def bind(settings: Settings, shared: bool = False) -> socket.socket:
         InputError: the address cannot be had.
     """
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    found = socket.socket(family, socket.SOCK_STREAM)
+    # With its protocol named: asyncio switches Nagle's algorithm off only where it sees TCP.
+    found = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if shared:
@@ -90,6 +91,26 @@ class Server(uvicorn.Server):
     def capture_signals(self) -> Any:
         """Leave the signals to `Process`."""
         yield
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End when every request is answered, whether or not idle clients hang up."""
+
+        async def hang_up() -> None:
+            # An idle client need not answer the end of its TLS session: it is not waited for.
+            while True:
+                await asyncio.sleep(0.2)
+                if self.server_state.tasks:
+                    continue
+                for connection in list(self.server_state.connections):
+                    transport = connection.transport
+                    if not transport.get_write_buffer_size():
+                        transport.abort()
+
+        hanging_up = asyncio.ensure_future(hang_up())
+        try:
+            await super().shutdown(sockets)
+        finally:
+            hanging_up.cancel()
 
 
 class Process:

@@ -84,6 +84,7 @@ class Service:
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="engine")
         self._prepared: dict[tuple[str, str, str], Version] = {}
         self._retiring: set[asyncio.Task[None]] = set()
+        metrics.ready.set_function(lambda: float(self.not_ready() is None))
 
     # --- changing --------------------------------------------------------------------------------
 

@@ -235,6 +235,8 @@ class Supervisor:
     async def _stop_all(self) -> None:
         self._ending = True
         for child in self._children:
+            if not child.serving:
+                child.channel.close()  # it waits for what to serve, and ends
             child.kill(signal.SIGTERM)
         patience = self._settings.drain_s + self._settings.drain_delay_s + 5
 
