@@ -65,7 +65,11 @@ class Connection:
 
 
 async def closed_loop(
-    port: int, path: str, bodies: Sequence[Any], clients: int, done: Callable[[], bool] | None = None
+    port: int,
+    path: str,
+    bodies: Sequence[Any],
+    clients: int,
+    done: Callable[[], bool] | None = None,
 ) -> list[Answer]:
     """Send every body once (or until `done`, from the start again), `clients` at a time."""
     answers: list[Answer] = [Answer(0, {}, b"", 0.0)] * len(bodies)

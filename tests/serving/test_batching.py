@@ -80,7 +80,8 @@ def test_a_thousand_texts_of_64_clients_have_the_answers_they_have_alone(
     """Each answer is its own text's: labels equal, probabilities to 1e-5."""
     generator = random.Random(7)
     characters = "雨雪风晴听唱歌曲车票站铁的一是在不了有和人这中大"
-    texts = ["".join(generator.choices(characters, k=generator.randint(1, 60))) for _ in range(1000)]
+    lengths = [generator.randint(1, 60) for _ in range(1000)]
+    texts = ["".join(generator.choices(characters, k=length)) for length in lengths]
     bodies = [{"text": text, "probabilities": True} for text in texts]
     answers = asyncio.run(closed_loop(travel.port, PREDICT, bodies, 64))
     expected = hub.Predictor(exported).predict(texts, probabilities=True, batch_size=1)
@@ -213,11 +214,12 @@ def test_expired_and_abandoned_texts_are_not_computed(threaded: Callable[..., Th
     service.model.blocked.clear()
 
     async def work() -> tuple[list[int], int]:
-        first = asyncio.ensure_future(Connection(service.port).request("POST", PREDICT, {"text": "一"}))
+        text = {"text": "一"}
+        first = asyncio.ensure_future(Connection(service.port).request("POST", PREDICT, text))
         await asyncio.sleep(0.05)  # the engine has it, and is blocked
         connections = [Connection(service.port) for _ in range(150)]
         sent = [
-            asyncio.ensure_future(connection.request("POST", PREDICT, {"text": "一"}))
+            asyncio.ensure_future(connection.request("POST", PREDICT, text))
             for connection in connections
         ]
         await asyncio.sleep(0.1)

@@ -163,11 +163,7 @@ def test_two_thousand_mangled_requests_make_no_5xx(travel: Program) -> None:
         (
             "/v2/models/travel/infer",
             json.dumps(
-                {
-                    "inputs": [
-                        {"name": "text", "shape": [1], "datatype": "BYTES", "data": ["今天"]}
-                    ]
-                }
+                {"inputs": [{"name": "text", "shape": [1], "datatype": "BYTES", "data": ["今天"]}]}
             ).encode(),
         ),
         ("/v1/models/travel:batch", json.dumps({"texts": ["今天"] * 3}).encode()),

@@ -84,9 +84,7 @@ def test_an_api_key_is_no_admin_token(
     assert service.get("/admin/models", headers=ADMIN).status_code == 200
 
 
-def test_other_sites_pages_may_call_only_where_that_is_said(
-    start: Start, exported: Path
-) -> None:
+def test_other_sites_pages_may_call_only_where_that_is_said(start: Start, exported: Path) -> None:
     origin = {"Origin": "https://bank.example"}
     closed = start(f"travel@1={exported}")
     answer = closed.post(PREDICT, {"text": "今天"}, headers=origin)
@@ -122,9 +120,7 @@ def test_tls_by_files(start: Start, exported: Path, tmp_path: Path) -> None:
     assert answer.status_code == 200
     with pytest.raises(requests.exceptions.SSLError):
         requests.get(service.address + "/healthz", timeout=5)
-    bad = start(
-        f"travel@1={exported}", "--tls-cert", key, "--tls-key", certificate, ready=False
-    )
+    bad = start(f"travel@1={exported}", "--tls-cert", key, "--tls-key", certificate, ready=False)
     assert bad.wait(20) == 2 and "TLS files" in bad.text()
 
 

@@ -29,9 +29,9 @@ def test_one_text_and_several(travel: Program, exported: Path) -> None:
     assert answer.headers["x-model-version"] == "1"
     (one,) = answer.json()["predictions"]
     assert one["probabilities"] == pytest.approx(expected[0]["probabilities"], abs=1e-5)
-    (ranked,) = travel.post(
-        "/v1/models/travel:predict", {"text": TEXTS[0], "top_k": 2}
-    ).json()["predictions"]
+    (ranked,) = travel.post("/v1/models/travel:predict", {"text": TEXTS[0], "top_k": 2}).json()[
+        "predictions"
+    ]
     assert [label["label"] for label in ranked["labels"]] == sorted(
         one["probabilities"], key=lambda label: -one["probabilities"][label]
     )[:2]
@@ -157,9 +157,7 @@ def test_every_task_is_answered(
     layouts.write_folder(
         tmp_path / "tagger", layouts.layouts()["bert-base-chinese"], "ForTokenClassification"
     )
-    pairs = hub.Module(
-        directory=tiny_folder, task="text-matching", label_map=["不同", "相同"], load_checkpoint=None
-    )
+    pairs = hub.Module(directory=tiny_folder, task="text-matching", label_map=["不同", "相同"])
     pairs.task.pairs = True  # type: ignore[union-attr]
     export(pairs, tmp_path / "pairs", "onnx")
     service = start(
@@ -285,5 +283,3 @@ def test_a_port_in_use_is_a_sentence(start: Start, exported: Path, travel: Progr
     second = start(exported, ready=False, port=travel.port)
     assert second.wait() == 2
     assert f"Port {travel.port} of 127.0.0.1 is in use" in second.text()
-
-

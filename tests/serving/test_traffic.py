@@ -101,7 +101,7 @@ def test_a_new_version_takes_all_some_or_none_of_the_requests() -> None:
 
 
 def test_reasons_name_no_path_of_this_machine() -> None:
-    error = InputError("There is no folder /srv/models/team a/v3. See runs/v3/hub.json or C:\\m\\x.")
+    error = InputError("No folder /srv/models/team a/v3. See runs/v3/hub.json or C:\\m\\x.")
     reason = public_reason(error)
     assert "srv" not in reason and "runs/" not in reason and "\\" not in reason
     assert "hub.json" in reason
