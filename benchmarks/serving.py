@@ -20,6 +20,7 @@ import json
 import os
 import random
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -416,14 +417,19 @@ def main() -> None:
                     found["fastapi"] = load(service.port, service.path, given.seconds)
             rounds.append(found)
             tell(f"round {number + 1}", found)
-        best = sorted(rounds, key=lambda found: found["hub"]["per_s"])[len(rounds) // 2]
-        capacity = best["hub"]["per_s"]
-        ratios = {"hub / bare, one at a time": capacity / best["bare"]["one"]}
-        ratios["hub / bare, 32 together"] = capacity / best["bare"]["batch"]
-        ratios["hub / unbatched"] = capacity / best["hub_unbatched"]["per_s"]
+        capacity = statistics.median(found["hub"]["per_s"] for found in rounds)
+        others = {
+            "hub / bare, one at a time": lambda found: found["bare"]["one"],
+            "hub / bare, 32 together": lambda found: found["bare"]["batch"],
+            "hub / unbatched": lambda found: found["hub_unbatched"]["per_s"],
+        }
         if given.peer:
-            ratios["hub / fastapi"] = capacity / best["fastapi"]["per_s"]
-        tell("ratios", {name: round(value, 2) for name, value in ratios.items()})
+            others["hub / fastapi"] = lambda found: found["fastapi"]["per_s"]
+        ratios = {
+            name: statistics.median(found["hub"]["per_s"] / of(found) for found in rounds)
+            for name, of in others.items()
+        }
+        tell("median ratios", {name: round(value, 2) for name, value in ratios.items()})
         if given.updates:
             with hub_service(int8, 8904) as service:
                 tell("hot updates", updates(service, int8, given.updates, Path(scratch)))

@@ -26,7 +26,7 @@ from hub.serving.engine import Computed
 __all__ = ["CONTENT_TYPE_LATEST", "Metrics", "VersionMetrics", "add_up"]
 
 # A series of start times beside each counter would double their number and tell nothing.
-disable_created_metrics()
+disable_created_metrics()  # type: ignore[no-untyped-call]
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 _SHARES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import ctypes
 import gc
 import logging
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -82,6 +85,8 @@ class Service:
         self.draining = False
         # One thread computes for all versions: the processors are theirs together.
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="engine")
+        # One thread loads, as each one that ever allocated keeps memory of its own.
+        self._loader = ThreadPoolExecutor(1, thread_name_prefix="loader")
         self._prepared: dict[tuple[str, str, str], Version] = {}
         self._retiring: set[asyncio.Task[None]] = set()
         metrics.ready.set_function(lambda: float(self.not_ready() is None))
@@ -105,8 +110,8 @@ class Service:
                     arms = served.traffic.shares
                     like = served.versions[max(arms, key=lambda arm: arms[arm])].engine.task
                 try:
-                    engine = await asyncio.to_thread(
-                        open_version, version, self.settings, like, force
+                    engine = await asyncio.get_running_loop().run_in_executor(
+                        self._loader, open_version, version, self.settings, like, force
                     )
                 except HubError as error:
                     self.metrics.reloads.labels(plan.name, "failed").inc()
@@ -154,6 +159,7 @@ class Service:
         for task in list(self._retiring):
             task.cancel()
         self._executor.shutdown(wait=False, cancel_futures=True)
+        self._loader.shutdown(wait=False, cancel_futures=True)
 
     def _version(self, model: str, plan: VersionPlan, engine: Engine) -> Version:
         settings = self.settings
@@ -190,7 +196,7 @@ class Service:
         def forget(done: asyncio.Task[None]) -> None:
             self._retiring.discard(done)
             # A network's memory is in cycles of its session: not at some later time, but now.
-            asyncio.get_running_loop().call_later(0.1, gc.collect)
+            asyncio.get_running_loop().call_later(0.1, self._loader.submit, _give_back)
 
         task.add_done_callback(forget)
 
@@ -279,6 +285,14 @@ class Service:
     def status(self) -> list[dict[str, Any]]:
         """Every model with its versions and their shares; without paths."""
         return [status_of(served) for served in self.models.values()]
+
+
+def _give_back() -> None:
+    """Give the memory of what is not used any more back to the system."""
+    gc.collect()
+    if sys.platform.startswith("linux"):
+        with contextlib.suppress(OSError, AttributeError):  # another C library
+            ctypes.CDLL(None).malloc_trim(0)
 
 
 def status_of(served: Served) -> dict[str, Any]:
