@@ -99,6 +99,7 @@ class Batcher:
     _task: asyncio.Task[None] | None = None
     # Texts a second, as far as it is known: what a refused caller is told to wait for.
     _rate: float = 0.0
+    _finished: float = 0.0
 
     def start(self) -> None:
         """Begin to answer; called on the event loop."""
@@ -134,7 +135,9 @@ class Batcher:
         Raises:
             RequestError: the queue is full.
         """
-        if not self.room(len(texts)):
+        wait = len(self._waiting) / self._rate if self._rate else 0.0
+        if not self.room(len(texts)) or wait > deadline - time.monotonic() > 0:
+            # What could only expire is better told to come back now than given up later.
             self.observer.rejected("full")
             raise RequestError(
                 429,
@@ -183,13 +186,14 @@ class Batcher:
         was_busy = False
         while True:
             if not self._waiting:
+                was_busy = False
                 self._wake.clear()
                 await self._wake.wait()
                 # Requests that came in the same moment are read before the first batch is chosen.
                 await asyncio.sleep(0)
             elif was_busy:
                 await self._company()
-            was_busy = False
+            followed, was_busy = was_busy, False
             batch = self._take()
             self.observer.queued(len(self._waiting))
             if not batch:
@@ -212,7 +216,11 @@ class Batcher:
             finally:
                 self.busy_since, was_busy = None, True
             self.executions += 1
-            self._learn_rate(len(batch), time.monotonic() - now)
+            # While texts wait, what happens between two batches counts too.
+            finished = time.monotonic()
+            since = self._finished if followed else now
+            self._learn_rate(len(batch), finished - since)
+            self._finished = finished
             self.observer.computed(result, waits)
             for item, outcome in zip(batch, result.outcomes, strict=True):
                 _deliver(item, outcome)

@@ -26,7 +26,12 @@ def test_overload_is_refused_at_once_and_what_is_accepted_is_answered_in_time(
     threaded: Callable[..., Threaded],
 ) -> None:
     """Three times the capacity for some seconds; afterwards all is as before."""
-    service = threaded(text_s=0.005, limits=Limits(queue_texts=64))  # 200 texts a second
+    service = threaded(text_s=0.005, limits=Limits(queue_texts=64))  # at most 200 texts a second
+    end = time.monotonic() + 2
+    done = asyncio.run(
+        closed_loop(service.port, PREDICT, [{"text": "今天"}], 48, lambda: time.monotonic() > end)
+    )
+    capacity = len(done) / 2
     healths: list[float] = []
     stop = threading.Event()
 
@@ -41,17 +46,18 @@ def test_overload_is_refused_at_once_and_what_is_accepted_is_answered_in_time(
     watcher = threading.Thread(target=watch)
     watcher.start()
     seconds = 4.0
-    answers = asyncio.run(open_loop(service.port, PREDICT, {"text": "今天"}, 600, seconds))
+    answers = asyncio.run(open_loop(service.port, PREDICT, {"text": "今天"}, 3 * capacity, seconds))
     stop.set()
     watcher.join()
     accepted = [answer for answer in answers if answer.status == 200]
     refused = [answer for answer in answers if answer.status == 429]
     assert len(accepted) + len(refused) == len(answers)  # no time-out, no 5xx, no broken connection
-    assert len(accepted) >= 0.9 * 200 * seconds * 0.9
+    assert len(accepted) >= 0.8 * capacity * seconds
     assert all(int(answer.headers["retry-after"]) >= 1 for answer in refused)
     assert percentile([answer.seconds for answer in refused], 0.99) < 0.25
     # The queue, and two batches: the one that is computed and the next.
-    assert percentile([answer.seconds for answer in accepted], 0.99) < 64 / 200 + 2 * 32 / 200 + 0.2
+    bound = (64 + 2 * 32) / capacity + 0.3
+    assert percentile([answer.seconds for answer in accepted], 0.99) < bound
     assert percentile(healths, 0.95) < 0.1
     begun = time.monotonic()
     alone = asyncio.run(closed_loop(service.port, PREDICT, [{"text": "今天"}], 1))[0]

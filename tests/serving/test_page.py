@@ -105,8 +105,39 @@ def test_a_prediction_is_clicked_through(browser: webdriver.Chrome, pages: Progr
     )
     assert all(name.startswith(pages.address) for name in loaded)
     assert [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []
-    if picture := os.environ.get("HUB_PAGE_IMAGE"):  # make docs/images/page.png anew
-        browser.save_screenshot(picture)
+
+
+def test_the_quickstarts_model_is_clicked_through(tmp_path: Path) -> None:
+    """The model of `make quickstart`, or one that had a few steps of it."""
+    folder = ROOT / "runs" / "quickstart-onnx"
+    if not folder.exists():
+        from hub.inference.export import export
+        from hub.module import Module
+        from hub.training.finetune import finetune
+
+        table = tmp_path / "train.tsv"
+        rows = (ROOT / "examples" / "crosswoz_intent" / "train.tsv").read_text("utf-8").splitlines()
+        table.write_text("\n".join(rows[:200]) + "\n", encoding="utf-8")
+        changes = {"max_steps": 2, "batch_size": 16}
+        finetune(table, tmp_path / "run", changes=changes, progress=False, say=lambda line: None)
+        folder = tmp_path / "quickstart-onnx"
+        export(Module(directory=tmp_path / "run"), folder, "onnx")
+    program = Program([folder], tmp_path / "log.txt").wait_until_ready()
+    driver = open_browser(tmp_path, "--lang=zh-CN", "--window-size=1000,900")
+    try:
+        driver.get(program.address + "/")
+        until(driver, lambda: Select(by(driver, "model")).options)
+        by(driver, "texts").send_keys("这家酒店的电话是多少\n附近有什么好吃的")
+        by(driver, "send").click()
+        until(driver, lambda: len(cards(driver)) == 2)
+        body = program.post(
+            "/v1/models/quickstart-onnx:predict", {"text": "这家酒店的电话是多少"}
+        ).json()
+        label = cards(driver)[0].find_element(By.CLASS_NAME, "answer").text
+        assert label == body["predictions"][0]["label"]
+    finally:
+        driver.quit()
+        program.stop()
 
 
 def test_entities_are_marked_in_the_text(browser: webdriver.Chrome, pages: Program) -> None:
