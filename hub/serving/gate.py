@@ -135,6 +135,8 @@ class Gate:
             except Exception as error:
                 refusal = _refusal(error)
                 record.code = refusal.code
+                if refusal.code == "too_large":
+                    self._metrics.rejected.labels(record.model or "", "too_large").inc()
                 if not begun:
                     await _send_refusal(refusal, record, answer)
                 else:  # a stream that broke off cannot be taken back

@@ -104,6 +104,8 @@ def test_a_hundred_megabytes_cost_neither_memory_nor_the_service(travel: Program
                 answer = b"HTTP/1.1 413"
             assert answer.startswith(b"HTTP/1.1 413")
     assert travel.memory_mb() < before + 30
+    counted = 'hub_rejected_total{model="travel",reason="too_large"}'
+    assert counted in travel.get("/metrics").text
     assert travel.label()[1] == "1"
 
 
