@@ -65,15 +65,16 @@ class _Child:
         environment = dict(os.environ)
         if settings.threads is not None:
             environment.setdefault(THREADS_VARIABLE, str(settings.threads))
-        if not settings.json_logs:
-            environment["HUB_LOG_TEXT"] = "1"
         self.process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
             "hub.serving.worker",
             str(theirs.fileno()),
+            "json" if settings.json_logs else "text",
             pass_fds=[theirs.fileno()],
             env=environment,
+            # Ctrl-C is the supervisor's: a second signal would cut short what is in flight.
+            start_new_session=True,
         )
         theirs.close()
         await self.channel.open(ours)
@@ -123,17 +124,17 @@ class Supervisor:
 
     def __init__(self, settings: Settings, specs: Sequence[ModelSpec]) -> None:
         if settings.threads is None:
-            threads = max(1, len(os.sched_getaffinity(0)) // settings.workers)
-            settings = settings.with_threads(threads)
+            has_affinity = hasattr(os, "sched_getaffinity")
+            processors = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
+            settings = settings.with_threads(max(1, processors // settings.workers))
         self._settings = settings
         self._children: list[_Child] = []
         self._departed = ""
         self._ending = False
         self._ended = asyncio.Event()
         self._tasks: set[asyncio.Task[Any]] = set()
-        self.planner = Planner(
-            lambda: [child for child in self._children if not child.channel.closed.is_set()], specs
-        )
+        self._started = False
+        self.planner = Planner(self._members, specs)
 
     async def run(self) -> None:
         """Start, supervise, and end the workers."""
@@ -148,6 +149,7 @@ class Supervisor:
             for _ in range(self._settings.workers):
                 await self._add()
             await self.planner.start()
+            self._started = True
         except HubError:
             await self._stop_all()
             raise
@@ -187,6 +189,11 @@ class Supervisor:
         await asyncio.gather(*(ask(c) for c in self._children if c is not asking))
         texts = [child.reported for child in self._children]
         return await asyncio.to_thread(add_up, [*texts, self._departed])
+
+    def _members(self) -> list[_Child]:
+        # One that takes a dead one's place learns everything at once, by `Planner.join`.
+        alive = [child for child in self._children if not child.channel.closed.is_set()]
+        return [child for child in alive if child.serving or not self._started]
 
     # --- within ----------------------------------------------------------------------------------
 

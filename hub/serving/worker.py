@@ -1,13 +1,12 @@
 """A worker: a process of a service of several, started by its supervisor as a program.
 
-`python -m hub.serving.worker FD`, where FD is its end of a pair of sockets.
+`python -m hub.serving.worker FD json|text`: its end of a pair of sockets, and how it logs.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import signal
 import socket
 import sys
@@ -141,9 +140,7 @@ async def _main(end: socket.socket) -> None:
 
 def main() -> None:
     """The program."""
-    # Ctrl-C reaches every process of a terminal; only the supervisor answers it.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    configure(os.environ.get("HUB_LOG_TEXT") is None)
+    configure(sys.argv[2] == "json")
     try:
         run_loop(_main(socket.socket(fileno=int(sys.argv[1]))))
     except HubError as error:
