@@ -119,6 +119,8 @@ async def _load(port: int, path: str, clients: int, rate: float, seconds: float)
         while (now := time.perf_counter() - begun) < seconds:
             while sent < now * rate:
                 sent += 1
+                while idle and idle[-1].transport.is_closing():
+                    idle.pop()  # the service hung up on what was not used
                 if not idle:
                     idle.append(await connect())
                 task = asyncio.ensure_future(borrow(idle.pop(), sent))

@@ -264,33 +264,22 @@ class Batcher:
 
 
 def alike(waiting: Sequence[_Item], batch_size: int, batch_tokens: int) -> list[_Item]:
-    """The first of `waiting`, and those nearest to it in length that one batch may hold."""
-    oldest = waiting[0]
-    ordered = sorted(waiting, key=lambda item: item.size)
-    place = ordered.index(oldest)
-    low, high = place, place + 1  # ordered[low:high] is the batch
-    while high - low < batch_size:
-        below = oldest.size - ordered[low - 1].size if low else None
-        above = ordered[high].size - oldest.size if high < len(ordered) else None
-        if below is None and above is None:
-            break
-        go_down = above is None or (below is not None and below <= above)
-        new_low, new_high = (low - 1, high) if go_down else (low, high + 1)
-        shortest, longest = ordered[new_low].size, ordered[new_high - 1].size
-        if longest > _LIKE * shortest + _AND_A_FEW or longest * (new_high - new_low) > batch_tokens:
-            # The other side may still fit.
-            if go_down and above is not None:
-                new_low, new_high = low, high + 1
-            elif not go_down and below is not None:
-                new_low, new_high = low - 1, high
-            else:
+    """The first of `waiting`, and the next in line of like length that one batch may hold.
+
+    In the order in which they came: were the nearest in length preferred, newcomers of a common
+    length would overtake the others again and again.
+    """
+    shortest = longest = waiting[0].size
+    batch: list[_Item] = []
+    for item in waiting:
+        low, high = min(shortest, item.size), max(longest, item.size)
+        fits = high <= _LIKE * low + _AND_A_FEW and high * (len(batch) + 1) <= batch_tokens
+        if fits or not batch:
+            batch.append(item)
+            shortest, longest = low, high
+            if len(batch) == batch_size:
                 break
-            shortest, longest = ordered[new_low].size, ordered[new_high - 1].size
-            too_long = longest * (new_high - new_low) > batch_tokens
-            if too_long or longest > _LIKE * shortest + _AND_A_FEW:
-                break
-        low, high = new_low, new_high
-    return ordered[low:high]
+    return batch
 
 
 def _deliver(item: _Item, outcome: Outcome) -> None:
