@@ -182,6 +182,7 @@ class Process:
             log_config=None,
             access_log=False,
             server_header=False,
+            proxy_headers=False,  # nothing here depends on who the caller says to be
             limit_concurrency=settings.limits.connections,
             timeout_graceful_shutdown=int(settings.drain_s),
             timeout_keep_alive=30,
