@@ -7,10 +7,12 @@ HubError                     exit code 1
 │   ├── ChecksumError        what came is not what was expected
 │   └── OfflineError         it is not on this machine, and the network is forbidden or absent
 ├── TrainingError            training cannot go on
+├── ServingError             a service cannot start or cannot go on
 └── InputError               exit code 2: what the user gave is wrong
     ├── DataError            a data file, with its lines
     ├── OutputError          the place to write to
     ├── CatalogueError       a team's catalogue refuses what is asked of it
+    ├── RequestError         a request to a service, with the HTTP status that answers it
     └── UnknownModelError    a model name
 """
 
@@ -72,6 +74,10 @@ class TrainingError(HubError):
     """Training cannot start or cannot go on."""
 
 
+class ServingError(HubError):
+    """A service cannot start or cannot go on."""
+
+
 class InputError(HubError, ValueError):
     """What the user gave is wrong; nothing was done with it."""
 
@@ -92,3 +98,21 @@ class UnknownModelError(InputError):
 
 class CatalogueError(InputError):
     """A team's catalogue refuses what is asked of it; nothing was changed."""
+
+
+class RequestError(InputError):
+    """A service refuses a request.
+
+    Attributes:
+        status: the HTTP status.
+        code: the same for programs, a word that does not change.
+        retry_after_s: when the same request may be accepted.
+    """
+
+    def __init__(
+        self, status: int, code: str, message: str, *, retry_after_s: float | None = None
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.retry_after_s = retry_after_s

@@ -23,6 +23,8 @@ _COMMANDS = {
     "predict": ("predict", "Answer texts with a fine-tuned or exported model."),
     "embed": ("embed", "Write a vector for each text of a file."),
     "export": ("export", "Write a fine-tuned model for an inference engine."),
+    "serve": ("serve", "Answer texts over HTTP."),
+    "serving": ("serve", "PaddleHub's spelling of serve: serving start -m NAME."),
     "data": ("data", "Check, convert and split labelled texts."),
     "list": ("models", "List the models known by name."),
     "search": ("models", "Search the models by words."),

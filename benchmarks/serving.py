@@ -1,0 +1,447 @@
+"""`hub serve` under load from a second process, beside FastAPI with a transformers pipeline.
+
+    python benchmarks/serving.py [--peer PYTHON] [--seconds 10] [--overload-s 300] [--updates 100]
+                                 [--soak-s 0] [--json FILE]
+
+The model is `ernie-pocket-zh`, fine-tuned for a few steps on the example (its speed does not depend
+on how well it learned), exported to ONNX and quantized to int8 weights by ONNX Runtime. The texts
+are the example's test sentences, one a request. PYTHON is an interpreter with torch, transformers,
+fastapi and uvicorn; it serves the same fine-tuned folder in fp32.
+
+Each figure comes from a client in a process of its own on the same processors: what it takes, the
+service does not have. Read the ratios.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import random
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+EXAMPLE = ROOT / "examples" / "crosswoz_intent"
+TOKEN = "benchmark-admin-token"
+CLIENTS = 64
+
+PEER = """
+import sys, fastapi, pydantic, uvicorn
+from transformers import pipeline
+classify = pipeline("text-classification", model=sys.argv[1])
+app = fastapi.FastAPI()
+class Body(pydantic.BaseModel):
+    text: str
+@app.post("/predict")
+def predict(body: Body):
+    return classify(body.text, truncation=True)[0]
+uvicorn.run(app, port=int(sys.argv[2]), log_level="error")
+"""
+
+
+def sentences() -> list[str]:
+    """The example's test sentences, shuffled."""
+    lines = (EXAMPLE / "test.tsv").read_text("utf-8").splitlines()[1:]
+    texts = [line.split("\t")[0] for line in lines]
+    random.Random(1).shuffle(texts)
+    return texts
+
+
+# --- the client, in a process of its own ---------------------------------------------------------
+
+
+class _Client(asyncio.Protocol):
+    """A keep-alive connection that sends one request at a time."""
+
+    def __init__(self) -> None:
+        self.answered: asyncio.Future[int] | None = None
+        self._buffer = b""
+
+    def connection_made(self, transport: Any) -> None:
+        self.transport = transport
+
+    def send(self, request: bytes) -> asyncio.Future[int]:
+        self.answered = asyncio.get_running_loop().create_future()
+        self.transport.write(request)
+        return self.answered
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer += data
+        head, found, body = self._buffer.partition(b"\r\n\r\n")
+        if not found:
+            return
+        length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
+        if len(body) >= length and self.answered is not None:
+            self._buffer = b""
+            if not self.answered.done():
+                self.answered.set_result(int(head[9:12]))
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if self.answered is not None and not self.answered.done():
+            self.answered.set_result(0)
+
+
+async def _load(port: int, path: str, clients: int, rate: float, seconds: float) -> dict[str, Any]:
+    loop = asyncio.get_running_loop()
+    bodies = [json.dumps({"text": text}, ensure_ascii=False).encode() for text in sentences()]
+    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: "
+    requests = [head.encode() + str(len(b)).encode() + b"\r\n\r\n" + b for b in bodies]
+    taken: list[tuple[int, float]] = []
+    begun = time.perf_counter()
+
+    async def connect() -> _Client:
+        return (await loop.create_connection(_Client, "127.0.0.1", port))[1]
+
+    async def ask(client: _Client, number: int) -> None:
+        start = time.perf_counter()
+        status = await client.send(requests[number % len(requests)])
+        taken.append((status, time.perf_counter() - start))
+
+    if rate:
+        idle = [await connect() for _ in range(clients)]
+        lost, sent, tasks = 0, 0, set()
+        begun = time.perf_counter()
+
+        async def borrow(client: _Client, number: int) -> None:
+            await ask(client, number)
+            idle.append(client if not client.transport.is_closing() else await connect())
+
+        while (now := time.perf_counter() - begun) < seconds:
+            while sent < now * rate:
+                sent += 1
+                while idle and idle[-1].transport.is_closing():
+                    idle.pop()  # the service hung up on what was not used
+                if not idle:
+                    idle.append(await connect())
+                task = asyncio.ensure_future(borrow(idle.pop(), sent))
+                tasks.add(task)
+                task.add_done_callback(tasks.discard)
+            await asyncio.sleep(0.001)
+        if tasks:
+            await asyncio.wait(tasks, timeout=30)
+        lost = sent - len(taken)
+    else:
+        lost = 0
+
+        async def loop_of(offset: int) -> None:
+            client, number = await connect(), offset
+            while time.perf_counter() - begun < seconds:
+                await ask(client, number)
+                number += 1
+                if client.transport.is_closing():
+                    client = await connect()
+
+        await asyncio.gather(*(loop_of(31 * n) for n in range(clients)))
+    elapsed = time.perf_counter() - begun
+    good = sorted(took for status, took in taken if status == 200)
+    statuses: dict[str, int] = {}
+    for status, _ in taken:
+        statuses[str(status)] = statuses.get(str(status), 0) + 1
+    refused = sorted(took for status, took in taken if status == 429)
+
+    def at(values: Sequence[float], share: float) -> float | None:
+        return (
+            round(1000 * values[min(len(values) - 1, int(share * len(values)))], 2)
+            if values
+            else None
+        )
+
+    return {
+        "per_s": round(len(good) / elapsed, 1),
+        "p50_ms": at(good, 0.5),
+        "p99_ms": at(good, 0.99),
+        "refused_p99_ms": at(refused, 0.99),
+        "statuses": statuses,
+        "unanswered": lost,
+    }
+
+
+def load(
+    port: int, path: str, seconds: float, clients: int = CLIENTS, rate: float = 0.0
+) -> dict[str, Any]:
+    """What a client in another process measured."""
+    command = [sys.executable, __file__, "--client", str(port), path, str(clients), str(rate)]
+    done = subprocess.run([*command, str(seconds)], capture_output=True, text=True, check=True)
+    result: dict[str, Any] = json.loads(done.stdout)
+    return result
+
+
+# --- the model -----------------------------------------------------------------------------------
+
+
+def prepare(folder: Path) -> tuple[Path, Path]:
+    """The fine-tuned folder, and its int8 export."""
+    run, fp32, int8 = folder / "run", folder / "fp32", folder / "int8"
+    hub = [sys.executable, "-m", "hub"]
+    quiet = {"check": True, "stdout": sys.stderr}
+    if not run.exists():
+        data = [str(EXAMPLE / "train.tsv"), "--dev", str(EXAMPLE / "dev.tsv")]
+        subprocess.run(
+            [*hub, "finetune", *data, "--output", str(run), "--max-steps", "10", "--quiet"], **quiet
+        )
+    if not fp32.exists():
+        subprocess.run(
+            [*hub, "export", str(run), "--format", "onnx", "--output", str(fp32)], **quiet
+        )
+    if not int8.exists():
+        from onnxruntime.quantization import QuantType, quantize_dynamic
+
+        from hub.registry.manifest import read_manifest, write_manifest
+
+        shutil.copytree(fp32, int8)
+        quantize_dynamic(
+            str(fp32 / "model.onnx"), str(int8 / "model.onnx"), weight_type=QuantType.QInt8
+        )
+        manifest = read_manifest(fp32)
+        assert manifest is not None
+        write_manifest(int8, manifest, list(manifest.files))
+    return run, int8
+
+
+def bare(folder: Path, seconds: float) -> dict[str, float]:
+    """Texts a second without any service: one at a time, and 32 together."""
+    import hub
+
+    predictor, texts = hub.Predictor(folder), sentences()
+    result = {}
+    for name, size in (("one", 1), ("batch", 32)):
+        predictor.predict(texts[:64], batch_size=size)
+        begun, count, place = time.perf_counter(), 0, 0
+        while time.perf_counter() - begun < seconds:
+            part = texts[place : place + size] or texts[:size]
+            place = (place + size) % len(texts)
+            predictor.predict(part, top_k=1, batch_size=size)
+            count += len(part)
+        result[name] = round(count / (time.perf_counter() - begun), 1)
+    return result
+
+
+# --- the services --------------------------------------------------------------------------------
+
+
+class Service:
+    """`hub serve`, or the peer, until the end of a `with`."""
+
+    def __init__(self, command: Sequence[str], port: int, path: str) -> None:
+        self.port, self.path = port, path
+        self._command = list(command)
+
+    def __enter__(self) -> Service:
+        self._log = tempfile.TemporaryFile()
+        self._process = subprocess.Popen(self._command, stderr=self._log, stdout=self._log)
+        self.pid = self._process.pid
+        end = time.monotonic() + 120
+        while time.monotonic() < end:
+            try:
+                if load(self.port, self.path, 0.2, 1)["statuses"].get("200"):
+                    return self
+            except subprocess.CalledProcessError:
+                time.sleep(0.3)
+        self._log.seek(0)
+        raise SystemExit(f"the service did not start: {self._log.read().decode()[-2000:]}")
+
+    def __exit__(self, *_: object) -> None:
+        self._process.terminate()
+        self._process.wait(60)
+
+    def memory_mb(self) -> float:
+        """Its resident memory, with that of its workers."""
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
+        pages = sum(
+            int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in [self.pid, *children]
+        )
+        return round(pages * os.sysconf("SC_PAGE_SIZE") / 1e6, 1)
+
+
+def hub_service(folder: Path, port: int, *options: str, scratch: Path | None = None) -> Service:
+    """`hub serve` of an exported folder."""
+    token = (scratch or folder.parent) / "token"
+    token.write_text(TOKEN)
+    command = [sys.executable, "-m", "hub", "serve", f"travel@1={folder}", "--port", str(port)]
+    command += ["--admin-token", str(token), *options]
+    return Service(command, port, "/v1/models/travel:predict")
+
+
+def overload(service: Service, capacity: float, seconds: float) -> dict[str, Any]:
+    """Twice what it sustains; its memory meanwhile; and how it is two seconds later."""
+    load(service.port, service.path, 5)
+    before, memory = service.memory_mb(), []
+    done = threading.Event()
+
+    def watch() -> None:
+        while not done.wait(5):
+            memory.append(service.memory_mb())
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    result = load(service.port, service.path, seconds, rate=2 * capacity)
+    done.set()
+    watcher.join()
+    time.sleep(2)
+    after = load(service.port, service.path, 3, clients=1)
+    return {
+        **result,
+        "memory_before_mb": before,
+        "memory_first_mb": memory[0] if memory else before,
+        "memory_last_mb": memory[-1] if memory else before,
+        "afterwards_p50_ms": after["p50_ms"],
+        "afterwards_statuses": after["statuses"],
+    }
+
+
+def updates(service: Service, folder: Path, count: int, scratch: Path) -> dict[str, Any]:
+    """Hot updates while 16 clients ask."""
+    import requests
+
+    sources = [folder, scratch / "other"]
+    if not sources[1].exists():
+        shutil.copytree(folder, sources[1])
+    result: dict[str, Any] = {}
+    took: list[float] = []
+    finished = threading.Event()
+
+    def ask() -> None:
+        found: dict[str, int] = {}
+        while not finished.is_set():
+            for status, number in load(service.port, service.path, 3, 16)["statuses"].items():
+                found[status] = found.get(status, 0) + number
+        result["statuses"] = found
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    memory = []
+    for number in range(2, 2 + count):
+        body = {"source": str(sources[number % 2]), "version": str(number)}
+        answer = requests.post(
+            f"http://127.0.0.1:{service.port}/admin/models/travel/versions",
+            json=body,
+            headers={"Authorization": f"Bearer {TOKEN}"},
+            timeout=120,
+        )
+        answer.raise_for_status()
+        took.append(answer.json()["took_s"])
+        memory.append(service.memory_mb())
+    finished.set()
+    asking.join()
+    took.sort()
+    return {
+        **result,
+        "updates": count,
+        "update_p50_s": took[len(took) // 2],
+        "memory_after_10_mb": memory[min(9, len(memory) - 1)],
+        "memory_last_mb": memory[-1],
+    }
+
+
+def soak(service: Service, rate: float, seconds: float) -> dict[str, Any]:
+    """Half load for long; the memory after its first tenth, and at its end."""
+    first = load(service.port, service.path, seconds / 10, 16, rate)
+    before = service.memory_mb()
+    rest = load(service.port, service.path, 0.9 * seconds, 16, rate)
+    after = service.memory_mb()
+    return {
+        "seconds": seconds,
+        "statuses": {**first["statuses"], **rest["statuses"]},
+        "p99_ms": rest["p99_ms"],
+        "memory_before_mb": before,
+        "memory_after_mb": after,
+        "growth_percent": round(100 * (after / before - 1), 2),
+    }
+
+
+def main() -> None:
+    """Measure and print."""
+    if sys.argv[1:2] == ["--client"]:
+        port, path, clients, rate, seconds = sys.argv[2:]
+        try:
+            import uvloop
+
+            uvloop.install()
+        except ImportError:
+            pass
+        work = _load(int(port), path, int(clients), float(rate), float(seconds))
+        print(json.dumps(asyncio.run(work)))
+        return
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--peer", help="a Python with torch, transformers, fastapi, uvicorn")
+    parser.add_argument("--folder", type=Path, help="where the model is made, or lies")
+    parser.add_argument("--seconds", type=float, default=10.0)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--overload-s", type=float, default=300.0)
+    parser.add_argument("--updates", type=int, default=100)
+    parser.add_argument("--soak-s", type=float, default=0.0)
+    parser.add_argument("--json", type=Path)
+    given = parser.parse_args()
+    results: dict[str, Any] = {}
+
+    def tell(name: str, value: Any) -> None:
+        results[name] = value
+        print(f"{name:24} {json.dumps(value)}", flush=True)
+        if given.json:
+            given.json.write_text(json.dumps(results, indent=2))
+
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = given.folder or Path(scratch)
+        folder.mkdir(parents=True, exist_ok=True)
+        run, int8 = prepare(folder)
+        rounds = []
+        for number in range(given.rounds):
+            code = f"import json, pathlib, sys; sys.path.insert(0, {str(ROOT / 'benchmarks')!r}); "
+            code += f"import serving; print(json.dumps(serving.bare(pathlib.Path({str(int8)!r}), "
+            code += f"{given.seconds / 2})))"
+            alone = json.loads(subprocess.run(
+                [sys.executable, "-c", code], check=True, capture_output=True, text=True
+            ).stdout)  # fmt: skip
+            found: dict[str, Any] = {"bare": alone}
+            with hub_service(int8, 8901) as service:
+                load(service.port, service.path, 2)
+                found["hub"] = load(service.port, service.path, given.seconds)
+                found["hub_1"] = load(service.port, service.path, given.seconds / 2, 1)
+                half = found["hub"]["per_s"] / 2
+                found["hub_half"] = load(service.port, service.path, given.seconds, 64, half)
+            with hub_service(int8, 8902, "--batch-size", "1") as service:
+                load(service.port, service.path, 2)
+                found["hub_unbatched"] = load(service.port, service.path, given.seconds)
+            if given.peer:
+                command = [given.peer, "-c", PEER, str(run), "8903"]
+                with Service(command, 8903, "/predict") as service:
+                    load(service.port, service.path, 2)
+                    found["fastapi"] = load(service.port, service.path, given.seconds)
+            rounds.append(found)
+            tell(f"round {number + 1}", found)
+        capacity = statistics.median(found["hub"]["per_s"] for found in rounds)
+        others = {
+            "hub / bare, one at a time": lambda found: found["bare"]["one"],
+            "hub / bare, 32 together": lambda found: found["bare"]["batch"],
+            "hub / unbatched": lambda found: found["hub_unbatched"]["per_s"],
+        }
+        if given.peer:
+            others["hub / fastapi"] = lambda found: found["fastapi"]["per_s"]
+        ratios = {
+            name: statistics.median(found["hub"]["per_s"] / of(found) for found in rounds)
+            for name, of in others.items()
+        }
+        tell("median ratios", {name: round(value, 2) for name, value in ratios.items()})
+        if given.updates:
+            with hub_service(int8, 8904) as service:
+                tell("hot updates", updates(service, int8, given.updates, Path(scratch)))
+        if given.overload_s:
+            with hub_service(int8, 8905) as service:
+                tell("overload", overload(service, capacity, given.overload_s))
+        if given.soak_s:
+            with hub_service(int8, 8906) as service:
+                tell("soak", soak(service, capacity / 2, given.soak_s))
+
+
+if __name__ == "__main__":
+    main()

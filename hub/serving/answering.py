@@ -1,0 +1,198 @@
+"""From a request's texts to outcomes: the version is chosen, waited for, and counted."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from hub.errors import RequestError
+from hub.serving.engine import Outcome, Wishes
+from hub.serving.gate import Record, record_of
+from hub.serving.service import Served, Service, Version
+from hub.serving.settings import Limits
+from hub.tokenizers import Text
+
+
+class Json(Response):
+    """A JSON answer whose Chinese is readable."""
+
+    media_type = "application/json"
+
+    def render(self, content: Any) -> bytes:
+        """UTF-8."""
+        return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+class Lines(Response):
+    """Lines of JSON as they come, while the request's body may still be on its way.
+
+    Starlette's own streaming response would read the body to learn of a disconnection, and so take
+    it from whoever understands it.
+    """
+
+    media_type = "application/x-ndjson"
+
+    def __init__(self, lines: AsyncGenerator[bytes, None]) -> None:
+        super().__init__()
+        del self.headers["content-length"]
+        self._lines = lines
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send them; the first is there before the status is."""
+        try:
+            first = await anext(self._lines, b"")
+            start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
+            await send(start)
+            await send({"type": "http.response.body", "body": first, "more_body": True})
+            async for line in self._lines:
+                await send({"type": "http.response.body", "body": line, "more_body": True})
+            await send({"type": "http.response.body", "body": b""})
+        finally:
+            await self._lines.aclose()
+
+
+class Answerer:
+    """What the protocols share.
+
+    Args:
+        service: the models.
+    """
+
+    def __init__(self, service: Service) -> None:
+        self.service = service
+        self.limits: Limits = service.settings.limits
+        self._user_header = service.settings.user_header.lower()
+
+    def served(self, request: Request, record: Record) -> Served:
+        """The model that a request is for.
+
+        Raises:
+            RequestError: the service takes no requests, or there is no such model.
+        """
+        record.counted = True
+        reason = self.service.not_ready()
+        if reason is not None and reason != "engine_stuck":
+            self.service.metrics.rejected.labels("", reason).inc()
+            raise RequestError(503, reason, f"The service is {reason}.", retry_after_s=1)
+        served = self.service.find(request.path_params["name"])
+        record.model = served.plan.name
+        return served
+
+    def version(
+        self, request: Request, record: Record, served: Served, pinned: str | None, user: str | None
+    ) -> Version:
+        """The version for a request."""
+        key = user or request.headers.get(self._user_header)
+        pinned = pinned or request.headers.get("x-model-version")
+        version, record.arm = self.service.choose(served, pinned, key)
+        record.version = version.name
+        return version
+
+    async def answer(
+        self,
+        request: Request,
+        served: Served,
+        texts: Sequence[Text],
+        wishes: Wishes,
+        pinned: str | None = None,
+        user: str | None = None,
+    ) -> tuple[Version, list[Outcome]]:
+        """A request's outcomes, all of one version.
+
+        Raises:
+            RequestError: they could not be had.
+        """
+        record = record_of(request.scope)
+        version = self.version(request, record, served, pinned, user)
+        record.texts = len(texts)
+        deadline = time.monotonic() + self.limits.deadline_s
+        with version.used(), self.service.metrics.inflight.track_inprogress():
+            job = version.batcher.submit(texts, wishes, deadline)
+
+            async def watch() -> None:
+                while (await request.receive())["type"] != "http.disconnect":
+                    pass
+                version.batcher.give_up(job, "cancelled")
+
+            watcher = asyncio.ensure_future(watch())
+            try:
+                outcomes = await version.batcher.wait(job)
+            finally:
+                watcher.cancel()
+        record.queued_s = job.queued_s
+        if record.arm == "split":
+            self.service.shadow(served, texts, wishes, outcomes)
+        if self.service.settings.log_texts:
+            record.said = [
+                {"text": text, "answer": outcome.answer}
+                for text, outcome in zip(texts, outcomes, strict=True)
+            ]
+        return version, outcomes
+
+    async def stream(
+        self,
+        request: Request,
+        served: Served,
+        version: Version,
+        texts: AsyncIterator[tuple[int, Text | RequestError]],
+        wishes: Wishes,
+    ) -> AsyncGenerator[bytes, None]:
+        """A line of JSON for each text of a large batch, in their order, as they are computed.
+
+        A batch takes its turn: it never fills the queue that single requests wait in.
+        """
+        record = record_of(request.scope)
+        window: list[tuple[int, Any]] = []
+        room = 2 * self.service.settings.batch_size
+        with version.used(), self.service.metrics.inflight.track_inprogress():
+            try:
+                async for number, text in texts:
+                    record.texts += 1
+                    if isinstance(text, RequestError):
+                        window.append((number, text))
+                    else:
+                        while not version.batcher.room(room):
+                            await asyncio.sleep(0.005)
+                        deadline = time.monotonic() + self.limits.deadline_s
+                        window.append((number, version.batcher.submit([text], wishes, deadline)))
+                    if len(window) >= room:
+                        yield await self._line(version, *window.pop(0))
+                while window and not await request.is_disconnected():
+                    yield await self._line(version, *window.pop(0))
+            finally:
+                for _, job in window:
+                    if not isinstance(job, RequestError):
+                        version.batcher.give_up(job, "cancelled")
+
+    async def _line(self, version: Version, number: int, job: Any) -> bytes:
+        error, answer = None, None
+        if isinstance(job, RequestError):
+            error = job
+        else:
+            try:
+                outcome = (await version.batcher.wait(job))[0]
+                error, answer = outcome.error, outcome.answer
+            except RequestError as refusal:
+                error = refusal
+        body: dict[str, Any] = {"index": number}
+        if error is not None:
+            body["error"] = {"code": error.code, "message": str(error)}
+        else:
+            body.update(answer or {})
+        return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+
+
+def first_error(outcomes: Sequence[Outcome]) -> RequestError | None:
+    """The error of the first text that has one; the number of the text is in it."""
+    for number, outcome in enumerate(outcomes):
+        if outcome.error is not None:
+            error = outcome.error
+            return RequestError(error.status, error.code, f"Text {number}: {error}")
+    return None

@@ -1,0 +1,212 @@
+"""The service's own API, and PaddleHub's.
+
+Own: `POST /v1/models/NAME:predict` takes `{"text": ...}` or `{"texts": [...]}`, and
+`POST /v1/models/NAME:batch` answers a line of JSON a text. PaddleHub's `POST /predict/NAME` takes
+the arguments of a module's method (`data`, `texts` or `text`) and answers
+`{"status": "000", "msg": "", "results": [...]}`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from hub.errors import RequestError
+from hub.serving.answering import Answerer, Json, Lines, first_error
+from hub.serving.answers import label_of
+from hub.serving.engine import Wishes
+from hub.serving.gate import record_of
+from hub.serving.requests import (
+    check_fields,
+    check_string,
+    check_text,
+    check_texts,
+    parse_json,
+    read_object,
+    wishes_of,
+)
+from hub.serving.service import Version
+from hub.tokenizers import Text
+
+PREDICT_FIELDS = ("text", "texts", "probabilities", "top_k", "long_text", "user", "version")
+# Arguments of PaddleHub's methods that mean nothing here: the service chooses for itself.
+_PADDLEHUB_FIELDS = (
+    "data", "texts", "text", "max_seq_len", "batch_size", "use_gpu", "return_prob", "return_result",
+)  # fmt: skip
+
+
+class OwnProtocol:
+    """`/v1`."""
+
+    def __init__(self, answerer: Answerer) -> None:
+        self._answerer = answerer
+
+    async def models(self, request: Request) -> Response:
+        """The models that are served."""
+        return Json({"models": self._answerer.service.status()})
+
+    async def model(self, request: Request) -> Response:
+        """One of them."""
+        name = self._answerer.service.find(request.path_params["name"]).plan.name
+        status = self._answerer.service.status()
+        return Json(next(model for model in status if model["name"] == name))
+
+    async def predict(self, request: Request) -> Response:
+        """Answer one text or several."""
+        record = record_of(request.scope)
+        served = self._answerer.served(request, record)
+        limits = self._answerer.limits
+        body = await read_object(request, limits)
+        check_fields(body, PREDICT_FIELDS)
+        if ("text" in body) == ("texts" in body):
+            raise RequestError(422, "no_texts", "Give either 'text' or 'texts'.")
+        values = [body["text"]] if "text" in body else body["texts"]
+        texts = check_texts(values, limits)
+        user, pinned = (
+            None if body.get(name) is None else check_string(body[name], name)
+            for name in ("user", "version")
+        )
+        version, outcomes = await self._answerer.answer(
+            request, served, texts, wishes_of(body), pinned, user
+        )
+        if error := first_error(outcomes):
+            raise error
+        return Json(
+            {
+                "model": version.model,
+                "version": version.name,
+                "task": version.engine.task.name,
+                "predictions": [outcome.answer for outcome in outcomes],
+            }
+        )
+
+    async def batch(self, request: Request) -> Response:
+        """Answer any number of texts, a line of JSON each.
+
+        The body is a JSON object with `texts`, or, with a content type of `application/x-ndjson`,
+        a text a line: a JSON string, or an object with `text`.
+        """
+        record = record_of(request.scope)
+        answerer, limits = self._answerer, self._answerer.limits
+        served = answerer.served(request, record)
+        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        texts: AsyncIterator[tuple[int, Text | RequestError]]
+        if kind in ("application/x-ndjson", "application/jsonl", "application/jsonlines"):
+            wishes = _wishes_of_query(request)
+            texts = _lines(request, answerer)
+        else:
+            body = await read_object(request, limits)
+            check_fields(body, PREDICT_FIELDS[1:])
+            wishes = wishes_of(body)
+            found = check_texts(body.get("texts"), limits, limits.batch_texts)
+            texts = _given(found, request)
+        version = answerer.version(request, record, served, None, None)
+        lines = answerer.stream(request, served, version, texts, wishes)
+        return Lines(lines)
+
+
+async def _given(
+    texts: list[Text], request: Request
+) -> AsyncIterator[tuple[int, Text | RequestError]]:
+    """The texts of a body that was read; no more of them once their sender left."""
+    for number, text in enumerate(texts):
+        if number % 64 == 63 and await request.is_disconnected():
+            return
+        yield number, text
+
+
+def _wishes_of_query(request: Request) -> Wishes:
+    query = request.query_params
+    top_k = query.get("top_k")
+    if top_k is not None and not (top_k.isascii() and top_k.isdigit() and len(top_k) < 5):
+        raise RequestError(422, "bad_option", "'top_k' must be a whole number from 1 to 1000.")
+    return wishes_of(
+        {
+            "probabilities": query.get("probabilities", "").lower() in ("1", "true"),
+            "top_k": None if top_k is None else int(top_k),
+            "long_text": query.get("long_text"),
+        }
+    )
+
+
+async def _lines(
+    request: Request, answerer: Answerer
+) -> AsyncIterator[tuple[int, Text | RequestError]]:
+    """The texts of a body of JSON lines, as they come; a bad line is an error of its own."""
+    limits = answerer.limits
+    number, size, rest = 0, 0, b""
+    # A text's characters may be escaped: six bytes each, and a little around them.
+    longest = 12 * limits.text_characters + 1000
+    try:
+        async for part in request.stream():
+            size += len(part)
+            if size > limits.batch_bytes:
+                raise RequestError(413, "too_large", "The batch is too long.")
+            *lines, rest = (rest + part).split(b"\n")
+            if len(rest) > longest:
+                raise RequestError(413, "too_large", "A line of the batch is too long.")
+            for line in lines:
+                if line.strip():
+                    yield number, _line(line, number, answerer)
+                    number += 1
+                    if number >= limits.batch_texts:
+                        raise RequestError(413, "too_many_texts", "The batch has too many texts.")
+    except ClientDisconnect:
+        return
+    if rest.strip():
+        yield number, _line(rest, number, answerer)
+
+
+def _line(line: bytes, number: int, answerer: Answerer) -> Text | RequestError:
+    try:
+        value: Any = parse_json(line)
+        if isinstance(value, dict):
+            value = value.get("text")
+        return check_text(value, number, answerer.limits)
+    except RequestError as error:
+        return error
+
+
+class PaddleHubProtocol:
+    """`/predict`."""
+
+    def __init__(self, answerer: Answerer) -> None:
+        self._answerer = answerer
+
+    async def predict(self, request: Request) -> Response:
+        """Answer the texts of `data`, `texts` or `text`."""
+        record = record_of(request.scope)
+        served = self._answerer.served(request, record)
+        limits = self._answerer.limits
+        if not request.headers.get("content-type", "").startswith("application/json"):
+            raise RequestError(415, "not_json", "Post with the content type 'application/json'.")
+        body = await read_object(request, limits)
+        check_fields(body, _PADDLEHUB_FIELDS)
+        given = [body[name] for name in ("data", "texts", "text") if name in body]
+        if len(given) != 1:
+            raise RequestError(422, "no_texts", "Give the texts as 'data', 'texts' or 'text'.")
+        values = [given[0]] if isinstance(given[0], str) else given[0]
+        texts = check_texts(values, limits)
+        wishes = Wishes(probabilities=body.get("return_prob") is True)
+        version, outcomes = await self._answerer.answer(request, served, texts, wishes)
+        if error := first_error(outcomes):
+            raise error
+        answers = [_plain(version, outcome.answer or {}, wishes) for outcome in outcomes]
+        return Json({"status": "000", "msg": "", "results": answers})
+
+
+def _plain(version: Version, answer: dict[str, Any], wishes: Wishes) -> Any:
+    """An answer as a PaddleHub module's method returns it: a label, tags, a vector."""
+    task = version.engine.task.name
+    if "embedding" in answer:
+        return answer["embedding"]
+    if task == "text-classification" and not wishes.probabilities:
+        return label_of(task, answer)
+    if task == "token-classification":
+        return answer["entities"]
+    if task == "multi-label-classification" and not wishes.probabilities:
+        return [label["label"] for label in answer["labels"]]
+    return answer

@@ -1,0 +1,241 @@
+"""One process of a service: the socket, the signals, the loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import signal
+import socket
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from hub.errors import InputError, ServingError
+from hub.serving.keys import KeyFile
+from hub.serving.logs import event
+from hub.serving.service import Service
+from hub.serving.settings import Settings
+
+try:
+    from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol as _Protocol
+except ImportError:  # httptools is compiled; where it is not, Python parses
+    _Protocol = H11Protocol  # type: ignore[assignment,misc]
+
+
+def bind(settings: Settings, shared: bool = False) -> socket.socket:
+    """A socket at the service's address, not yet listening.
+
+    Args:
+        settings: the address.
+        shared: let other processes bind the same port.
+
+    Raises:
+        InputError: the address cannot be had.
+    """
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    # With its protocol named: asyncio switches Nagle's algorithm off only where it sees TCP.
+    found = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        found.bind((settings.host, settings.port))
+    except (OSError, OverflowError) as error:
+        found.close()
+        if getattr(error, "errno", None) == errno.EADDRINUSE:
+            raise InputError(
+                f"Port {settings.port} of {settings.host} is in use: choose another with --port."
+            ) from None
+        raise InputError(f"{settings.host}:{settings.port} cannot be bound: {error}.") from None
+    found.set_inheritable(False)
+    return found
+
+
+class _Impatient(_Protocol):
+    """A connection that must send its headers in time."""
+
+    patience_s = 10.0
+    _timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        self._expect()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._timer is None and (self.cycle is None or self.cycle.response_complete):
+            self._expect()
+        super().data_received(data)
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._stop()
+
+    def _expect(self) -> None:
+        self._timer = self.loop.call_later(self.patience_s, self.transport.close)
+
+    def _stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+class Server(uvicorn.Server):
+    """uvicorn's server, whose signals and exit code are this package's."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Any:
+        """Leave the signals to `Process`."""
+        yield
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End when every request is answered, whether or not idle clients hang up."""
+
+        async def hang_up() -> None:
+            # An idle client need not answer the end of its TLS session: it is not waited for.
+            while True:
+                await asyncio.sleep(0.2)
+                if self.server_state.tasks:
+                    continue
+                for connection in list(self.server_state.connections):
+                    transport = connection.transport
+                    if not transport.get_write_buffer_size():
+                        transport.abort()
+
+        hanging_up = asyncio.ensure_future(hang_up())
+        try:
+            await super().shutdown(sockets)
+        finally:
+            hanging_up.cancel()
+
+
+class Process:
+    """A process that serves.
+
+    Args:
+        service: its models.
+        settings: how it runs.
+        listener: the bound socket.
+        reload: called on SIGHUP.
+    """
+
+    def __init__(
+        self,
+        service: Service,
+        settings: Settings,
+        listener: socket.socket,
+        reload: Callable[[], Awaitable[Any]],
+    ) -> None:
+        self._service, self._settings, self._listener = service, settings, listener
+        self._reload = reload
+        self._server: Server | None = None
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    def install_signals(self) -> None:
+        """Take the signals; again after each load, as importing Paddle takes them away."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+            loop.add_signal_handler(number, self.end, number)
+        if hasattr(signal, "SIGHUP"):
+            loop.remove_signal_handler(signal.SIGHUP)
+            loop.add_signal_handler(signal.SIGHUP, self._on_hangup)
+
+    def end(self, number: int) -> None:
+        """Drain; the second time, stop at once."""
+        if self._service.draining:
+            if self._server is not None:
+                self._server.force_exit = self._server.should_exit = True
+            return
+        self._service.draining = True
+        event("draining", signal=number)
+        self._start(self._drain())
+
+    async def _drain(self) -> None:
+        # Load balancers that ask /readyz need a moment to send their requests elsewhere.
+        await asyncio.sleep(self._settings.drain_delay_s)
+        if self._server is not None:
+            self._server.should_exit = True
+
+    def _on_hangup(self) -> None:
+        self._start(self._reload())
+
+    def _start(self, work: Awaitable[Any]) -> None:
+        task: asyncio.Task[Any] = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def serve(self, app: Any) -> None:
+        """Answer until a signal ends it, and every request in flight is answered."""
+        settings = self._settings
+        _Impatient.patience_s = settings.limits.body_s
+        config = uvicorn.Config(
+            app,
+            http=_Impatient,
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,  # nothing here depends on who the caller says to be
+            limit_concurrency=settings.limits.connections,
+            timeout_graceful_shutdown=int(settings.drain_s),
+            timeout_keep_alive=30,
+            ssl_certfile=settings.tls_certificate,
+            ssl_keyfile=settings.tls_key,
+            backlog=2048,
+        )
+        try:
+            config.load()
+        except OSError as error:
+            raise InputError(f"The TLS files cannot be used: {error}.") from error
+        self._server = Server(config)
+        await self._server.serve([self._listener])
+        await self._service.stop()
+
+
+def open_keys(settings: Settings) -> tuple[KeyFile | None, KeyFile | None]:
+    """The callers' and the administrators' keys.
+
+    Raises:
+        InputError: a file cannot be used.
+    """
+    keys = None if settings.api_keys is None else KeyFile(settings.api_keys)
+    admin = None if settings.admin_token is None else KeyFile(settings.admin_token)
+    return keys, admin
+
+
+def run_loop(work: Any) -> None:
+    """Run a coroutine on the fastest event loop that is installed.
+
+    Raises:
+        ServingError: it was interrupted before it could end by itself.
+    """
+    # The engine's thread gives the interpreter back this often: at Python's 5 ms, each request that
+    # comes while texts are cut into tokens would wait so long at every step.
+    sys.setswitchinterval(0.001)
+    try:
+        import uvloop
+
+        loop_factory: Any = uvloop.new_event_loop
+    except ImportError:
+        loop_factory = asyncio.new_event_loop
+    loop = loop_factory()
+    try:
+        asyncio.set_event_loop(loop)
+        loop.run_until_complete(work)
+    except KeyboardInterrupt:
+        raise ServingError("Interrupted.") from None
+    finally:
+        pending = asyncio.all_tasks(loop)
+        for task in pending:
+            task.cancel()
+        if pending:
+            loop.run_until_complete(asyncio.gather(*pending, return_exceptions=True))
+        asyncio.set_event_loop(None)
+        loop.close()
