@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
 
-from hub.cli.options import long_text_option
-from hub.cli.output import json_option, print_json
+from hub.cli.options import long_text_option, quiet_option
+from hub.cli.output import json_option, print_json, say
 from hub.errors import InputError
 
 # Of a vector people see the first ones only; --json has all.
@@ -38,6 +39,16 @@ _SHOWN_NUMBERS = 6
     "--batch-size", type=click.IntRange(1), default=32, show_default=True, help="Texts at a time."
 )
 @long_text_option
+@click.option(
+    "--input", "source", type=click.Path(path_type=Path), help="A file of texts, of any size."
+)
+@click.option(
+    "--output", "-o", type=click.Path(path_type=Path), help="The .jsonl file for its answers."
+)
+@click.option("--text-column", help="The file's column of the text; by default one named so.")
+@click.option("--threads", type=click.IntRange(1), help="Threads that compute.")
+@click.option("--overwrite", is_flag=True, help="Replace --output.")
+@quiet_option
 @json_option
 def predict_command(
     model: str,
@@ -47,24 +58,43 @@ def predict_command(
     top_k: int | None,
     batch_size: int,
     long_text: str | None,
+    source: Path | None,
+    output: Path | None,
+    text_column: str | None,
+    threads: int | None,
+    overwrite: bool,
+    quiet: bool,
     as_json: bool,
 ) -> None:
     """Answer TEXTS with the fine-tuned or exported MODEL, a folder or a registered name.
 
     Without TEXTS, every line of the standard input is one. Where the model compares two texts, a
     tab divides them. A pretrained model fills masks and gives vectors (for a file of texts: `hub
-    embed`).
+    embed`). With --input and --output every row of a file is answered, a JSON object a line; a run
+    that was stopped goes on when the same command is typed again.
 
     \b
     Examples:
       hub predict runs/travel "这家酒店的电话是多少" --probabilities
       hub predict runs/travel-onnx < questions.txt
+      hub predict runs/travel-onnx --input questions.tsv --output answers.jsonl
       hub predict ernie-3.0-nano-zh --task fill-mask "北京是中国的[MASK]都"
     """
     from hub.inference.loading import load
+    from hub.tasks.documents import document
 
+    if (source is None) != (output is None) or (source is not None and texts):
+        raise InputError("A file is answered with --input and --output, and no texts beside them.")
+    if source is not None and output is not None:
+        loaded = load(model, threads, task=task)
+        options = {
+            "probabilities": probabilities, "top_k": top_k, "batch_size": batch_size,
+            "long_text": long_text, "overwrite": overwrite,
+        }  # fmt: skip
+        _answer_file(loaded, model, source, output, text_column, quiet, options)
+        return
     given = list(texts) or _standard_input()
-    loaded = load(model, task=task)
+    loaded = load(model, threads, task=task)
     pairs = loaded.task is not None and bool(loaded.task.pairs)
     answers = loaded.predict(
         [_pair(text) for text in given] if pairs else given,
@@ -76,10 +106,39 @@ def predict_command(
     name = "" if loaded.task is None else loaded.task.name
     rows = list(zip(given, answers, strict=True))
     if as_json:
-        print_json([{"text": text, **_document(name, answer)} for text, answer in rows])
+        print_json([{"text": text, **document(name, answer)} for text, answer in rows])
         return
     for text, answer in rows:
         click.echo(_lines(name, text, answer))
+
+
+def _answer_file(
+    loaded: Any,
+    model: str,
+    source: Path,
+    output: Path,
+    text_column: str | None,
+    quiet: bool,
+    options: dict[str, Any],
+) -> None:
+    from tqdm.auto import tqdm
+
+    from hub.constants import progress_interval_s
+    from hub.data.texts import read_texts
+    from hub.inference.files import identity_of, predict_file
+
+    file = read_texts(source, text_column)
+    for note in file.notes:
+        say(f"note      {note}")
+    with tqdm(
+        total=len(file), unit=" rows", disable=quiet, dynamic_ncols=True,
+        mininterval=progress_interval_s(),
+    ) as bar:  # fmt: skip
+        before = predict_file(
+            loaded, file, output, identity=identity_of(model, file), on_rows=bar.update, **options
+        )
+    again = f", {before:,} of them by an earlier run" if before else ""
+    say(f"written   {output}: {len(file):,} answers{again}")
 
 
 def _pair(text: str) -> Any:
@@ -93,19 +152,6 @@ def _standard_input() -> list[str]:
         return sys.stdin.buffer.read().decode("utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         raise InputError(f"The standard input is not UTF-8 ({error}).") from None
-
-
-def _document(task: str, answer: Any) -> dict[str, Any]:
-    """An answer as a part of a JSON object."""
-    if isinstance(answer, str):
-        return {"label": answer}
-    if isinstance(answer, dict):
-        return answer
-    if task == "sentence-embedding":
-        # As few digits as tell two float32 apart.
-        return {"embedding": [float(str(value)) for value in answer]}
-    names = {"fill-mask": "predictions", "token-classification": "entities"}
-    return {names.get(task, "labels"): answer}
 
 
 def _lines(task: str, text: str, answer: Any) -> str:

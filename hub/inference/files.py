@@ -1,0 +1,150 @@
+"""Answering a file of any size: a JSON object a line, resumable, in constant memory.
+
+out.jsonl                 appears when all rows are answered
+out.jsonl.unfinished      what is answered so far, and nothing half
+out.jsonl.unfinished.json what it was made from: a run with something else starts again
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from hub.constants import MANIFEST_FILE
+from hub.data.texts import TextFile
+from hub.errors import DataError, OutputError
+from hub.files import sha256_of, write_text
+from hub.inference.loading import Answering
+from hub.models.installation import folder_of
+from hub.tasks.documents import document
+
+# Rows that are sorted by length together, answered and written.
+_WINDOW = 2048
+
+
+def predict_file(
+    model: Answering,
+    source: TextFile,
+    output: Path,
+    *,
+    identity: dict[str, Any],
+    probabilities: bool = False,
+    top_k: int | None = None,
+    batch_size: int = 32,
+    long_text: str | None = None,
+    overwrite: bool = False,
+    on_rows: Callable[[int], object] = lambda count: None,
+) -> int:
+    """Answer every row of a file; a run that was killed goes on where it was.
+
+    Args:
+        model: what answers.
+        source: the texts.
+        output: the `.jsonl` file to write; each line has `text` and the answer.
+        identity: what the answers depend on, of which `identity_of` makes a part.
+        probabilities, top_k, batch_size, long_text: as `Predictor.predict` takes them.
+        overwrite: replace the file.
+        on_rows: told how many more rows are answered, those of an earlier run first.
+
+    Returns:
+        How many rows an earlier run had answered.
+
+    Raises:
+        OutputError: the file is there already, or cannot be written.
+        DataError: a row cannot be answered.
+    """
+    if output.exists() and not overwrite:
+        raise OutputError(f"{output} is there already: --overwrite replaces it.")
+    if not output.parent.is_dir():
+        raise OutputError(f"There is no folder {output.parent} to write {output.name} into.")
+    assert model.task is not None  # `load` sees to it
+    pairs, name = bool(model.task.pairs), model.task.name
+    unfinished = output.with_name(f"{output.name}.unfinished")
+    facts = unfinished.with_name(f"{unfinished.name}.json")
+    options = {"probabilities": probabilities, "top_k": top_k, "long_text": long_text}
+    wanted = json.dumps({**identity, **options}, sort_keys=True, default=str)
+    try:
+        done = _answered(unfinished) if _same(facts, wanted) else 0
+        if not done:
+            unfinished.unlink(missing_ok=True)
+            write_text(facts, wanted)
+        on_rows(done)
+        texts = islice(iter(source), done, None)
+        with unfinished.open("ab") as file:
+            row = done
+            while window := list(islice(texts, _WINDOW)):
+                answers = _answer(
+                    model, [_pair(t) for t in window] if pairs else window, row, batch_size, options
+                )
+                for text, answer in zip(window, answers, strict=True):
+                    line = {"text": text, **document(name, answer)}
+                    file.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
+                file.flush()
+                row += len(window)
+                on_rows(len(window))
+            os.fsync(file.fileno())
+        unfinished.replace(output)
+        facts.unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"{output} cannot be written: {error.strerror or error}. What is answered is kept in "
+            f"{unfinished}: the same command goes on from there."
+        ) from error
+    return done
+
+
+def identity_of(model: str | Path, source: TextFile) -> dict[str, Any]:
+    """What answers depend on: the model's files, and the file of texts as it is now."""
+    folder = folder_of(model)
+    manifest = folder / MANIFEST_FILE
+    status = source.path.stat()
+    return {
+        "model": sha256_of(manifest) if manifest.exists() else str(folder),
+        "source": str(source.path.resolve()),
+        "bytes": status.st_size,
+        "changed": status.st_mtime_ns,
+        "column": source.column,
+    }
+
+
+def _same(facts: Path, wanted: str) -> bool:
+    try:
+        return facts.read_text(encoding="utf-8") == wanted
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
+def _answered(path: Path) -> int:
+    """The whole lines of an unfinished file; half of a line at its end is cut off."""
+    count = end = 0
+    try:
+        with path.open("r+b") as file:
+            for line in file:
+                if not line.endswith(b"\n"):
+                    break
+                count += 1
+                end += len(line)
+            file.truncate(end)
+    except FileNotFoundError:
+        return 0
+    return count
+
+
+def _answer(
+    model: Answering, texts: Sequence[Any], first: int, batch_size: int, options: dict[str, Any]
+) -> Iterator[Any]:
+    try:
+        return iter(model.predict(texts, batch_size=batch_size, **options))
+    except ValueError as error:  # InputError is one: it numbers the texts of this window
+        last = first + len(texts)
+        raise DataError(f"Of the rows {first + 1} to {last} one has no answer: {error}") from error
+
+
+def _pair(text: str) -> Any:
+    """The two texts of a pair, which a tab divides."""
+    parts = text.split("\t")
+    return tuple(parts) if len(parts) == 2 else text
