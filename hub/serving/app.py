@@ -93,7 +93,13 @@ def create_app(
     # Not a whole `Starlette`: that answers errors itself, before the gate can.
     router = Router(routes, redirect_slashes=False)
     app: ASGIApp = Gate(
-        router, service.metrics, keys, admin_keys, service.settings.log_texts, span_maker()
+        router,
+        service.metrics,
+        keys,
+        admin_keys,
+        service.settings.log_texts,
+        service.settings.limits.requests,
+        span_maker(),
     )
     if service.settings.cors:
         app = CORSMiddleware(

@@ -81,6 +81,7 @@ class Gate:
         keys: the callers' keys; None lets everybody in.
         admin: the administrators'; None lets nobody in.
         log_texts: whether texts and answers are logged.
+        most: requests in hand at a time; more are refused at once, but for those about health.
         span: makes a span of OpenTelemetry around a request, if that is installed.
     """
 
@@ -91,11 +92,13 @@ class Gate:
         keys: KeyFile | None,
         admin: KeyFile | None,
         log_texts: bool,
+        most: int,
         span: Callable[[Scope], Any],
     ) -> None:
         self._app, self._metrics = app, metrics
         self._keys, self._admin = keys, admin
         self._log_texts, self._span = log_texts, span
+        self._most, self._in_hand = most, 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request; whatever goes wrong is an answer too."""
@@ -125,6 +128,7 @@ class Gate:
                     found.append((b"cache-control", b"no-store"))
             await send(message)
 
+        self._in_hand += 1
         with self._span(scope):
             try:
                 self._admit(path, scope["method"], headers, record)
@@ -141,6 +145,8 @@ class Gate:
                     await _send_refusal(refusal, record, answer)
                 else:  # a stream that broke off cannot be taken back
                     status = refusal.status
+            finally:
+                self._in_hand -= 1
         self._note(path, scope["method"], record, status)
 
     def _admit(self, path: str, method: str, headers: Headers, record: Record) -> None:
@@ -149,6 +155,9 @@ class Gate:
         Raises:
             RequestError: it is not let in.
         """
+        if self._in_hand > self._most and path not in _OPEN_PATHS:
+            self._metrics.rejected.labels("", "full").inc()
+            raise RequestError(429, "too_many", "Too many requests are in hand.", retry_after_s=1.0)
         if path.startswith("/admin"):
             if self._admin is None:
                 raise RequestError(

@@ -183,7 +183,6 @@ class Process:
             access_log=False,
             server_header=False,
             proxy_headers=False,  # nothing here depends on who the caller says to be
-            limit_concurrency=settings.limits.connections,
             timeout_graceful_shutdown=int(settings.drain_s),
             timeout_keep_alive=30,
             ssl_certfile=settings.tls_certificate,

@@ -142,7 +142,7 @@ class Limits:
         deadline_s: from a request's arrival to its answer.
         body_s: to send the headers, and to send the body.
         queue_texts: texts that wait for a version's engine.
-        connections: open at a time, in each worker.
+        requests: in hand at a time, in each worker; health is always told.
     """
 
     body_bytes: int = 2_000_000
@@ -153,7 +153,7 @@ class Limits:
     deadline_s: float = 10.0
     body_s: float = 10.0
     queue_texts: int = 256
-    connections: int = 1000
+    requests: int = 1000
 
 
 @dataclass(frozen=True)
