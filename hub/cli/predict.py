@@ -80,6 +80,7 @@ def predict_command(
       hub predict runs/travel-onnx --input questions.tsv --output answers.jsonl
       hub predict ernie-3.0-nano-zh --task fill-mask "北京是中国的[MASK]都"
     """
+    from hub.data.texts import pair_of_line
     from hub.inference.loading import load
     from hub.tasks.documents import document
 
@@ -97,7 +98,7 @@ def predict_command(
     loaded = load(model, threads, task=task)
     pairs = loaded.task is not None and bool(loaded.task.pairs)
     answers = loaded.predict(
-        [_pair(text) for text in given] if pairs else given,
+        [pair_of_line(text) for text in given] if pairs else given,
         probabilities=probabilities,
         top_k=top_k,
         batch_size=batch_size,
@@ -139,12 +140,6 @@ def _answer_file(
         )
     again = f", {before:,} of them by an earlier run" if before else ""
     say(f"written   {output}: {len(file):,} answers{again}")
-
-
-def _pair(text: str) -> Any:
-    """The two texts of a pair, which a tab divides."""
-    parts = text.split("\t")
-    return tuple(parts) if len(parts) == 2 else text
 
 
 def _standard_input() -> list[str]:

@@ -87,6 +87,12 @@ def read_texts(path: Path, column: str | None = None) -> TextFile:
     return TextFile(path, column, count, (*table.notes, *chosen))
 
 
+def pair_of_line(text: str) -> Any:
+    """The two texts of a pair, which a tab divides; a text without one stays as it is."""
+    parts = text.split("\t")
+    return tuple(parts) if len(parts) == 2 else text
+
+
 def _choose(table: Table, columns: Sequence[str], given: str | None) -> str:
     pair = find_texts(columns)
     if given is None and pair[1] is not None:

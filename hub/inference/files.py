@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from hub.constants import MANIFEST_FILE
-from hub.data.texts import TextFile
+from hub.data.texts import TextFile, pair_of_line
 from hub.errors import DataError, OutputError
 from hub.files import sha256_of, write_text
 from hub.inference.loading import Answering
@@ -77,9 +77,8 @@ def predict_file(
         with unfinished.open("ab") as file:
             row = done
             while window := list(islice(texts, _WINDOW)):
-                answers = _answer(
-                    model, [_pair(t) for t in window] if pairs else window, row, batch_size, options
-                )
+                asked = [pair_of_line(text) for text in window] if pairs else window
+                answers = _answer(model, asked, row, batch_size, options)
                 for text, answer in zip(window, answers, strict=True):
                     line = {"text": text, **document(name, answer)}
                     file.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
@@ -142,9 +141,3 @@ def _answer(
     except ValueError as error:  # InputError is one: it numbers the texts of this window
         last = first + len(texts)
         raise DataError(f"Of the rows {first + 1} to {last} one has no answer: {error}") from error
-
-
-def _pair(text: str) -> Any:
-    """The two texts of a pair, which a tab divides."""
-    parts = text.split("\t")
-    return tuple(parts) if len(parts) == 2 else text

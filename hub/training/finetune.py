@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import platform
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -12,8 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from hub import __version__
-from hub.backend import paddle, thread_count
+from hub.backend import thread_count
 from hub.constants import (
     CHECKPOINT_DIRECTORY,
     DEFAULT_MODEL,
@@ -22,7 +20,6 @@ from hub.constants import (
 )
 from hub.data import TextDataset, load_dataset
 from hub.data.examples import BadRow, Label, entities_in, names_in
-from hub.errors import OutputError
 from hub.files import write_text
 from hub.models.installation import check_name_is_known
 from hub.module import Module
@@ -34,7 +31,8 @@ from hub.training.baseline import LinearBaseline
 from hub.training.callbacks import HistoryFile
 from hub.training.checkpoints import CheckpointStore
 from hub.training.loop import compute_outputs
-from hub.training.output_folder import check_output, prepare_output
+from hub.training.output_folder import check_output, prepare_output, writing
+from hub.training.provenance import versions
 from hub.training.report import Evaluation, write_report
 from hub.training.trainer import Trainer, check_metric, default_arguments
 
@@ -176,7 +174,7 @@ def finetune(
         "arguments": arguments.to_dict(),
         "data": {"train": train_data.source, "dev": dev_data.source},
         "command": command,
-        "versions": _versions(),
+        "versions": versions(),
     }
     evaluation = Evaluation(dev_data, dev_targets, decided, outputs)
     _write_folder(folder, module, summary, trainer.task, evaluation)
@@ -231,15 +229,10 @@ def _write_folder(
     task: LabelledTask,
     evaluation: Evaluation,
 ) -> None:
-    try:
+    with writing(folder):
         module.save(folder)
         write_text(folder / METRICS_FILE, json.dumps(summary, ensure_ascii=False, indent=2) + "\n")
         write_report(folder, summary, task, evaluation)
-    except OSError as error:
-        raise OutputError(
-            f"{folder} cannot be written: {error.strerror or error}. The trained weights are kept "
-            f"in {folder / CHECKPOINT_DIRECTORY}: make room and run the same command with --resume."
-        ) from error
     CheckpointStore(folder / CHECKPOINT_DIRECTORY, {}).remove()
 
 
@@ -306,13 +299,3 @@ def _show(metrics: Metrics, task: LabelledTask) -> str:
     """The task's first two metrics, as far as they are there."""
     names = [name for name in task.metric_names if name in metrics][:2]
     return ", ".join(f"{metric_title(name)} {metrics[name]:.2%}" for name in names)
-
-
-def _versions() -> dict[str, str]:
-    return {
-        "ernie-hub": __version__,
-        "paddlepaddle": paddle.__version__,
-        "numpy": np.__version__,
-        "python": platform.python_version(),
-        "machine": f"{platform.system()} {platform.machine()}, {thread_count()} threads",
-    }

@@ -24,7 +24,7 @@ from hub.tasks.passages import Passage
 from hub.training.arguments import TrainingArguments
 from hub.training.callbacks import Callback
 from hub.training.checkpoints import CheckpointStore, copy_weights, set_weights
-from hub.training.signals import StopRequests, TrainingInterrupted
+from hub.training.signals import StopRequests, interruption
 from hub.training.state import TrainingState
 from hub.training.techniques import adversarial_embeddings, divergence
 
@@ -256,13 +256,6 @@ class TrainingLoop:
         self.saved = time.monotonic()
 
     def _stop(self, signal_number: int) -> None:
-        state = self.state
-        done = f"step {state.step} of {state.total_steps}"
-        if self.store is None:
-            raise TrainingInterrupted(signal_number, f"Stopped at {done}; nothing was saved.")
         self._save()
-        raise TrainingInterrupted(
-            signal_number,
-            f"Stopped at {done}. The run is saved in {self.store.folder}: "
-            "the same command with --resume goes on from here.",
-        )
+        folder = None if self.store is None else self.store.folder
+        raise interruption(signal_number, self.state.step, self.state.total_steps, folder)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from hub.constants import CHECKPOINT_DIRECTORY, LOG_FILE, MANIFEST_FILE
@@ -63,3 +65,19 @@ def prepare_output(folder: Path, resume: bool) -> None:
             (folder / LOG_FILE).unlink(missing_ok=True)
     except OSError as error:
         raise OutputError(f"{folder} cannot be written: {error.strerror or error}.") from error
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """While entered, a run's results are written; what fails leaves its checkpoints.
+
+    Raises:
+        OutputError: the disk is full, or the folder cannot be written any more.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(
+            f"{folder} cannot be written: {error.strerror or error}. The trained weights are kept "
+            f"in {folder / CHECKPOINT_DIRECTORY}: make room and run the same command with --resume."
+        ) from error

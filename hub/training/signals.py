@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+from pathlib import Path
 from types import FrameType, TracebackType
 
 from hub.errors import HubError
@@ -15,6 +16,26 @@ class TrainingInterrupted(HubError):
     def __init__(self, signal_number: int, message: str) -> None:
         super().__init__(message)
         self.exit_code = 128 + signal_number
+
+
+def interruption(
+    signal_number: int, step: int, total_steps: int, folder: Path | None
+) -> TrainingInterrupted:
+    """What tells that a run was stopped, and how to go on.
+
+    Args:
+        signal_number: the signal that asked for it.
+        step, total_steps: where the run stands.
+        folder: where its checkpoint is; None if it keeps none.
+    """
+    done = f"step {step} of {total_steps}"
+    if folder is None:
+        return TrainingInterrupted(signal_number, f"Stopped at {done}; nothing was saved.")
+    return TrainingInterrupted(
+        signal_number,
+        f"Stopped at {done}. The run is saved in {folder}: the same command with --resume goes on "
+        "from here.",
+    )
 
 
 class StopRequests:

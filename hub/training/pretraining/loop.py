@@ -16,7 +16,7 @@ from hub.training.callbacks import Callback
 from hub.training.checkpoints import CheckpointStore
 from hub.training.pretraining.arguments import PretrainingArguments
 from hub.training.pretraining.packed_corpus import PackedCorpus
-from hub.training.signals import StopRequests, TrainingInterrupted
+from hub.training.signals import StopRequests, interruption
 from hub.training.state import TrainingState
 
 # Held-out sequences are masked as in no epoch of training, and the same at every measurement.
@@ -142,15 +142,9 @@ class PretrainingLoop:
         self.saved = time.monotonic()
 
     def _stop(self, signal_number: int) -> None:
-        done = f"step {self.state.step} of {self.state.total_steps}"
-        if self.store is None:
-            raise TrainingInterrupted(signal_number, f"Stopped at {done}; nothing was saved.")
         self._save()
-        raise TrainingInterrupted(
-            signal_number,
-            f"Stopped at {done}. The run is saved in {self.store.folder}: "
-            "the same command with --resume goes on from here.",
-        )
+        folder = None if self.store is None else self.store.folder
+        raise interruption(signal_number, self.state.step, self.state.total_steps, folder)
 
 
 def _is_due(step: int, total: int, count: int) -> bool:

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import json
 import math
-import platform
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from tqdm.auto import tqdm
 
-from hub import __version__
 from hub.backend import paddle, thread_count
 from hub.constants import (
     CHECKPOINT_DIRECTORY,
@@ -24,7 +21,7 @@ from hub.constants import (
     progress_interval_s,
 )
 from hub.data.corpus import corpus_files
-from hub.errors import InputError, OutputError
+from hub.errors import InputError
 from hub.files import write_text
 from hub.models.creation import create_model, read_shape
 from hub.models.ernie import dropout
@@ -38,11 +35,12 @@ from hub.tokenizers.units import UnitFinder
 from hub.training.callbacks import Callback, HistoryFile
 from hub.training.checkpoints import CheckpointStore
 from hub.training.optimization import default_optimizer
-from hub.training.output_folder import check_output, prepare_output
+from hub.training.output_folder import check_output, prepare_output, writing
 from hub.training.pretraining.arguments import PretrainingArguments
 from hub.training.pretraining.card import write_card
 from hub.training.pretraining.loop import PretrainingLoop
 from hub.training.pretraining.packed_corpus import UNCUT_LENGTH, PackedCorpus, encode_corpus
+from hub.training.provenance import versions
 from hub.training.signals import StopRequests
 from hub.training.state import TrainingState
 
@@ -143,7 +141,7 @@ def pretrain(
         "seconds": round(state.seconds, 1),
         "arguments": arguments.to_dict(),
         "command": command,
-        "versions": _versions(),
+        "versions": versions(),
     }
     _write(folder, module, summary)
     first, last = state.history[0], state.history[-1]
@@ -264,23 +262,8 @@ def _bar(title: str, unit: str, shown: bool, **options: Any) -> tqdm[Any]:
 
 
 def _write(folder: Path, module: Module, summary: dict[str, Any]) -> None:
-    try:
+    with writing(folder):
         module.save(folder)
         write_text(folder / METRICS_FILE, json.dumps(summary, ensure_ascii=False, indent=2) + "\n")
         write_card(folder, summary)
-    except OSError as error:
-        raise OutputError(
-            f"{folder} cannot be written: {error.strerror or error}. The trained weights are kept "
-            f"in {folder / CHECKPOINT_DIRECTORY}: make room and run the same command with --resume."
-        ) from error
     CheckpointStore(folder / CHECKPOINT_DIRECTORY, {}).remove()
-
-
-def _versions() -> dict[str, str]:
-    return {
-        "ernie-hub": __version__,
-        "paddlepaddle": paddle.__version__,
-        "numpy": np.__version__,
-        "python": platform.python_version(),
-        "machine": f"{platform.system()} {platform.machine()}, {thread_count()} threads",
-    }
