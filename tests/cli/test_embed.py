@@ -231,9 +231,10 @@ def test_export_and_predict_know_the_task(hub: Hub, tiny_folder: Path) -> None:
         first, second = json.loads(out)
         assert code == 0 and first["text"] == "听歌" and len(second["embedding"]) == 24
         assert all(isinstance(value, float) for value in first["embedding"])
-    assert np.array(first["embedding"], np.float32).tolist() == (
-        package.Module(directory=tiny_folder).get_embedding("听歌").tolist()
-    )
+    # Alone and beside another text the last bit may differ, by the processor's kernels.
+    alone = package.Module(directory=tiny_folder).get_embedding("听歌").tolist()
+    assert first["embedding"] == pytest.approx(alone, abs=1e-6)
+    assert all(value == float(str(np.float32(value))) for value in first["embedding"])
     code, out, _ = hub("predict", "x", "听歌", "")
     assert code == 0 and out.splitlines()[0] == "听歌" and "24 numbers: " in out.splitlines()[1]
     code, _, err = hub("export", tiny_folder, "--normalize", "-o", "y")

@@ -147,7 +147,7 @@ def test_an_exported_model_finds_the_same_entities(
     folder: Path, tmp_path: Path, engine: str
 ) -> None:
     module = hub.Module(directory=folder)
-    assert export(module, tmp_path / "exported", engine) < 1e-5
+    assert export(module, tmp_path / "exported", engine).verification.difference < 1e-5
     predictor = hub.Predictor(tmp_path / "exported")
     for long_text in ("cut", "window"):
         ours = module.predict(TEXTS, long_text=long_text)
