@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from selenium import webdriver
+from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
@@ -73,8 +74,9 @@ def by(driver: webdriver.Chrome, name: str):  # type: ignore[no-untyped-def]
 
 
 def until(driver: webdriver.Chrome, done):  # type: ignore[no-untyped-def]
-    """Wait until something is so."""
-    return WebDriverWait(driver, 15).until(lambda _: done())
+    """Wait until something is so; the page may replace what is being looked at meanwhile."""
+    wait = WebDriverWait(driver, 15, ignored_exceptions=[StaleElementReferenceException])
+    return wait.until(lambda _: done())
 
 
 def cards(driver: webdriver.Chrome):  # type: ignore[no-untyped-def]

@@ -170,8 +170,7 @@ def test_eight_broken_versions_change_nothing(
         rewrite(folder)
 
     def not_a_number(model: Any) -> None:
-        constants = [node.attribute[0].t for node in model.graph.node if node.op_type == "Constant"]
-        weights = max(constants, key=lambda tensor: len(tensor.raw_data))
+        weights = max(model.graph.initializer, key=lambda tensor: len(tensor.raw_data))
         weights.raw_data = b"\xff" * len(weights.raw_data)
 
     missing, truncated, nan, labels, vocabulary, golden, junk = map(
