@@ -7,16 +7,23 @@ pieces of what is left, such as Latin words and numbers.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
+from tokenizers import normalizers, pre_tokenizers
+from tqdm.auto import tqdm
 
 from hub.errors import DataError, InputError
 from hub.files import write_text
+from hub.tokenizers.merging import learn_merges, spelled
 
 # ERNIE's order: [PAD] 0, [CLS] 1, [SEP] 2, [MASK] 3.
 SPECIAL_TOKENS = ("[PAD]", "[CLS]", "[SEP]", "[MASK]", "[UNK]")
+
+# WordPiece takes a longer word for [UNK].
+LONGEST_WORD = 100
 
 
 def train_vocabulary(
@@ -39,7 +46,9 @@ def train_vocabulary(
         progress: show a progress bar.
 
     Returns:
-        The entries; an entry's place is its id.
+        The entries; an entry's place is its id. They are the special tokens, the single characters
+        and the letters inside words, each by code point, and the merged pieces, the most frequent
+        first. The same texts always give the same entries, in whatever order they come.
 
     Raises:
         DataError: there are no texts.
@@ -53,23 +62,58 @@ def train_vocabulary(
         )
     if characters >= size:
         characters = size - len(SPECIAL_TOKENS)
-    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=lowercase)
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    trainer = trainers.WordPieceTrainer(
-        vocab_size=size,
-        min_frequency=min_frequency,
-        limit_alphabet=characters,
-        special_tokens=list(SPECIAL_TOKENS),
-        continuing_subword_prefix="##",
-        show_progress=progress,
-    )
-    tokenizer.train_from_iterator(texts, trainer)
-    numbers = tokenizer.get_vocab()
-    if len(numbers) <= len(SPECIAL_TOKENS):
+    words = count_words(texts, lowercase, progress)
+    if not words:
         raise DataError("The corpus has no text to learn a vocabulary from.")
-    # Letters that also continue words are entries twice, which may be more than was asked for.
-    return sorted(numbers, key=numbers.__getitem__)[:size]
+    singles: Counter[str] = Counter()
+    for word, count in words.items():
+        for character in word:
+            singles[character] += count
+    kept = set(_most_frequent(singles, characters))
+    # A word with a rarer character is [UNK] as a whole: its pieces would never be used.
+    usable = {word: count for word, count in words.items() if kept.issuperset(word)}
+    inside: Counter[str] = Counter()
+    for word, count in usable.items():
+        for piece in spelled(word)[1:]:
+            inside[piece] += count
+    entries = [*SPECIAL_TOKENS, *sorted(kept)]
+    entries += sorted(_most_frequent(inside, size - len(entries)))
+    entries += islice(learn_merges(usable, min_frequency), size - len(entries))
+    return entries
+
+
+def count_words(texts: Iterable[str], lowercase: bool, progress: bool = False) -> Counter[str]:
+    """Count the words of a corpus as BERT's tokenizer sees them: a Chinese character is one."""
+    normalizer = normalizers.BertNormalizer(lowercase=lowercase)
+    splitter = pre_tokenizers.BertPreTokenizer()
+    chunks: Counter[str] = Counter()
+    bar = tqdm(texts, desc="Counting words", unit=" texts", disable=not progress, leave=False)
+    for texts_together in _together(bar):
+        chunks.update(normalizer.normalize_str(texts_together).split())
+    words: Counter[str] = Counter()
+    for chunk, count in chunks.items():
+        for word, _ in splitter.pre_tokenize_str(chunk):
+            if len(word) <= LONGEST_WORD:
+                words[word] += count
+    return words
+
+
+def _together(texts: Iterable[str], characters: int = 100_000) -> Iterator[str]:
+    """Join texts: one call of the normalizer costs more than a sentence's characters do."""
+    waiting: list[str] = []
+    length = 0
+    for text in texts:
+        waiting.append(text)
+        length += len(text)
+        if length >= characters:
+            yield "\n".join(waiting)
+            waiting, length = [], 0
+    yield "\n".join(waiting)
+
+
+def _most_frequent(counts: Counter[str], number: int) -> list[str]:
+    """Of equally frequent ones the first by code point, so that the choice is always the same."""
+    return sorted(counts, key=lambda entry: (-counts[entry], entry))[:number]
 
 
 def write_vocabulary(entries: Iterable[str], path: Path) -> None:

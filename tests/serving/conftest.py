@@ -151,6 +151,16 @@ class Program:
                     found.append(value)
         return found
 
+    def wait_for_event(self, name: str, **fields: Any) -> dict[str, Any]:
+        """The first event of this name and with these fields: a log line follows its answer."""
+        end = time.monotonic() + 20
+        while time.monotonic() < end:
+            for event in self.events(name):
+                if fields.items() <= event.items():
+                    return event
+            time.sleep(0.02)
+        raise AssertionError(f"no {name} with {fields} in the log: {self.text()}")
+
     def children(self) -> list[int]:
         """The processes it started."""
         path = Path(f"/proc/{self.pid}/task/{self.pid}/children")

@@ -44,7 +44,7 @@ def test_keys_are_needed_and_rotated_without_a_restart(
     for wrong in (FIRST[:-1], FIRST + "x", "", "mobile-app", "é" * 20):
         headers = {"X-API-Key": wrong.encode().decode("latin-1")}
         assert service.post(PREDICT, body, headers=headers).status_code == 401
-    (known, *_) = [line for line in service.events("request") if line["status"] == 200]
+    known = service.wait_for_event("request", status=200)
     assert known.get("caller") == "mobile-app" or "caller" not in known
     assert FIRST not in service.text()
     keys.write_text(f"{FIRST}\n{SECOND}\n")  # both, while callers change over

@@ -306,16 +306,15 @@ def test_the_log_is_json_with_ids_and_without_texts(start: Start, exported: Path
     assert traced.headers["x-request-id"] == "0af7651916cd43dd8448eb211c80319c"
     forged = service.post(PREDICT, {"text": "我的秘密"}, headers={"X-Request-Id": "a b\tc"})
     assert forged.headers["x-request-id"] != "a b\tc"
-    lines = [json.loads(line) for line in service.text().splitlines()]
-    mine = next(line for line in lines if line.get("request_id") == "mine-7")
-    assert (mine["event"], mine["status"], mine["model"], mine["version"]) == (
-        "request", 200, "travel", "1",
-    )  # fmt: skip
+    mine = service.wait_for_event("request", request_id="mine-7")
+    assert (mine["status"], mine["model"], mine["version"]) == (200, "travel", "1")
     assert mine["texts"] == 1 and mine["ms"] > 0 and "queue_ms" in mine
+    service.wait_for_event("request", request_id=forged.headers["x-request-id"])
+    assert all(json.loads(line) for line in service.text().splitlines())
     assert "秘密" not in service.text()
     talkative = start(f"travel@1={exported}", "--log-texts")
     talkative.post(PREDICT, {"text": "我的秘密"})
-    (request,) = talkative.events("request")
+    request = talkative.wait_for_event("request")
     assert request["said"][0]["text"] == "我的秘密" and request["said"][0]["answer"]["label"]
 
 

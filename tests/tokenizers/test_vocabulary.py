@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from itertools import islice
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
 from hub.cli.main import cli
 from hub.errors import DataError, InputError, OutputError
 from hub.tokenizers import WordPieceTokenizer, read_vocabulary
+from hub.tokenizers.merging import learn_merges
 from hub.tokenizers.vocabulary import SPECIAL_TOKENS, train_vocabulary
 
 TEXTS = ["今天天气很好 Weather report", "明天天气不好 weather station", "天气预报 weathering"] * 30
@@ -37,8 +43,45 @@ def test_chinese_characters_are_never_merged() -> None:
 def test_the_size_and_the_characters_are_limits() -> None:
     assert len(train_vocabulary(TEXTS, 20, min_frequency=1)) <= 20
     few = train_vocabulary(TEXTS, 200, characters=3, min_frequency=1000)
-    letters = {entry.removeprefix("##") for entry in few[5:]}
-    assert letters == {"天", "e", "t"}  # the rarer ones go
+    # The rarer ones go. `r` and `天` are equally frequent: the first by code point stays.
+    assert few[5:] == ["e", "r", "t"]
+    assert train_vocabulary(TEXTS, 200, characters=4, min_frequency=1000)[5:] == [*"ert天"]
+
+
+def test_the_same_texts_always_give_the_same_entries() -> None:
+    program = (
+        "import sys; from hub.tokenizers.vocabulary import train_vocabulary; "
+        "texts = sys.stdin.read().splitlines(); "
+        "print('\\n'.join(train_vocabulary(texts, 150, characters=20, min_frequency=2)))"
+    )
+    texts = [*TEXTS, *(f"{a}{b}c {b}{a}" for a in "uvwxyz" for b in "uvwxyz")]
+    outputs = set()
+    for seed, order in (("0", texts), ("1", texts[::-1]), ("2", texts)):
+        done = subprocess.run(
+            [sys.executable, "-c", program],
+            input="\n".join(order),
+            env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONIOENCODING": "utf-8"},
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            check=True,
+        )
+        outputs.add(done.stdout)
+    assert len(outputs) == 1 and "weathering" in outputs.pop().split()
+
+
+def test_merges_are_those_of_the_library() -> None:
+    """Where no two pairs are equally frequent, Hugging Face's trainer finds the same pieces."""
+    words = {"ab": 100, "abc": 50, "abcd": 20, "bc": 31, "xa": 9, "xab": 4, "cabcab": 2}
+    expected = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    expected.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    trainer = trainers.WordPieceTrainer(vocab_size=16, min_frequency=2, show_progress=False)
+    texts = [" ".join([word] * count) for word, count in words.items()]
+    expected.train_from_iterator(texts, trainer)
+    theirs = sorted(expected.get_vocab(), key=expected.get_vocab().__getitem__)
+    theirs = [entry for entry in theirs if len(entry.removeprefix("##")) > 1 and "[" not in entry]
+    assert theirs == list(islice(learn_merges(words, 2), len(theirs)))
+    assert len(theirs) > 4
 
 
 def test_the_vocabulary_makes_a_tokenizer() -> None:
