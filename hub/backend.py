@@ -62,12 +62,30 @@ def _is_amd_with_avx2() -> bool:
     return "AuthenticAMD" in text and " avx2 " in text
 
 
+# By which libraries learn how many threads to compute with.
+_THREAD_VARIABLES = ("FLAGS_paddle_num_threads", "OMP_NUM_THREADS")
+_threads_set_by_user = {name for name in _THREAD_VARIABLES if name in os.environ}
+
+
+def environment_for(threads: int) -> dict[str, str]:
+    """This process's environment for another that is to compute with so many threads.
+
+    What the user has set stays.
+    """
+    environment = dict(os.environ)
+    environment.setdefault(THREADS_VARIABLE, str(threads))
+    for name in _THREAD_VARIABLES:
+        if name not in _threads_set_by_user:  # then `_prepare_environment` has, for this process
+            environment.pop(name, None)
+    return environment
+
+
 def _prepare_environment() -> None:
     threads = str(thread_count())
     if _is_amd_with_avx2():
         os.environ.setdefault("MKL_DEBUG_CPU_TYPE", "5")
-    os.environ.setdefault("FLAGS_paddle_num_threads", threads)
-    os.environ.setdefault("OMP_NUM_THREADS", threads)
+    for name in _THREAD_VARIABLES:
+        os.environ.setdefault(name, threads)
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     os.environ.setdefault("FLAGS_use_stride_kernel", "0")
     # Paddle's loggers talk on stderr about things that a user of this package cannot act on.
@@ -128,17 +146,31 @@ if _imported_before:
 paddle.disable_signal_handler()
 
 
-def use_device(gpu: bool) -> None:
-    """Compute on the GPU, or on the CPU, from now on.
+def use_device(name: str) -> None:
+    """Compute on a device from now on.
+
+    Args:
+        name: "cpu", or any device that PaddlePaddle knows by name, with or without its number:
+            "gpu", "gpu:1", "xpu", "npu:0". "auto" is an accelerator that this build of PaddlePaddle
+            is for, else the CPU.
 
     Raises:
-        InputError: a GPU is asked for and this is the CPU build of PaddlePaddle.
+        InputError: PaddlePaddle cannot compute there.
     """
-    if gpu and not paddle.is_compiled_with_cuda():
+    if name == "auto":
+        # Paddle takes GPUs and XPUs by itself, but devices of its plug-ins only when told to.
+        if custom := paddle.device.get_all_custom_device_type():
+            paddle.set_device(custom[0])
+        return
+    try:
+        paddle.set_device(name)
+    except (ValueError, RuntimeError, OSError) as error:
+        kind = name.partition(":")[0]
         raise InputError(
-            "use_gpu=True needs the GPU build of PaddlePaddle, and this is the CPU build."
-        )
-    paddle.set_device("gpu" if gpu else "cpu")
+            f"PaddlePaddle cannot compute on {name!r} here: it computes on "
+            f"{paddle.get_device()!r}. Other devices need the build of PaddlePaddle that is made "
+            f"for them (for {kind!r}: https://www.paddlepaddle.org.cn/install/quick)."
+        ) from error
 
 
-__all__ = ["cpu_count", "paddle", "thread_count", "use_device"]
+__all__ = ["cpu_count", "environment_for", "paddle", "thread_count", "use_device"]

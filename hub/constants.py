@@ -11,6 +11,8 @@ from pathlib import Path
 OFFLINE_VARIABLES = ("HUB_OFFLINE", "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
 DEBUG_VARIABLE = "HUB_DEBUG"
 THREADS_VARIABLE = "HUB_NUM_THREADS"
+# Set by `paddle.distributed.launch` for the processes that it starts.
+WORKER_COUNT_VARIABLE = "PADDLE_TRAINERS_NUM"
 # Where models, unfinished downloads, locks and settings are kept.
 HOME_VARIABLE = "HUB_HOME"
 # A folder of data sets that are known by name, one folder each.

@@ -310,7 +310,7 @@ class Module(paddle.nn.Layer):
             InputError: the module has no task, or `texts` cannot be answered.
         """
         if use_gpu is not None:
-            use_device(use_gpu)
+            use_device("gpu" if use_gpu else "cpu")
         if self.task is None:
             raise InputError(
                 f"{self.name} was loaded without a task and cannot answer: fine-tune it first, or "
@@ -363,7 +363,7 @@ class Module(paddle.nn.Layer):
             InputError: a text is none, or a pair; or an argument is out of its limits.
         """
         if use_gpu is not None:
-            use_device(use_gpu)
+            use_device("gpu" if use_gpu else "cpu")
         if self.task is None and self.entry is not None and not self.entry.pretrained:
             logger.warning("%s is not pretrained: its vectors are random.", self.name)
         own = self.task.options if isinstance(self.task, SentenceEmbedding) else {}

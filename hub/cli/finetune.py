@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import sys
 from pathlib import Path
@@ -9,9 +10,10 @@ from typing import Any
 
 import click
 
+from hub.cli.launching import device_options
 from hub.cli.options import data_options, long_text_option
 from hub.cli.output import json_option, print_json, say
-from hub.constants import DEFAULT_MODEL
+from hub.constants import DEFAULT_MODEL, METRICS_FILE
 
 
 @click.command("finetune")
@@ -51,6 +53,13 @@ from hub.constants import DEFAULT_MODEL
 @click.option("--freeze-layers", type=int, help="Nor so many of the lowest layers.")
 @click.option("--adversarial", type=float, help="FGM: move embeddings by so much, such as 1.")
 @click.option("--r-drop", type=float, help="R-Drop: weight of two outputs' difference, such as 1.")
+@click.option("--ema", type=float, help="Keep the weights' moving average, of this decay: 0.999.")
+@click.option("--lora", type=int, help="LoRA: train only changes of this rank, such as 8.")
+@click.option(
+    "--precision",
+    type=click.Choice(["fp32", "bf16", "fp16"]),
+    help="Mixed precision, on accelerators; by default fp32.",
+)
 @click.option(
     "--skip-nonfinite",
     is_flag=True,
@@ -68,6 +77,7 @@ from hub.constants import DEFAULT_MODEL
     "--keep", "keep_checkpoints", type=int, help="Checkpoints kept while it runs; by default 2."
 )
 @click.option("--checkpoint-minutes", type=float, help="How often one is written; 1.")
+@device_options
 @click.option("--resume", is_flag=True, help="Go on with the unfinished run in --output.")
 @click.option("--overwrite", is_flag=True, help="Replace the model in --output.")
 @click.option("--quiet", "-q", is_flag=True, help="No progress bar.")
@@ -87,6 +97,8 @@ def finetune_command(
     overwrite: bool,
     quiet: bool,
     as_json: bool,
+    device: str,
+    launched: bool,
     **changes: Any,
 ) -> None:
     """Fine-tune a model on the labelled texts TRAIN.
@@ -105,6 +117,10 @@ def finetune_command(
       hub finetune entities.conll --crf --output runs/ner
       hub finetune train.tsv --output runs/travel --resume
     """
+    if launched:
+        if as_json:
+            print_json(json.loads((output / METRICS_FILE).read_text(encoding="utf-8")))
+        return
     from hub.training.finetune import finetune
 
     result = finetune(
@@ -121,10 +137,13 @@ def finetune_command(
         label_column=label_column,
         skip_bad_rows=skip_bad_rows,
         changes=changes,
+        device=device,
         command=shlex.join(["hub", *sys.argv[1:]]),
         progress=not quiet,
         say=say,
     )
+    if not result.summary:  # one of several processes, of which the first has written all
+        return
     say(f"written   {output}: the model, report.md, metrics.json")
     if as_json:
         print_json(result.summary)

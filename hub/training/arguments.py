@@ -13,6 +13,8 @@ from hub.tasks.base import Targets
 from hub.tasks.losses import LossSettings
 from hub.tasks.passages import check_long_text
 
+PRECISIONS = ("fp32", "bf16", "fp16")
+
 
 @dataclass(frozen=True)
 class TrainingArguments:
@@ -48,6 +50,11 @@ class TrainingArguments:
             where the loss grows fastest (FGM); 0 does not. A step takes twice as long.
         r_drop: the weight of how far two outputs for a text, under different dropout, lie apart;
             0 computes one. A step takes twice as long.
+        ema: keep a moving average of the weights with this decay, such as 0.999, and measure and
+            keep that instead; 0 keeps none.
+        lora: of the encoder's layers train only changes of this rank (LoRA), such as 8; 0 trains
+            all weights.
+        precision: compute in "fp32", or on accelerators in "bf16" or "fp16" (mixed precision).
         skip_nonfinite: leave out a step whose loss is not a number, instead of stopping; three in a
             row stop the run all the same.
         metric: the dev metric that chooses the best checkpoint; None is the task's default.
@@ -77,6 +84,9 @@ class TrainingArguments:
     freeze_layers: int = 0
     adversarial: float = 0.0
     r_drop: float = 0.0
+    ema: float = 0.0
+    lora: int = 0
+    precision: str = "fp32"
     skip_nonfinite: bool = False
     metric: str | None = None
     seed: int = 42
@@ -87,6 +97,7 @@ class TrainingArguments:
         least = {
             "epochs": 1, "batch_size": 1, "eval_batch_size": 1, "max_steps": 1, "patience": 1,
             "max_seq_len": 3, "seed": 0, "micro_batch_size": 1, "freeze_layers": 0,
+            "lora": 0,
             "keep_checkpoints": 1,
         }  # fmt: skip
         optional = {"max_steps", "patience", "max_seq_len", "micro_batch_size"}
@@ -98,7 +109,7 @@ class TrainingArguments:
                 raise InputError(f"{name} must be a whole number from {limit}, not {value!r}.")
         for name in (
             "learning_rate", "warmup_ratio", "weight_decay", "max_grad_norm", "checkpoint_minutes",
-            "focal_gamma", "label_smoothing", "adversarial", "r_drop", "layer_decay",
+            "focal_gamma", "label_smoothing", "adversarial", "r_drop", "layer_decay", "ema",
         ):  # fmt: skip
             value = getattr(self, name)
             if not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
@@ -112,6 +123,10 @@ class TrainingArguments:
             raise InputError(f"layer_decay must be above 0 and at most 1, not {self.layer_decay}.")
         if self.class_weights not in (None, "balanced"):
             raise InputError(f"class_weights is {self.class_weights!r}; there is 'balanced'.")
+        if self.precision not in PRECISIONS:
+            raise InputError(f"precision is {self.precision!r}; there is {', '.join(PRECISIONS)}.")
+        if self.ema >= 1:
+            raise InputError(f"ema must be below 1, not {self.ema!r}.")
         if self.label_smoothing >= 1:
             raise InputError(f"label_smoothing must be below 1, not {self.label_smoothing!r}.")
         if self.learning_rate == 0:

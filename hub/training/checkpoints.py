@@ -15,7 +15,7 @@ import logging
 import os
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import safetensors.numpy
@@ -33,6 +33,7 @@ _LATEST = "latest.json"
 _STATE = "state.json"
 _WEIGHTS = "weights.safetensors"
 _OPTIMIZER = "optimizer.safetensors"
+_MORE = "more.safetensors"
 _BEST = "best.safetensors"
 _SCHEDULER_KEY = "LR_Scheduler"
 _LEFT_OUT = object()
@@ -40,6 +41,16 @@ _LEFT_OUT = object()
 
 class _DamagedError(Exception):
     """A checkpoint cannot be read."""
+
+
+class Companion(Protocol):
+    """What else a checkpoint holds: see `hub.training.update.Update`."""
+
+    def get_state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """Arrays, and what JSON can hold."""
+
+    def set_state(self, arrays: dict[str, np.ndarray], values: dict[str, Any]) -> None:
+        """Continue from what `get_state` gave."""
 
 
 class CheckpointStore:
@@ -51,9 +62,13 @@ class CheckpointStore:
             identity is refused.
         keep: how many checkpoints are kept, the newest included; where that is damaged, the one
             before it is gone on from.
+        writes: whether this process writes; of several that train together only one does.
     """
 
-    def __init__(self, folder: Path, identity: dict[str, Any], keep: int = 2) -> None:
+    def __init__(
+        self, folder: Path, identity: dict[str, Any], keep: int = 2, writes: bool = True
+    ) -> None:
+        self.writes = writes
         self.keep = keep
         self.folder = folder
         self.identity = identity
@@ -65,6 +80,7 @@ class CheckpointStore:
         network: paddle.nn.Layer,
         optimizer: paddle.optimizer.Optimizer,
         state: TrainingState,
+        companion: Companion | None = None,
     ) -> None:
         """Write a checkpoint aside, sync it, make it the latest, then delete the one before.
 
@@ -72,6 +88,8 @@ class CheckpointStore:
             OutputError: it cannot be written; the last good checkpoint is untouched.
             TrainingError: a weight is not a number; the same.
         """
+        if not self.writes:
+            return
         name = self._free_name(state.step)
         temporary = self.folder / f".{name}.{os.getpid()}"
         try:
@@ -82,11 +100,15 @@ class CheckpointStore:
             _check_finite(weights, state.step)
             _save_arrays(weights, temporary / _WEIGHTS)
             _save_arrays(tensors, temporary / _OPTIMIZER)
+            more_arrays, more = ({}, {}) if companion is None else companion.get_state()
+            if more_arrays:
+                _save_arrays(more_arrays, temporary / _MORE)
             content = {
                 "identity": self.identity,
                 "state": state.to_dict(),
                 "scheduler": scheduler,
                 "dropout": dropout.get_state(),
+                "more": more,
             }
             write_text(temporary / _STATE, json.dumps(content, ensure_ascii=False))
             temporary.replace(self.folder / name)
@@ -119,9 +141,13 @@ class CheckpointStore:
         raise AssertionError("unreachable")
 
     def load(
-        self, network: paddle.nn.Layer, optimizer: paddle.optimizer.Optimizer
+        self,
+        network: paddle.nn.Layer,
+        optimizer: paddle.optimizer.Optimizer,
+        companion: Companion | None = None,
     ) -> TrainingState:
-        """Put the latest checkpoint into network and optimizer, and return where the run stood.
+        """Put the latest checkpoint into network, optimizer and companion, and return where the run
+        stood.
 
         Raises:
             TrainingError: there is none, or it belongs to a run with other arguments or data.
@@ -140,7 +166,7 @@ class CheckpointStore:
         others.sort(key=lambda path: path.stat().st_mtime, reverse=True)
         for number, name in enumerate([latest, *(path.name for path in others)]):
             try:
-                return self._load(name, network, optimizer)
+                return self._load(name, network, optimizer, companion)
             except _DamagedError as error:
                 if number == len(others):
                     raise TrainingError(str(error)) from error
@@ -148,7 +174,11 @@ class CheckpointStore:
         raise AssertionError("unreachable")
 
     def _load(
-        self, name: str, network: paddle.nn.Layer, optimizer: paddle.optimizer.Optimizer
+        self,
+        name: str,
+        network: paddle.nn.Layer,
+        optimizer: paddle.optimizer.Optimizer,
+        companion: Companion | None,
     ) -> TrainingState:
         try:
             content = json.loads((self.folder / name / _STATE).read_text(encoding="utf-8"))
@@ -156,6 +186,8 @@ class CheckpointStore:
             scheduler, stream = content["scheduler"], content["dropout"]
             weights = read_safetensors(self.folder / name / _WEIGHTS)
             arrays = read_safetensors(self.folder / name / _OPTIMIZER)
+            more_path = self.folder / name / _MORE
+            more_arrays = read_safetensors(more_path) if more_path.exists() else {}
         except (OSError, ValueError, KeyError, TypeError, ModelError) as error:
             raise _DamagedError(
                 f"The checkpoint {name} in {self.folder} is damaged ({type(error).__name__}: "
@@ -174,6 +206,8 @@ class CheckpointStore:
         set_weights(network, weights)
         _restore_optimizer(network, optimizer, arrays, scheduler)
         dropout.set_state(stream)
+        if companion is not None:
+            companion.set_state(more_arrays, content.get("more", {}))
         return state
 
     def exists(self) -> bool:
@@ -188,6 +222,8 @@ class CheckpointStore:
         Raises:
             OutputError: they cannot be written.
         """
+        if not self.writes:
+            return
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             _save_arrays(weights, self.folder / _BEST)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from hub.backend import thread_count
+from hub.backend import paddle, thread_count, use_device
 from hub.constants import (
     CHECKPOINT_DIRECTORY,
     DEFAULT_MODEL,
@@ -28,10 +28,11 @@ from hub.tasks.base import Metrics, Targets, metric_title
 from hub.tasks.encoded_passages import read_all
 from hub.training.arguments import TrainingArguments
 from hub.training.baseline import LinearBaseline
-from hub.training.callbacks import HistoryFile
+from hub.training.callbacks import Callback, HistoryFile
 from hub.training.checkpoints import CheckpointStore
 from hub.training.loop import compute_outputs
 from hub.training.output_folder import check_output, prepare_output, writing
+from hub.training.parallel import join
 from hub.training.provenance import versions
 from hub.training.report import Evaluation, write_report
 from hub.training.trainer import Trainer, check_metric, default_arguments
@@ -62,6 +63,8 @@ def finetune(
     label_column: str | None = None,
     skip_bad_rows: bool = False,
     changes: dict[str, Any] | None = None,
+    device: str = "auto",
+    callbacks: Sequence[Callback] = (),
     command: str = "",
     progress: bool = True,
     say: Say = print,
@@ -85,6 +88,8 @@ def finetune(
         label_column: the column with the label; None as above.
         skip_bad_rows: leave unusable rows out instead of refusing the file.
         changes: training arguments that differ from the model's recommended ones.
+        device: where to compute: see `hub.backend.use_device`.
+        callbacks: more things to do along the run.
         command: what the user typed, for the model card.
         progress: show a progress bar.
         say: told what happens, a line at a time.
@@ -94,7 +99,12 @@ def finetune(
         TrainingInterrupted: Ctrl-C or SIGTERM; `resume` goes on.
     """
     folder = Path(output)
-    check_output(folder, resume, overwrite)
+    use_device(device)
+    group = join()
+    if group.is_first:
+        check_output(folder, resume, overwrite)
+    else:
+        progress, say = False, _be_silent
     # What costs nothing to refuse is refused first.
     arguments = TrainingArguments().with_changes(**(changes or {}))
     if not Path(model).is_dir():
@@ -131,9 +141,10 @@ def finetune(
     arguments = default_arguments(module).with_changes(**(changes or {}))
     metric = check_metric(arguments.metric, learned)
     _describe_model(module, say)
-    prepare_output(folder, resume)
-
-    baseline = _baseline(learned, train_data, dev_data, dev_targets, metric)
+    baseline = None
+    if group.is_first:
+        prepare_output(folder, resume)
+        baseline = _baseline(learned, train_data, dev_data, dev_targets, metric)
     if baseline is not None:
         shown = _show(baseline["dev"], learned)
         say(f"baseline  {baseline['name']}: {shown} on dev, fitted in {baseline['seconds']:.1f} s")
@@ -141,11 +152,13 @@ def finetune(
         module,
         checkpoint_dir=folder / CHECKPOINT_DIRECTORY,
         arguments=arguments,
-        callbacks=[HistoryFile(folder / LOG_FILE)],
+        callbacks=[HistoryFile(folder / LOG_FILE), *callbacks],
         progress=progress,
     )
     started = time.monotonic()
     metrics = trainer.finetune_and_eval(train_data, dev_data, resume=resume)
+    if not group.is_first:
+        return FinetuneResult(folder, {})
     seconds = max(trainer.state.seconds, time.monotonic() - started)
 
     passages = read_all(
@@ -254,6 +267,10 @@ def _shown(label: Label) -> str:
     return ", ".join(repr(name) for name in dict.fromkeys(names))
 
 
+def _be_silent(line: str) -> None:
+    """Of several processes one talks."""
+
+
 def _describe(data: TextDataset, say: Say) -> None:
     for note in data.notes:
         say(f"note      {note}")
@@ -287,8 +304,15 @@ def _describe_model(module: Module, say: Say) -> None:
     trained = "" if _pretrained(module) else ", NOT pretrained"
     say(
         f"model     {module.name}: {module.config.num_hidden_layers} layers, "
-        f"{size / 1e6:.1f} million parameters{trained}; {thread_count()} threads"
+        f"{size / 1e6:.1f} million parameters{trained}; {_where()}"
     )
+
+
+def _where() -> str:
+    device = paddle.get_device()
+    where = f"{thread_count()} threads" if device == "cpu" else device
+    group = join()
+    return where if group.size == 1 else f"{group.size} processes, each {where}"
 
 
 def _pretrained(module: Module) -> bool:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import math
+import signal
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -24,9 +25,11 @@ from hub.tasks.passages import Passage
 from hub.training.arguments import TrainingArguments
 from hub.training.callbacks import Callback
 from hub.training.checkpoints import CheckpointStore, copy_weights, set_weights
+from hub.training.parallel import LostWorkerError
 from hub.training.signals import StopRequests, interruption
 from hub.training.state import TrainingState
 from hub.training.techniques import adversarial_embeddings, divergence
+from hub.training.update import Update
 
 logger = logging.getLogger(__name__)
 
@@ -75,7 +78,7 @@ class TrainingLoop:
         train: the rows to learn from.
         dev: the rows to choose the best epoch by, if there are any.
         metric: the dev metric that chooses.
-        optimizer: over the network's parameters; its scheduler is stepped after every batch.
+        update: changes the weights.
         store: where the run is kept, if anywhere.
         callbacks: told of every step and epoch.
     """
@@ -88,7 +91,7 @@ class TrainingLoop:
         train: EncodedData,
         dev: EncodedData | None,
         metric: str,
-        optimizer: paddle.optimizer.Optimizer,
+        update: Update,
         store: CheckpointStore | None,
         callbacks: Sequence[Callback],
     ) -> None:
@@ -103,10 +106,11 @@ class TrainingLoop:
         self.losses = arguments.loss_settings(self.task, train.targets)
         self.dev = dev
         self.metric = metric
-        self.optimizer = optimizer
+        self.update = update
         self.store = store
         self.callbacks = callbacks
         self.nonfinite = 0
+        self.stop_signal: int | None = None
         self.best: dict[str, np.ndarray] | None = None
         self.started = time.monotonic() - self.state.seconds
         self.saved = time.monotonic()
@@ -117,13 +121,21 @@ class TrainingLoop:
             self._epoch(stop)
             self._end_epoch()
             self._save()
-            if stop.received is not None and not self._finished():
+            if self._is_alone and stop.received is not None and not self._finished():
                 self._stop(stop.received)
         if state.best_metric is not None:
             if self.best is None and self.store is not None:
                 self.best = self.store.load_best()
             if self.best is not None:
                 set_weights(self.network, self.best)
+        else:
+            with self.update.measured_weights():
+                last = copy_weights(self.network)
+            set_weights(self.network, last)
+
+    @property
+    def _is_alone(self) -> bool:
+        return self.update.group.size == 1
 
     def _finished(self) -> bool:
         state, patience = self.state, self.arguments.patience
@@ -141,7 +153,7 @@ class TrainingLoop:
         for rows in order[state.batch :]:
             if state.step >= state.total_steps:
                 break
-            loss = self._step(rows)
+            loss = self._step(rows, stop)
             state.step += 1
             state.batch += 1
             if loss is None:
@@ -150,45 +162,56 @@ class TrainingLoop:
             state.epoch_rows += len(rows)
             for callback in self.callbacks:
                 callback.on_step(state, loss, len(rows))
-            if stop.received is not None:
-                self._stop(stop.received)
+            asked = stop.received if self._is_alone else self.stop_signal
+            if asked is not None:
+                self._stop(asked)
             if time.monotonic() - self.saved > 60 * arguments.checkpoint_minutes:
                 self._save()
 
-    def _step(self, rows: np.ndarray) -> float | None:
+    def _step(self, rows: np.ndarray, stop: StopRequests) -> float | None:
         """Learn from a batch; its mean loss, or None if it was left out."""
+        update, step = self.update, self.state.step
+        update.begin(step)
+        mine = update.group.part(rows)
         size = self.arguments.micro_batch_size or len(rows)
         value = 0.0
-        for start in range(0, len(rows), size):
-            part = rows[start : start + size]
+        for start in range(0, len(mine), size):
+            part = mine[start : start + size]
             loss = self._loss(part) * (len(part) / len(rows))
             value += float(loss)
-            loss.backward()
+            update.backward(loss)
             if self.arguments.adversarial:
                 with adversarial_embeddings(self.network, self.arguments.adversarial):
-                    (self._loss(part) * (len(part) / len(rows))).backward()
+                    update.backward(self._loss(part) * (len(part) / len(rows)))
+        try:
+            value, asked = update.add_up(value, float(stop.received is not None))
+        except LostWorkerError as error:
+            self._give_up(error)
+        if asked:
+            # Of several processes all stop after the same step, whichever of them was told to.
+            self.stop_signal = stop.received or signal.SIGTERM
         if math.isfinite(value):
             self.nonfinite = 0
-            self.optimizer.step()
+            update.apply(step)
         else:
             self._refuse(value, rows)
-        self.optimizer.clear_grad()
-        scheduler = getattr(self.optimizer, "_learning_rate", None)
-        if isinstance(scheduler, paddle.optimizer.lr.LRScheduler):
-            scheduler.step()
+        update.end()
         return value if math.isfinite(value) else None
 
     def _loss(self, rows: np.ndarray) -> paddle.Tensor:
         """The mean loss of some rows, and with R-Drop how far two outputs for them lie apart."""
         batch = collate(self.train.encodings, rows, self.module.tokenizer.pad_token_id)
         inputs = [paddle.to_tensor(array) for array in batch.inputs.values()]
-        self.network.train()
         targets = [self.train.window_targets[row] for row in rows]
-        logits = self.network(*inputs)
+        with self.update.computing():
+            logits = self.network(*inputs)
+        logits = _in_full_precision(logits)
         loss = self.task.loss(logits, targets, self.losses, self.network)
         if not self.arguments.r_drop:
             return loss
-        others = self.network(*inputs)
+        with self.update.computing():
+            others = self.network(*inputs)
+        others = _in_full_precision(others)
         loss = 0.5 * (loss + self.task.loss(others, targets, self.losses, self.network))
         several = isinstance(self.task, MultiLabelClassification)
         return loss + self.arguments.r_drop * divergence(logits, others, several)
@@ -208,9 +231,8 @@ class TrainingLoop:
         if self.arguments.skip_nonfinite and self.nonfinite < _MOST_NONFINITE:
             logger.warning("%s: the step is left out.", told)
             return
-        raise TrainingError(
-            f"{told}: the run diverged. Lower the learning rate ({self.optimizer.get_lr():.1e})."
-        )
+        rate = self.update.optimizer.get_lr()
+        raise TrainingError(f"{told}: the run diverged. Lower the learning rate ({rate:.1e}).")
 
     def _end_epoch(self) -> None:
         state = self.state
@@ -219,23 +241,25 @@ class TrainingLoop:
             "epoch": state.epoch + 1,
             "step": state.step,
             "loss": state.epoch_loss / max(1, state.epoch_rows),
-            "learning_rate": self.optimizer.get_lr(),
+            "learning_rate": self.update.optimizer.get_lr(),
             "seconds": round(state.seconds, 3),
         }
         if self.dev is not None:
-            outputs = compute_outputs(
-                self.module, self.dev.passages, self.arguments.eval_batch_size
-            )
-            decided = self.task.decide(outputs, self.dev.passages, self.module.tokenizer)
-            metrics = self.task.metrics(decided, self.dev.targets)
+            with self.update.measured_weights():
+                metrics = self._measure(self.dev)
+                self._keep_best(metrics)
             entry.update({f"dev_{name}": value for name, value in metrics.items()})
-            self._keep_best(metrics)
         state.history.append(entry)
         state.epoch += 1
         state.batch = state.epoch_rows = 0
         state.epoch_loss = 0.0
         for callback in self.callbacks:
             callback.on_epoch_end(state, entry)
+
+    def _measure(self, data: EncodedData) -> Metrics:
+        outputs = compute_outputs(self.module, data.passages, self.arguments.eval_batch_size)
+        decided = self.task.decide(outputs, data.passages, self.module.tokenizer)
+        return self.task.metrics(decided, data.targets)
 
     def _keep_best(self, metrics: Metrics) -> None:
         state = self.state
@@ -252,10 +276,30 @@ class TrainingLoop:
         if self.store is None:
             return
         self.state.seconds = time.monotonic() - self.started
-        self.store.save(self.network, self.optimizer, self.state)
+        self.store.save(self.network, self.update.optimizer, self.state, self.update)
         self.saved = time.monotonic()
+
+    def _give_up(self, error: LostWorkerError) -> NoReturn:
+        """Keep what was learned before a step that another process did not finish.
+
+        Raises:
+            LostWorkerError: always; it says how to go on.
+        """
+        self.update.optimizer.clear_grad()
+        self._save()
+        kept = "" if self.store is None else " The same command with --resume goes on from there."
+        raise LostWorkerError(
+            f"{error} The run stopped at step {self.state.step} of {self.state.total_steps}.{kept}"
+        ) from error
 
     def _stop(self, signal_number: int) -> None:
         self._save()
         folder = None if self.store is None else self.store.folder
         raise interruption(signal_number, self.state.step, self.state.total_steps, folder)
+
+
+def _in_full_precision(outputs: Any) -> Any:
+    """Logits as float32: losses are computed so in every precision."""
+    if isinstance(outputs, list | tuple):
+        return type(outputs)(map(_in_full_precision, outputs))
+    return outputs if outputs.dtype == paddle.float32 else outputs.astype("float32")

@@ -21,10 +21,13 @@ from hub.training.arguments import TrainingArguments
 from hub.training.callbacks import Callback, ProgressBar
 from hub.training.checkpoints import CheckpointStore
 from hub.training.loop import EncodedData, TrainingLoop, compute_outputs
+from hub.training.low_rank import low_rank
 from hub.training.optimization import default_optimizer
+from hub.training.parallel import Group, join
 from hub.training.signals import StopRequests
 from hub.training.state import TrainingState
 from hub.training.techniques import check_techniques, freeze
+from hub.training.update import Update
 
 
 class Trainer:
@@ -68,7 +71,7 @@ class Trainer:
                 f"hub.Trainer learns from labels; {module.name} was loaded for {module.task.name}."
             )
         if use_gpu is not None:
-            use_device(use_gpu)
+            use_device("gpu" if use_gpu else "cpu")
         self.module = module
         self.optimizer = optimizer
         self.checkpoint_dir = None if checkpoint_dir is None else Path(checkpoint_dir)
@@ -206,23 +209,42 @@ class Trainer:
         network.encoder.recompute = arguments.recompute
         check_techniques(self.task, arguments)
         freeze(network, arguments)
+        self.state = TrainingState()
+        with low_rank(network, arguments.lora, arguments.seed):
+            self._learn(train, dev, arguments, metric, resume)
+        self.module.adopt_weights()
 
+    def _learn(
+        self,
+        train: EncodedData,
+        dev: EncodedData | None,
+        arguments: TrainingArguments,
+        metric: str,
+        resume: bool,
+    ) -> None:
+        network = self.module.network
+        group = join()
         batches = math.ceil(len(train.encodings) / arguments.batch_size)
         steps = batches * arguments.epochs
         steps = min(steps, arguments.max_steps or steps)
         optimizer = self.optimizer or default_optimizer(network, arguments, steps)
-        store = self._checkpoint_store(arguments, train, dev)
+        store = self._checkpoint_store(arguments, train, dev, group)
+        update = Update(
+            network, optimizer, precision=arguments.precision, group=group, average=arguments.ema,
+            seed=arguments.seed,
+        )  # fmt: skip
         dropout.seed(arguments.seed)
         paddle.seed(arguments.seed)
         self.state = TrainingState(total_steps=steps)
         if resume:
             if store is None:
                 raise InputError("There is nothing to resume from without a checkpoint_dir.")
-            self.state = store.load(network, optimizer)
+            self.state = store.load(network, optimizer, update)
+        callbacks = self.callbacks if group.is_first else []
         loop = TrainingLoop(
-            self.module, self.state, arguments, train, dev, metric, optimizer, store, self.callbacks
+            self.module, self.state, arguments, train, dev, metric, update, store, callbacks
         )
-        for callback in self.callbacks:
+        for callback in callbacks:
             callback.on_train_begin(arguments, self.state, len(train.encodings), metric)
         try:
             with StopRequests() as stop:
@@ -233,11 +255,15 @@ class Trainer:
         finally:
             self.module.eval()
             self.module.adopt_weights()
-            for callback in self.callbacks:
+            for callback in callbacks:
                 callback.on_train_end(self.state)
 
     def _checkpoint_store(
-        self, arguments: TrainingArguments, train: EncodedData, dev: EncodedData | None
+        self,
+        arguments: TrainingArguments,
+        train: EncodedData,
+        dev: EncodedData | None,
+        group: Group,
     ) -> CheckpointStore | None:
         if self.checkpoint_dir is None:
             return None
@@ -252,7 +278,9 @@ class Trainer:
         # What changes no result may change when a run is resumed.
         for name in ("checkpoint_minutes", "eval_batch_size", "keep_checkpoints", "recompute"):
             del identity[name]
-        return CheckpointStore(self.checkpoint_dir, identity, arguments.keep_checkpoints)
+        return CheckpointStore(
+            self.checkpoint_dir, identity, arguments.keep_checkpoints, writes=group.is_first
+        )
 
 
 def check_metric(metric: str | None, task: LabelledTask) -> str:

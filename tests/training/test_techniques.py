@@ -25,6 +25,8 @@ ROWS = [(f"今天{sign}{filler}吗", label) for filler in "的一是在不了有
 DEV = ROWS[:6]
 ARGUMENTS = TrainingArguments(epochs=2, batch_size=8, learning_rate=1e-2, patience=None, seed=5)
 
+FROZEN_BY_LORA = ("encoder.embeddings.", "encoder.layers.")
+
 Make = Callable[..., Trainer]
 
 
@@ -168,15 +170,74 @@ def test_r_drop_adds_to_the_loss_under_dropout_and_nothing_without(make: Make) -
 
 
 @pytest.mark.parametrize(
-    "changes", [{"adversarial": 0.5}, {"r_drop": 1.0}, {"layer_decay": 0.8, "micro_batch_size": 3}]
+    "changes",
+    [
+        {"adversarial": 0.5},
+        {"r_drop": 1.0},
+        {"layer_decay": 0.8, "micro_batch_size": 3},
+        {"ema": 0.9},
+        {"lora": 2},
+    ],
 )
 def test_a_stopped_run_goes_on_exactly(make: Make, tmp_path: Path, changes: dict[str, Any]) -> None:
     whole, before, after = Losses(), Losses(stop_at=4), Losses()
-    make(callbacks=[whole], **changes).finetune_and_eval(ROWS, DEV)
+    first = make(callbacks=[whole], **changes)
+    first.finetune_and_eval(ROWS, DEV)
     with pytest.raises(TrainingInterrupted):
         make(folder=tmp_path, callbacks=[before], **changes).finetune_and_eval(ROWS, DEV)
-    make(folder=tmp_path, callbacks=[after], **changes).finetune_and_eval(ROWS, DEV, resume=True)
+    resumed = make(folder=tmp_path, callbacks=[after], **changes)
+    resumed.finetune_and_eval(ROWS, DEV, resume=True)
     assert {**before.values, **after.values} == whole.values
+    theirs = weights(resumed)
+    for name, value in weights(first).items():
+        assert np.array_equal(value, theirs[name]), name
+
+
+def test_the_average_is_that_of_the_weights_after_each_step(make: Make) -> None:
+    seen: list[np.ndarray] = []
+
+    class Keep(Callback):
+        network: Any = None
+
+        def on_step(self, state: Any, loss: float, rows: int) -> None:
+            seen.append(self.network.classifier.weight.numpy().copy())
+
+    keep = Keep()
+    trainer = make(callbacks=[keep], ema=0.6)
+    keep.network = trainer.module.network
+    average = trainer.module.network.classifier.weight.numpy().copy()
+    trainer.train(ROWS, epochs=2)
+    for step, value in enumerate(seen):
+        decay = min(0.6, (1 + step) / (10 + step))
+        average = decay * average + (1 - decay) * value
+    kept = trainer.module.network.classifier.weight.numpy()
+    assert np.abs(kept - average).max() < 1e-6
+    assert np.abs(kept - seen[-1]).max() > 1e-4
+
+
+def test_the_average_is_what_is_measured(make: Make) -> None:
+    """The best epoch's metrics are those of the weights that the module ends with."""
+    trainer = make(ema=0.9, epochs=12)
+    metrics = trainer.finetune_and_eval(ROWS, ROWS)
+    assert metrics == trainer.evaluate(ROWS)
+    assert metrics["accuracy"] > 0.9
+
+
+def test_lora_changes_two_maps_of_each_attention_by_a_low_rank(make: Make, tmp_path: Path) -> None:
+    trainer = make(lora=2, epochs=12, learning_rate=3e-2)
+    before, names = weights(trainer), list(trainer.module.network.state_dict())
+    assert trainer.finetune_and_eval(ROWS, ROWS)["accuracy"] > 0.9
+    assert list(trainer.module.network.state_dict()) == names
+    for name, value in weights(trainer).items():
+        change = value - before[name]
+        if name.endswith(("query.weight", "value.weight")):
+            assert np.linalg.matrix_rank(change, tol=1e-4) in (1, 2), name
+        else:
+            assert change.any() == (not name.startswith(FROZEN_BY_LORA)), name
+    trainer.module.save(tmp_path / "saved")
+    saved = hub.Module(directory=tmp_path / "saved")
+    texts = [text for text, _ in ROWS]
+    assert saved.predict(texts) == trainer.predict(texts)
 
 
 def test_it_learns_with_all_of_them(make: Make) -> None:
@@ -189,6 +250,10 @@ def test_what_cannot_be_is_refused(make: Make, tiny_folder: Path) -> None:
         make(freeze_layers=3).finetune_and_eval(ROWS, DEV)
     with pytest.raises(InputError, match="cannot be frozen"):
         make(adversarial=1.0, freeze_embeddings=True).finetune_and_eval(ROWS, DEV)
+    with pytest.raises(InputError, match="the model is only"):
+        make(lora=1000).finetune_and_eval(ROWS, DEV)
+    with pytest.raises(InputError, match="ema must be below 1"):
+        TrainingArguments(ema=1.0)
     with pytest.raises(InputError, match="layer_decay must be above 0"):
         TrainingArguments(layer_decay=0.0)
     tagger = hub.Module(directory=tiny_folder, task="ner", label_map=["O", "B-a", "I-a"])

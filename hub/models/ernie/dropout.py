@@ -10,6 +10,7 @@ On other devices Paddle's own dropout runs.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -29,8 +30,8 @@ class _Stream:
 _stream = _Stream()
 
 
-def seed(value: int) -> None:
-    """Start the stream again from `value`."""
+def seed(value: int | Sequence[int]) -> None:
+    """Start the stream again from `value`, a number or several that count together."""
     _stream.generator = np.random.Generator(np.random.SFC64(value))
 
 
