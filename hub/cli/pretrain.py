@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import sys
 from pathlib import Path
@@ -9,9 +10,10 @@ from typing import Any
 
 import click
 
+from hub.cli.launching import device_options
 from hub.cli.options import quiet_option
 from hub.cli.output import json_option, print_json, say
-from hub.constants import DEFAULT_MODEL
+from hub.constants import DEFAULT_MODEL, METRICS_FILE
 
 
 @click.command("pretrain")
@@ -48,6 +50,12 @@ from hub.constants import DEFAULT_MODEL
 @click.option("--evaluations", type=int, help="How often to measure; by default 10 times.")
 @click.option("--seed", type=int, help="Of the order, the masks, dropout, a new model's weights.")
 @click.option("--recompute", is_flag=True, default=None, help="Less memory, more time.")
+@click.option(
+    "--precision",
+    type=click.Choice(["fp32", "bf16", "fp16"]),
+    help="Mixed precision, on accelerators; by default fp32.",
+)
+@device_options
 @click.option("--resume", is_flag=True, help="Go on with the unfinished run in --output.")
 @click.option("--overwrite", is_flag=True, help="Replace the model in --output.")
 @quiet_option
@@ -65,6 +73,8 @@ def pretrain_command(
     overwrite: bool,
     quiet: bool,
     as_json: bool,
+    device: str,
+    launched: bool,
     **changes: Any,
 ) -> None:
     """Pretrain a model on the texts CORPUS, before it is fine-tuned on labelled ones.
@@ -80,6 +90,10 @@ def pretrain_command(
       hub pretrain corpus/ --from-scratch ernie-3.0-nano-zh --vocab vocab.txt --output runs/new
       hub pretrain our_texts.txt --output runs/ours --resume
     """
+    if launched:
+        if as_json:
+            print_json(json.loads((output / METRICS_FILE).read_text(encoding="utf-8")))
+        return
     from hub.training.pretraining.pretrain import pretrain
 
     result = pretrain(
@@ -94,10 +108,13 @@ def pretrain_command(
         resume=resume,
         overwrite=overwrite,
         changes=changes,
+        device=device,
         command=shlex.join(["hub", *sys.argv[1:]]),
         progress=not quiet,
         say=say,
     )
+    if not result.summary:  # one of several processes, of which the first has written all
+        return
     say(f"written   {output}: the model, its card, metrics.json")
     if as_json:
         print_json(result.summary)

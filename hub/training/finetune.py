@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from hub.backend import paddle, thread_count, use_device
+from hub.backend import use_device
 from hub.constants import (
     CHECKPOINT_DIRECTORY,
     DEFAULT_MODEL,
@@ -32,7 +32,7 @@ from hub.training.callbacks import Callback, HistoryFile
 from hub.training.checkpoints import CheckpointStore
 from hub.training.loop import compute_outputs
 from hub.training.output_folder import check_output, prepare_output, writing
-from hub.training.parallel import join
+from hub.training.parallel import be_silent, join, where_it_computes
 from hub.training.provenance import versions
 from hub.training.report import Evaluation, write_report
 from hub.training.trainer import Trainer, check_metric, default_arguments
@@ -104,7 +104,7 @@ def finetune(
     if group.is_first:
         check_output(folder, resume, overwrite)
     else:
-        progress, say = False, _be_silent
+        progress, say = False, be_silent
     # What costs nothing to refuse is refused first.
     arguments = TrainingArguments().with_changes(**(changes or {}))
     if not Path(model).is_dir():
@@ -267,10 +267,6 @@ def _shown(label: Label) -> str:
     return ", ".join(repr(name) for name in dict.fromkeys(names))
 
 
-def _be_silent(line: str) -> None:
-    """Of several processes one talks."""
-
-
 def _describe(data: TextDataset, say: Say) -> None:
     for note in data.notes:
         say(f"note      {note}")
@@ -304,15 +300,8 @@ def _describe_model(module: Module, say: Say) -> None:
     trained = "" if _pretrained(module) else ", NOT pretrained"
     say(
         f"model     {module.name}: {module.config.num_hidden_layers} layers, "
-        f"{size / 1e6:.1f} million parameters{trained}; {_where()}"
+        f"{size / 1e6:.1f} million parameters{trained}; {where_it_computes()}"
     )
-
-
-def _where() -> str:
-    device = paddle.get_device()
-    where = f"{thread_count()} threads" if device == "cpu" else device
-    group = join()
-    return where if group.size == 1 else f"{group.size} processes, each {where}"
 
 
 def _pretrained(module: Module) -> bool:

@@ -25,7 +25,7 @@ from hub.tasks.passages import Passage
 from hub.training.arguments import TrainingArguments
 from hub.training.callbacks import Callback
 from hub.training.checkpoints import CheckpointStore, copy_weights, set_weights
-from hub.training.parallel import LostWorkerError
+from hub.training.parallel import LostWorkerError, lost_worker
 from hub.training.signals import StopRequests, interruption
 from hub.training.state import TrainingState
 from hub.training.techniques import adversarial_embeddings, divergence
@@ -287,10 +287,7 @@ class TrainingLoop:
         """
         self.update.optimizer.clear_grad()
         self._save()
-        kept = "" if self.store is None else " The same command with --resume goes on from there."
-        raise LostWorkerError(
-            f"{error} The run stopped at step {self.state.step} of {self.state.total_steps}.{kept}"
-        ) from error
+        raise lost_worker(error, self.state.step, self.state.total_steps, self.store is not None)
 
     def _stop(self, signal_number: int) -> None:
         self._save()

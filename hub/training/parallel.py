@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hub.backend import paddle
+from hub.backend import paddle, thread_count
 from hub.constants import WORKER_COUNT_VARIABLE
 from hub.errors import TrainingError
 
@@ -22,6 +22,22 @@ class LostWorkerError(TrainingError):
     """Another process of the run has ended; the exit code tells this from a fault of one's own."""
 
     exit_code = 75  # EX_TEMPFAIL of sysexits.h
+
+
+def lost_worker(
+    error: LostWorkerError, step: int, total_steps: int, is_kept: bool
+) -> LostWorkerError:
+    """What tells that a run ended with another process, and how to go on.
+
+    Args:
+        error: how it was noticed.
+        step, total_steps: where the run stands.
+        is_kept: whether there is a checkpoint of it.
+    """
+    kept = " The same command with --resume goes on from there." if is_kept else ""
+    lost = LostWorkerError(f"{error} The run stopped at step {step} of {total_steps}.{kept}")
+    lost.__cause__ = error
+    return lost
 
 
 @dataclass(frozen=True)
@@ -103,3 +119,15 @@ def join() -> Group:
         else:
             _joined = Group()
     return _joined
+
+
+def where_it_computes() -> str:
+    """This run's devices in words."""
+    device = paddle.get_device()
+    where = f"{thread_count()} threads" if device == "cpu" else device
+    group = join()
+    return where if group.size == 1 else f"{group.size} processes, each {where}"
+
+
+def be_silent(line: str) -> None:
+    """Of several processes one talks."""

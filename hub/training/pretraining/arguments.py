@@ -32,6 +32,7 @@ class PretrainingArguments:
         held_out: the part of the sequences that is kept back to measure with.
         evaluations: how often it is measured with, at even distances along the run.
         recompute: compute each layer again for its gradients: less memory, more time.
+        precision: compute in "fp32", or on accelerators in "bf16" or "fp16".
         seed: of the held-out choice, the order, the masks and dropout.
         checkpoint_minutes: how often a checkpoint is written.
     """
@@ -48,6 +49,7 @@ class PretrainingArguments:
     held_out: float = 0.01
     evaluations: int = 10
     recompute: bool = False
+    precision: str = "fp32"
     seed: int = 42
     checkpoint_minutes: float = 5.0
 
@@ -94,6 +96,7 @@ class PretrainingArguments:
             warmup_ratio=self.warmup_ratio,
             weight_decay=self.weight_decay,
             max_grad_norm=self.max_grad_norm,
+            precision=self.precision,
         )
 
     def with_changes(self, **changes: Any) -> PretrainingArguments:

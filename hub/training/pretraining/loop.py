@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+import signal
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -14,10 +15,12 @@ from hub.errors import TrainingError
 from hub.tasks.masked_language_modelling import MaskedBatch, MaskedLanguageModelling
 from hub.training.callbacks import Callback
 from hub.training.checkpoints import CheckpointStore
+from hub.training.parallel import LostWorkerError, lost_worker
 from hub.training.pretraining.arguments import PretrainingArguments
 from hub.training.pretraining.packed_corpus import PackedCorpus
 from hub.training.signals import StopRequests, interruption
 from hub.training.state import TrainingState
+from hub.training.update import Update
 
 # Held-out sequences are masked as in no epoch of training, and the same at every measurement.
 _HELD_OUT_EPOCH = 1 << 31
@@ -34,7 +37,7 @@ class PretrainingLoop:
             the beginning), `held_out_loss`, `held_out_accuracy`, `learning_rate`, `seconds`.
         arguments: the settings.
         corpus: the sequences.
-        optimizer: over the network's parameters; its scheduler is stepped after every step.
+        update: changes the weights.
         store: where the run is kept, if anywhere.
         callbacks: told of every step and measurement.
     """
@@ -46,7 +49,7 @@ class PretrainingLoop:
         state: TrainingState,
         arguments: PretrainingArguments,
         corpus: PackedCorpus,
-        optimizer: paddle.optimizer.Optimizer,
+        update: Update,
         store: CheckpointStore | None,
         callbacks: Sequence[Callback],
     ) -> None:
@@ -55,7 +58,8 @@ class PretrainingLoop:
         self.state = state
         self.arguments = arguments
         self.corpus = corpus
-        self.optimizer = optimizer
+        self.update = update
+        self.stop_signal: int | None = None
         self.store = store
         self.callbacks = callbacks
         self.started = time.monotonic() - state.seconds
@@ -75,7 +79,7 @@ class PretrainingLoop:
         for numbers in batches[state.batch :]:
             if state.step >= state.total_steps:
                 return
-            loss = self._step(numbers)
+            loss = self._step(numbers, stop)
             state.step += 1
             state.batch += 1
             state.epoch_loss += loss * len(numbers)
@@ -87,28 +91,47 @@ class PretrainingLoop:
                 self._save()
             elif time.monotonic() - self.saved > 60 * arguments.checkpoint_minutes:
                 self._save()
-            if stop.received is not None and state.step < state.total_steps:
-                self._stop(stop.received)
+            asked = stop.received if self.update.group.size == 1 else self.stop_signal
+            if asked is not None and state.step < state.total_steps:
+                self._stop(asked)
         state.epoch += 1
         state.batch = 0
 
-    def _step(self, numbers: np.ndarray) -> float:
-        batch = self.task.batch(self.corpus.rows(numbers), self.state.epoch)
-        self.network.train()
-        loss = self.task.loss(self.network, batch)
-        value = float(loss)
+    def _step(self, numbers: np.ndarray, stop: StopRequests) -> float:
+        update, step = self.update, self.state.step
+        update.begin(step)
+        value = self._add_gradients(numbers)
+        try:
+            value, asked = update.add_up(value, float(stop.received is not None))
+        except LostWorkerError as error:
+            self._give_up(error)
+        if asked:
+            # Of several processes all stop after the same step, whichever of them was told to.
+            self.stop_signal = stop.received or signal.SIGTERM
         if not math.isfinite(value):
             raise TrainingError(
                 f"The loss of step {self.state.step + 1} is {value}: the run diverged. Lower the "
-                f"learning rate ({self.optimizer.get_lr():.1e})."
+                f"learning rate ({update.optimizer.get_lr():.1e})."
             )
-        loss.backward()
-        self.optimizer.step()
-        self.optimizer.clear_grad()
-        scheduler = getattr(self.optimizer, "_learning_rate", None)
-        if isinstance(scheduler, paddle.optimizer.lr.LRScheduler):
-            scheduler.step()
+        update.apply(step)
+        update.end()
         return value
+
+    def _add_gradients(self, numbers: np.ndarray) -> float:
+        """Learn from this process's sequences of a batch; their part of the batch's mean loss."""
+        group, epoch = self.update.group, self.state.epoch
+        mine = group.part(numbers)
+        if not len(mine):
+            return 0.0
+        batch = self.task.batch(self.corpus.rows(mine), epoch)
+        with self.update.computing():
+            loss = self.task.loss(self.network, batch)
+        if group.size > 1:
+            # The mean is over masked tokens, of which each process has its own number.
+            whole = self.task.batch(self.corpus.rows(numbers), epoch)
+            loss = loss * (len(batch.targets) / len(whole.targets))
+        self.update.backward(loss)
+        return float(loss)
 
     def _held_out(self) -> Iterator[MaskedBatch]:
         held, size = self.corpus.held, self.arguments.batch_size
@@ -126,7 +149,7 @@ class PretrainingLoop:
             "loss": state.epoch_loss / state.epoch_rows if state.epoch_rows else None,
             "held_out_loss": score.loss,
             "held_out_accuracy": score.accuracy,
-            "learning_rate": self.optimizer.get_lr(),
+            "learning_rate": self.update.optimizer.get_lr(),
             "seconds": round(state.seconds, 3),
         }
         state.epoch_loss, state.epoch_rows = 0.0, 0
@@ -138,8 +161,13 @@ class PretrainingLoop:
         if self.store is None:
             return
         self.state.seconds = time.monotonic() - self.started
-        self.store.save(self.network, self.optimizer, self.state)
+        self.store.save(self.network, self.update.optimizer, self.state, self.update)
         self.saved = time.monotonic()
+
+    def _give_up(self, error: LostWorkerError) -> NoReturn:
+        self.update.optimizer.clear_grad()
+        self._save()
+        raise lost_worker(error, self.state.step, self.state.total_steps, self.store is not None)
 
     def _stop(self, signal_number: int) -> None:
         self._save()

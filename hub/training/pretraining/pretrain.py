@@ -12,7 +12,7 @@ from typing import Any
 
 from tqdm.auto import tqdm
 
-from hub.backend import paddle, thread_count
+from hub.backend import paddle, use_device
 from hub.constants import (
     CHECKPOINT_DIRECTORY,
     DEFAULT_MODEL,
@@ -36,6 +36,7 @@ from hub.training.callbacks import Callback, HistoryFile
 from hub.training.checkpoints import CheckpointStore
 from hub.training.optimization import default_optimizer
 from hub.training.output_folder import check_output, prepare_output, writing
+from hub.training.parallel import be_silent, join, where_it_computes
 from hub.training.pretraining.arguments import PretrainingArguments
 from hub.training.pretraining.card import write_card
 from hub.training.pretraining.loop import PretrainingLoop
@@ -43,6 +44,7 @@ from hub.training.pretraining.packed_corpus import UNCUT_LENGTH, PackedCorpus, e
 from hub.training.provenance import versions
 from hub.training.signals import StopRequests
 from hub.training.state import TrainingState
+from hub.training.update import Update
 
 Say = Callable[[str], None]
 
@@ -68,6 +70,7 @@ def pretrain(
     resume: bool = False,
     overwrite: bool = False,
     changes: dict[str, Any] | None = None,
+    device: str = "auto",
     callbacks: Sequence[Callback] = (),
     command: str = "",
     progress: bool = True,
@@ -91,6 +94,7 @@ def pretrain(
         resume: go on with the unfinished run in `output`.
         overwrite: replace the model in `output`.
         changes: arguments that differ from the defaults.
+        device: where to compute: see `hub.backend.use_device`.
         callbacks: more things to do along the run.
         command: what the user typed, for the card.
         progress: show progress bars.
@@ -102,7 +106,12 @@ def pretrain(
         TrainingError: the loss is not a number.
     """
     folder = Path(output)
-    check_output(folder, resume, overwrite)
+    use_device(device)
+    group = join()
+    if group.is_first:
+        check_output(folder, resume, overwrite)
+    else:
+        progress, say, callbacks = False, be_silent, ()
     arguments = PretrainingArguments().with_changes(**(changes or {}))
     files = corpus_files(corpus)
     module = _load(model, from_scratch, vocabulary, arguments)
@@ -115,9 +124,11 @@ def pretrain(
     size = sum(parameter.size for parameter in module.network.parameters())
     say(
         f"model     {module.name}: {module.config.num_hidden_layers} layers, {size / 1e6:.1f} "
-        f"million parameters; {thread_count()} threads"
+        f"million parameters; {where_it_computes()}"
     )
-    prepare_output(folder, resume)
+    if group.is_first:
+        prepare_output(folder, resume)
+        callbacks = [*callbacks, HistoryFile(folder / LOG_FILE)]
     with _bar("reading", " texts", progress) as bar:
         tokens = encode_corpus(files, finder, text_column, on_texts=bar.update)
     packed = PackedCorpus(
@@ -127,10 +138,9 @@ def pretrain(
         f"corpus    {packed.token_count:,} tokens of {len(files)} file(s): {len(packed):,} "
         f"sequences of {arguments.max_seq_len} to learn from, {len(packed.held):,} held out"
     )
-    state = _run(
-        module, packed, arguments, folder, resume, [*callbacks, HistoryFile(folder / LOG_FILE)],
-        progress,
-    )  # fmt: skip
+    state = _run(module, packed, arguments, folder, resume, callbacks, progress)
+    if not group.is_first:
+        return PretrainResult(folder, {})
     summary = {
         "task": FillMask.name,
         "base_model": None if from_scratch else module.base_model,
@@ -206,16 +216,20 @@ def _run(
     # What changes no result may change when a run is resumed.
     for name in ("checkpoint_minutes", "recompute"):
         del identity[name]
-    store = CheckpointStore(folder / CHECKPOINT_DIRECTORY, identity)
+    group = join()
+    update = Update(
+        network, optimizer, precision=arguments.precision, group=group, seed=arguments.seed
+    )
+    store = CheckpointStore(folder / CHECKPOINT_DIRECTORY, identity, writes=group.is_first)
     dropout.seed(arguments.seed)
     paddle.seed(arguments.seed)
     state = TrainingState(total_steps=steps)
     if resume:
-        state = store.load(network, optimizer)
+        state = store.load(network, optimizer, update)
     task = MaskedLanguageModelling(module.tokenizer, arguments.masking)
     with _StepBar(arguments, state, progress) as bar:
         loop = PretrainingLoop(
-            network, task, state, arguments, packed, optimizer, store, [bar, *callbacks]
+            network, task, state, arguments, packed, update, store, [bar, *callbacks]
         )
         try:
             with StopRequests() as stop:
