@@ -104,6 +104,8 @@ METRICS_FILE = "metrics.json"
 LOG_FILE = "metrics.jsonl"
 REPORT_FILE = "report.md"
 CHECKPOINT_DIRECTORY = "checkpoint"
+# What the trackers of a run keep beside it.
+TRACKING_DIRECTORY = "logs"
 
 # --- Defaults that more than one place needs -----------------------------------------------------
 

@@ -77,6 +77,15 @@ from hub.constants import DEFAULT_MODEL, METRICS_FILE
     "--keep", "keep_checkpoints", type=int, help="Checkpoints kept while it runs; by default 2."
 )
 @click.option("--checkpoint-minutes", type=float, help="How often one is written; 1.")
+@click.option(
+    "--track",
+    multiple=True,
+    type=click.Choice(["tensorboard", "visualdl", "mlflow"]),
+    help="Show the run's figures there too; may be given several times.",
+)
+@click.option(
+    "--mlflow-model", help="With --track mlflow, register the model as a version of this one."
+)
 @device_options
 @click.option("--resume", is_flag=True, help="Go on with the unfinished run in --output.")
 @click.option("--overwrite", is_flag=True, help="Replace the model in --output.")
@@ -99,6 +108,8 @@ def finetune_command(
     as_json: bool,
     device: str,
     launched: bool,
+    track: tuple[str, ...],
+    mlflow_model: str | None,
     **changes: Any,
 ) -> None:
     """Fine-tune a model on the labelled texts TRAIN.
@@ -122,6 +133,7 @@ def finetune_command(
             print_json(json.loads((output / METRICS_FILE).read_text(encoding="utf-8")))
         return
     from hub.training.finetune import finetune
+    from hub.training.tracking import trackers
 
     result = finetune(
         train,
@@ -138,6 +150,7 @@ def finetune_command(
         skip_bad_rows=skip_bad_rows,
         changes=changes,
         device=device,
+        callbacks=trackers(track, output, mlflow_model),
         command=shlex.join(["hub", *sys.argv[1:]]),
         progress=not quiet,
         say=say,

@@ -34,6 +34,9 @@ class Callback:
     def on_train_end(self, state: TrainingState) -> None:
         """After the last step, also if the run was interrupted or failed."""
 
+    def on_saved(self, folder: Path) -> None:
+        """After `hub finetune` has written the model's folder."""
+
 
 class ProgressBar(Callback):
     """One `tqdm` bar over all epochs: rows, rows a second, time left, loss and the dev metric."""

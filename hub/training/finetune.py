@@ -191,6 +191,8 @@ def finetune(
     }
     evaluation = Evaluation(dev_data, dev_targets, decided, outputs)
     _write_folder(folder, module, summary, trainer.task, evaluation)
+    for callback in callbacks:
+        callback.on_saved(folder)
     shown = _show(metrics, learned)
     say(f"model     {module.base_model}: {shown} on dev, trained in {seconds:.0f} s")
     if baseline is not None:

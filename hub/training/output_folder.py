@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from hub.constants import CHECKPOINT_DIRECTORY, LOG_FILE, MANIFEST_FILE
+from hub.constants import CHECKPOINT_DIRECTORY, LOG_FILE, MANIFEST_FILE, TRACKING_DIRECTORY
 from hub.errors import OutputError
 from hub.training.checkpoints import CheckpointStore
 
@@ -42,7 +42,7 @@ def check_output(folder: Path, resume: bool, overwrite: bool) -> None:
             "--overwrite."
         )
     # What is left of a run that never reached its first checkpoint may go.
-    leftovers = {LOG_FILE, CHECKPOINT_DIRECTORY}
+    leftovers = {LOG_FILE, CHECKPOINT_DIRECTORY, TRACKING_DIRECTORY}
     if not has_model and any(path.name not in leftovers for path in folder.iterdir()):
         raise OutputError(
             f"{folder} holds files that are not this package's: choose another --output."
