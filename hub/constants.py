@@ -104,6 +104,8 @@ METRICS_FILE = "metrics.json"
 LOG_FILE = "metrics.jsonl"
 REPORT_FILE = "report.md"
 CHECKPOINT_DIRECTORY = "checkpoint"
+# The search that a model folder is the result of.
+TUNING_DIRECTORY = "tuning"
 # What the trackers of a run keep beside it.
 TRACKING_DIRECTORY = "logs"
 

@@ -47,6 +47,7 @@ from hub.constants import DEFAULT_MODEL, METRICS_FILE
 )
 @click.option("--focal-gamma", type=float, help="Focal loss: what is right already counts less.")
 @click.option("--label-smoothing", type=float, help="Spread so much of a label over all labels.")
+@click.option("--dropout", type=float, help="Part of the encoder's values left out at random.")
 @click.option("--micro-batch-size", type=int, help="Rows computed at a time: less memory.")
 @click.option("--layer-decay", type=float, help="Lower layers learn so much slower, such as 0.9.")
 @click.option("--freeze-embeddings", is_flag=True, default=None, help="Do not train these.")

@@ -17,6 +17,7 @@ from hub.errors import HubError
 # `hub --help` answers at once.
 _COMMANDS = {
     "finetune": ("finetune", "Fine-tune a classifier on your own texts."),
+    "tune": ("tune", "Search for the settings that suit your texts best."),
     "pretrain": ("pretrain", "Pretrain a model on texts without labels."),
     "vocab": ("vocab", "Learn a vocabulary for a new model."),
     "evaluate": ("evaluate", "Measure a fine-tuned or exported model on labelled texts."),

@@ -40,6 +40,8 @@ class TrainingArguments:
             all alike.
         focal_gamma: answers that are right already count less, by focal loss; 0 is the plain loss.
         label_smoothing: the part of a label's probability that is spread over all labels.
+        dropout: the part of the encoder's inner values that is left out at random while training;
+            None is the model's own.
         micro_batch_size: rows computed at a time; their gradients are added up until a step's
             batch_size is reached, which takes less memory. None computes all together.
         layer_decay: each layer learns with this part of the learning rate of the one above; 1 is
@@ -78,6 +80,7 @@ class TrainingArguments:
     class_weights: str | None = None
     focal_gamma: float = 0.0
     label_smoothing: float = 0.0
+    dropout: float | None = None
     micro_batch_size: int | None = None
     layer_decay: float = 1.0
     freeze_embeddings: bool = False
@@ -125,6 +128,8 @@ class TrainingArguments:
             raise InputError(f"class_weights is {self.class_weights!r}; there is 'balanced'.")
         if self.precision not in PRECISIONS:
             raise InputError(f"precision is {self.precision!r}; there is {', '.join(PRECISIONS)}.")
+        if self.dropout is not None and not 0 <= self.dropout < 1:
+            raise InputError(f"dropout must be from 0 to below 1, not {self.dropout!r}.")
         if self.ema >= 1:
             raise InputError(f"ema must be below 1, not {self.ema!r}.")
         if self.label_smoothing >= 1:

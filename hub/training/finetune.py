@@ -49,10 +49,10 @@ class FinetuneResult:
 
 
 def finetune(
-    train: str | Path,
+    train: Any,
     output: str | Path,
     *,
-    dev: str | Path | None = None,
+    dev: Any = None,
     model: str = DEFAULT_MODEL,
     task: str | None = None,
     task_options: dict[str, Any] | None = None,

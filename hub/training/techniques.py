@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 from hub.backend import paddle
 from hub.errors import InputError
+from hub.models.ernie.dropout import Dropout
 from hub.tasks import LabelledTask
 from hub.tasks.sequence_classification import SequenceClassification
 from hub.training.arguments import TrainingArguments
@@ -40,6 +41,14 @@ def freeze(network: paddle.nn.Layer, arguments: TrainingArguments) -> None:
         lowest = max(lowest, 1)
     for name, parameter in network.named_parameters():
         parameter.stop_gradient = layer_of(name, layers) < lowest
+
+
+def set_dropout(network: paddle.nn.Layer, p: float | None) -> None:
+    """Let the encoder leave out this part of its inner values; None changes nothing."""
+    if p is not None:
+        for layer in network.encoder.sublayers():
+            if isinstance(layer, Dropout):
+                layer.p = p
 
 
 def divide_learning_rate(network: paddle.nn.Layer, layer_decay: float) -> None:

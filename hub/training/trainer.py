@@ -26,7 +26,7 @@ from hub.training.optimization import default_optimizer
 from hub.training.parallel import Group, join
 from hub.training.signals import StopRequests
 from hub.training.state import TrainingState
-from hub.training.techniques import check_techniques, freeze
+from hub.training.techniques import check_techniques, freeze, set_dropout
 from hub.training.update import Update
 
 
@@ -209,6 +209,7 @@ class Trainer:
         network.encoder.recompute = arguments.recompute
         check_techniques(self.task, arguments)
         freeze(network, arguments)
+        set_dropout(network, arguments.dropout)
         self.state = TrainingState()
         with low_rank(network, arguments.lora, arguments.seed):
             self._learn(train, dev, arguments, metric, resume)

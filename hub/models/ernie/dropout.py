@@ -54,7 +54,10 @@ class Dropout(paddle.nn.Layer):
     def __init__(self, p: float) -> None:
         super().__init__()
         self.p = p
-        self._dropped_levels = round(p * _LEVELS)
+
+    @property
+    def _dropped_levels(self) -> int:
+        return round(self.p * _LEVELS)
 
     def forward(self, x: paddle.Tensor) -> paddle.Tensor:
         """Drop elements of `x`, a float tensor of any shape."""

@@ -1,0 +1,376 @@
+"""`hub tune`: search for the settings that do best on the dev rows, within a time.
+
+The search is Optuna's: a tree-structured Parzen estimator (https://arxiv.org/abs/1907.10902)
+suggests settings, and runs that do worse after an epoch than half of the others did are cut short.
+It is kept in an SQLite file beside the runs, so that it can go on later and be shared by several
+processes.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import filelock
+
+from hub.constants import MANIFEST_FILE, TUNING_DIRECTORY
+from hub.data import load_dataset
+from hub.errors import InputError, MissingPackageError, OutputError, TrainingError
+from hub.files import write_text
+from hub.module import Module
+from hub.tasks import LabelledTask, labelled_task_type
+from hub.tasks.base import metric_title
+from hub.tasks.sequence_classification import SequenceClassification
+from hub.training.arguments import TrainingArguments
+from hub.training.callbacks import Callback
+from hub.training.finetune import finetune
+from hub.training.parallel import be_silent
+from hub.training.state import TrainingState
+from hub.training.trainer import check_metric, default_arguments
+from hub.training.tuning_report import write_tuning_report
+
+if TYPE_CHECKING:
+    import optuna
+
+Say = Callable[[str], None]
+
+_STUDY = "study.db"
+_NAME = "tuning"
+# A trial of a process that was killed counts as failed after so long without a sign of life.
+_HEARTBEAT_S = 30
+TECHNIQUES: dict[str, dict[str, Any]] = {
+    "none": {},
+    "adversarial": {"adversarial": 1.0},
+    "r_drop": {"r_drop": 1.0},
+    "ema": {"ema": 0.99},
+    "layer_decay": {"layer_decay": 0.85},
+    "label_smoothing": {"label_smoothing": 0.1},
+}
+
+
+@dataclass(frozen=True)
+class TuningResult:
+    """What a search ended with.
+
+    Attributes:
+        folder: the best run's model folder.
+        metric: what was searched for.
+        value: its best value on the dev rows.
+        settings: the settings that gave it.
+        trials: how many were tried in all, those cut short and failed ones included.
+    """
+
+    folder: Path
+    metric: str
+    value: float
+    settings: dict[str, Any]
+    trials: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """The result as JSON can hold it."""
+        return {**vars(self), "folder": str(self.folder)}
+
+
+def tune(
+    train: Any,
+    output: str | Path,
+    *,
+    dev: Any = None,
+    model: str,
+    task: str | None = None,
+    task_options: dict[str, Any] | None = None,
+    minutes: float = 20.0,
+    trials: int | None = None,
+    metric: str | None = None,
+    changes: dict[str, Any] | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    command: str = "",
+    progress: bool = True,
+    say: Say = print,
+    **columns: Any,
+) -> TuningResult:
+    """Search for the best settings, and leave the best run's model folder.
+
+    The first trial is of the model's recommended settings, so that the result is never worse than
+    theirs. At every moment `output` holds the best model so far; `output`/tuning holds the study,
+    and at the end a report and a plot.
+
+    Args:
+        train: anything `hub.load_dataset` takes.
+        output: the folder to write.
+        dev: the same, to measure on; None sets a tenth of the training rows aside.
+        model: a name or a folder.
+        task: what is to be learned; None finds it out from the data.
+        task_options: what the task is besides its labels, such as `crf=True`.
+        minutes: no trial begins after so long, and one in progress ends after its epoch.
+        trials: end after so many trials of this call; None is no such limit.
+        metric: what is searched for; None is the task's default.
+        changes: training arguments that are the same for every trial; they are not searched.
+        resume: go on with the search in `output`; several processes may do so at once.
+        overwrite: begin again.
+        command: what the user typed.
+        progress: show a progress bar for each trial.
+        say: told what happens, a line at a time.
+        columns: how to read the data: see `hub.load_dataset`.
+
+    Raises:
+        InputError: the data, the arguments or the folder are not usable.
+        MissingPackageError: Optuna is not installed.
+        TrainingInterrupted: Ctrl-C or SIGTERM; `resume` goes on.
+        TrainingError: no trial came to its end.
+    """
+    try:
+        import optuna
+    except ImportError:
+        raise MissingPackageError("optuna", "tune", "hub tune") from None
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    optuna.logging.disable_default_handler()
+    if minutes <= 0 or (trials is not None and trials < 1):
+        raise InputError("minutes must be above 0, and trials a whole number from 1.")
+    folder = Path(output)
+    kind = None if task is None else labelled_task_type(task).name
+    train_data = load_dataset(train, kind=kind, split="train", **columns)
+    learned = labelled_task_type(train_data.kind).from_data(train_data, **(task_options or {}))
+    fixed = dict(changes or {})
+    seed = TrainingArguments().with_changes(**fixed).seed
+    if dev is None:
+        train_data, dev_data = train_data.split(0.1, seed)
+    else:
+        dev_data = load_dataset(dev, kind=train_data.kind, split="dev", **columns)
+    recommended = default_arguments(Module(name=model, task=learned.name, label_map=learned.labels))
+    _prepare(folder, resume, overwrite)
+    search = _Search(
+        folder, learned, check_metric(metric, learned), recommended, fixed, minutes, say
+    )
+
+    def run(settings: dict[str, Any], scratch: Path, callback: Callback) -> dict[str, Any]:
+        result = finetune(
+            train_data, scratch, dev=dev_data, model=model, task=learned.name,
+            task_options=task_options, changes={**fixed, **settings, "metric": metric},
+            callbacks=[callback], command=command, progress=progress, say=be_silent, overwrite=True,
+        )  # fmt: skip
+        return result.summary
+
+    study = search.study(seed)
+    say(
+        f"search    {len(train_data):,} rows to learn from, {len(dev_data):,} to measure on, for "
+        f"{minutes:g} minutes"
+    )
+    study.optimize(lambda trial: search.attempt(trial, run), n_trials=trials, timeout=60 * minutes)
+    return search.result(study)
+
+
+def _prepare(folder: Path, resume: bool, overwrite: bool) -> None:
+    """See that a search may be kept in `folder`, and make it.
+
+    Raises:
+        OutputError: it may not.
+    """
+    inner = folder / TUNING_DIRECTORY
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(f"{folder} is a file; --output takes a folder.")
+    known = (inner / _STUDY).exists()
+    if resume and not known:
+        raise OutputError(f"{folder} holds no search to go on with: start without --resume.")
+    if not resume and folder.exists() and any(folder.iterdir()):
+        if not known and not (folder / MANIFEST_FILE).exists():
+            raise OutputError(
+                f"{folder} holds files that are not this package's: choose another --output."
+            )
+        if not overwrite:
+            raise OutputError(
+                f"{folder} already holds a search or a model: --resume goes on with a search, "
+                "--overwrite starts again."
+            )
+        shutil.rmtree(inner, ignore_errors=True)
+        (folder / MANIFEST_FILE).unlink(missing_ok=True)
+    try:
+        inner.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{folder} cannot be written: {error.strerror or error}.") from error
+
+
+class _OverTimeError(Exception):
+    """The search's time is over."""
+
+
+class _Watch(Callback):
+    """Tells Optuna of each epoch, and ends a run that is not worth its time."""
+
+    def __init__(self, trial: optuna.Trial, metric: str, is_over: Callable[[], bool]) -> None:
+        self._trial = trial
+        self._metric = metric
+        self._is_over = is_over
+
+    def on_epoch_end(self, state: TrainingState, entry: dict[str, Any]) -> None:
+        import optuna
+
+        self._trial.report(entry[f"dev_{self._metric}"], state.epoch)
+        if self._trial.should_prune():
+            raise optuna.TrialPruned
+        if self._is_over():
+            raise _OverTimeError
+
+
+class _Search:
+    """One search: what is suggested, what is kept, what is told."""
+
+    def __init__(
+        self,
+        folder: Path,
+        task: LabelledTask,
+        metric: str,
+        recommended: TrainingArguments,
+        fixed: dict[str, Any],
+        minutes: float,
+        say: Say,
+    ) -> None:
+        self.folder = folder
+        self.inner = folder / TUNING_DIRECTORY
+        self.task = task
+        self.metric = metric
+        self.recommended = recommended
+        self.fixed = {name for name, value in fixed.items() if value is not None}
+        self.ends = time.monotonic() + 60 * minutes
+        self.say = say
+
+    def study(self, seed: int) -> optuna.Study:
+        """The study in the folder; a new one begins with the recommended settings."""
+        import optuna
+
+        with warnings.catch_warnings():
+            # The heartbeat's interface may change; by it the search knows of killed processes.
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            storage = optuna.storages.RDBStorage(
+                f"sqlite:///{self.inner / _STUDY}",
+                engine_kwargs={"connect_args": {"timeout": 60}},
+                heartbeat_interval=_HEARTBEAT_S,
+            )
+        study = optuna.create_study(
+            study_name=_NAME,
+            storage=storage,
+            load_if_exists=True,
+            direction="maximize",
+            pruner=optuna.pruners.MedianPruner(n_startup_trials=3),
+        )
+        # Processes that share the study must not suggest the same.
+        known = len(study.get_trials(deepcopy=False))
+        study.sampler = optuna.samplers.TPESampler(
+            seed=seed + known, n_startup_trials=6, constant_liar=True
+        )
+        if known == 0:
+            study.enqueue_trial(self._recommended_settings())
+        return study
+
+    def _recommended_settings(self) -> dict[str, Any]:
+        known = self.recommended
+        settings = {
+            "learning_rate": known.learning_rate,
+            "epochs": known.epochs,
+            "batch_size": known.batch_size,
+            "dropout": 0.1,
+            "technique": "none",
+        }
+        return {name: value for name, value in settings.items() if name not in self.fixed}
+
+    def suggest(self, trial: optuna.Trial) -> dict[str, Any]:
+        """A trial's training arguments."""
+        rate, epochs = self.recommended.learning_rate, self.recommended.epochs
+        suggested: dict[str, Any] = {}
+        if "learning_rate" not in self.fixed:
+            suggested["learning_rate"] = trial.suggest_float(
+                "learning_rate", rate / 5, rate * 3, log=True
+            )
+        if "epochs" not in self.fixed:
+            suggested["epochs"] = trial.suggest_int("epochs", max(1, epochs // 2), 3 * epochs)
+        if "batch_size" not in self.fixed:
+            sizes = sorted({8, 16, 32, 64, self.recommended.batch_size})
+            suggested["batch_size"] = trial.suggest_categorical("batch_size", sizes)
+        if "dropout" not in self.fixed:
+            suggested["dropout"] = trial.suggest_float("dropout", 0.0, 0.4)
+        names = [
+            name
+            for name, changes in TECHNIQUES.items()
+            if not self.fixed & changes.keys()
+            # The others are of texts that have one output each.
+            and (isinstance(self.task, SequenceClassification) or "r_drop" not in changes)
+        ]
+        suggested.update(TECHNIQUES[trial.suggest_categorical("technique", names)])
+        return suggested
+
+    def attempt(
+        self,
+        trial: optuna.Trial,
+        run: Callable[[dict[str, Any], Path, Callback], dict[str, Any]],
+    ) -> float:
+        """One trial: its value; its folder becomes the search's if it is the best so far."""
+        import optuna
+
+        settings = self.suggest(trial)
+        scratch = self.inner / f"trial-{trial.number}"
+        started = time.monotonic()
+        try:
+            summary = run(settings, scratch, _Watch(trial, self.metric, self._is_over))
+            value = float(summary["dev"][self.metric])
+            self._keep_if_best(trial, value, scratch)
+        except optuna.TrialPruned:
+            self._tell(trial, "cut short", started)
+            raise
+        except _OverTimeError:
+            self._tell(trial, "out of time", started)
+            raise optuna.TrialPruned from None
+        except TrainingError as error:  # diverged
+            self._tell(trial, str(error), started)
+            raise optuna.TrialPruned from error
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+        self._tell(trial, f"{metric_title(self.metric)} {value:.2%}", started)
+        return value
+
+    def _is_over(self) -> bool:
+        """Whether the time is over and there is a model to end with."""
+        return time.monotonic() > self.ends and (self.folder / MANIFEST_FILE).exists()
+
+    def _keep_if_best(self, trial: optuna.Trial, value: float, scratch: Path) -> None:
+        best = self.inner / "best.json"
+        with filelock.FileLock(str(self.inner / "best.lock")):
+            if best.exists() and json.loads(best.read_text(encoding="utf-8"))["value"] >= value:
+                return
+            # The manifest is what makes a folder a model: without it the folder is none, with it
+            # the files are those that it names.
+            (self.folder / MANIFEST_FILE).unlink(missing_ok=True)
+            for path in sorted(scratch.iterdir(), key=lambda path: path.name == MANIFEST_FILE):
+                if path.is_file():
+                    path.replace(self.folder / path.name)
+            kept = {"trial": trial.number, "value": value, "settings": trial.params}
+            write_text(best, json.dumps(kept, ensure_ascii=False) + "\n")
+
+    def _tell(self, trial: optuna.Trial, outcome: str, started: float) -> None:
+        settings = ", ".join(f"{k} {_short(v)}" for k, v in trial.params.items())
+        seconds = time.monotonic() - started
+        self.say(f"trial {trial.number:<3} {outcome}: {settings}; {seconds:.0f} s")
+
+    def result(self, study: optuna.Study) -> TuningResult:
+        """The best trial, and the report of all."""
+        best = self.inner / "best.json"
+        if not best.exists():
+            raise TrainingError(
+                "No trial came to its end: give more --minutes, or a higher number of --trials."
+            )
+        kept = json.loads(best.read_text(encoding="utf-8"))
+        write_tuning_report(self.inner, study, self.metric)
+        return TuningResult(
+            self.folder, self.metric, kept["value"], kept["settings"],
+            len(study.get_trials(deepcopy=False)),
+        )  # fmt: skip
+
+
+def _short(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
