@@ -24,6 +24,7 @@ def measure(tokens: int, rows: int, steps: int, recompute: bool) -> tuple[float,
 
     from hub.backend import paddle
     from hub.module import Module
+    from hub.tasks.losses import LossSettings
     from hub.training.arguments import TrainingArguments
     from hub.training.optimization import default_optimizer
 
@@ -40,7 +41,7 @@ def measure(tokens: int, rows: int, steps: int, recompute: bool) -> tuple[float,
         # The first step is of short texts: it makes the gradients and the optimizer's state.
         ids = paddle.to_tensor(generator.integers(5, 12000, (rows, tokens if step else 4)))
         started = time.perf_counter()
-        loss = module.task.loss(module.network(ids), targets)
+        loss = module.task.loss(module.network(ids), targets, LossSettings(), module.network)
         loss.backward()
         optimizer.step()
         optimizer.clear_grad()

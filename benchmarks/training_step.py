@@ -50,6 +50,7 @@ def measure(tokens: int, steps: int) -> list[float]:
     from hub import backend
     from hub.models.ernie import dropout
     from hub.module import Module
+    from hub.tasks.losses import LossSettings
     from hub.training.arguments import TrainingArguments
     from hub.training.optimization import default_optimizer
 
@@ -71,7 +72,7 @@ def measure(tokens: int, steps: int) -> list[float]:
     seconds = []
     for _ in range(steps + 3):
         started = time.perf_counter()
-        loss = module.task.loss(module.network(ids), targets)
+        loss = module.task.loss(module.network(ids), targets, LossSettings(), module.network)
         loss.backward()
         optimizer.step()
         optimizer.clear_grad()

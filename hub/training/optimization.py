@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from hub.backend import paddle
 from hub.training.arguments import TrainingArguments
 from hub.training.techniques import divide_learning_rate
@@ -17,6 +19,30 @@ def linear_schedule(arguments: TrainingArguments, steps: int) -> paddle.optimize
         return max(0.0, (steps - step) / max(1, steps - warmup))
 
     return paddle.optimizer.lr.LambdaDecay(arguments.learning_rate, factor)
+
+
+class ClipByGlobalNorm(paddle.nn.ClipGradByGlobalNorm):
+    """Scales all gradients down together where their norm is above a limit.
+
+    Paddle's own class computes the norm on one thread and scales also by 1; a step of a small model
+    spent a tenth of its time there.
+    """
+
+    def _dygraph_clip(
+        self, params_grads: list[tuple[paddle.Tensor, paddle.Tensor | None]]
+    ) -> list[tuple[paddle.Tensor, paddle.Tensor | None]]:
+        there = [gradient for _, gradient in params_grads if gradient is not None]
+        if not there or not all(
+            g.place.is_cpu_place() and g.dtype == paddle.float32 for g in there
+        ):
+            return super()._dygraph_clip(params_grads)
+        flat = [gradient.reshape([-1]) for gradient in there]
+        norm = math.sqrt(sum(float(paddle.matmul(g, g)) for g in flat))
+        if norm <= self.clip_norm:
+            return params_grads
+        for gradient in there:
+            gradient.scale_(self.clip_norm / norm)
+        return params_grads
 
 
 def default_optimizer(
@@ -36,5 +62,5 @@ def default_optimizer(
         parameters=trained,
         weight_decay=arguments.weight_decay,
         apply_decay_param_fun=decayed.__contains__,
-        grad_clip=paddle.nn.ClipGradByGlobalNorm(clip) if clip else None,
+        grad_clip=ClipByGlobalNorm(clip) if clip else None,
     )

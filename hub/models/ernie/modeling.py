@@ -12,6 +12,7 @@ from collections.abc import Callable
 from hub.backend import paddle
 from hub.errors import InputError
 from hub.models.ernie.config import ErnieConfig
+from hub.models.ernie.cpu_layers import LayerNorm, Linear
 from hub.models.ernie.dropout import Dropout
 from hub.models.ernie.recomputation import recomputed
 
@@ -21,6 +22,9 @@ F = paddle.nn.functional
 # Added to the attention scores of padding. After the softmax it is exactly 0 in float32, and it
 # still fits into float16.
 MASKED_SCORE = -1e4
+
+# A tensor of 64 MB.
+_LARGEST_SHAPED_BIAS = 16_000_000
 
 ACTIVATIONS: dict[str, Callable[[paddle.Tensor], paddle.Tensor]] = {
     "gelu": F.gelu,
@@ -42,7 +46,7 @@ class ErnieEmbeddings(nn.Layer):
         self.use_task_id = config.use_task_id
         if config.use_task_id:
             self.task_type_embeddings = nn.Embedding(config.task_type_vocab_size, width)
-        self.layer_norm = nn.LayerNorm(width, epsilon=config.layer_norm_eps)
+        self.layer_norm = LayerNorm(width, epsilon=config.layer_norm_eps)
         self.dropout = Dropout(config.hidden_dropout_prob)
 
     def forward(self, input_ids: paddle.Tensor, token_type_ids: paddle.Tensor) -> paddle.Tensor:
@@ -64,16 +68,17 @@ class SelfAttention(nn.Layer):
         width = config.hidden_size
         self.heads = config.num_attention_heads
         self.head_size = config.head_size
-        self.query = nn.Linear(width, width)
-        self.key = nn.Linear(width, width)
-        self.value = nn.Linear(width, width)
-        self.output = nn.Linear(width, width)
+        self.query = Linear(width, width)
+        self.key = Linear(width, width)
+        self.value = Linear(width, width)
+        self.output = Linear(width, width)
         self.dropout = Dropout(config.attention_probs_dropout_prob)
 
-    def forward(self, x: paddle.Tensor, key_bias: paddle.Tensor) -> paddle.Tensor:
+    def forward(self, x: paddle.Tensor, key_bias: paddle.Tensor | None) -> paddle.Tensor:
         """Attend over `x` [B, T, D].
 
-        `key_bias` [B, 1, 1, T] is 0 for tokens and `MASKED_SCORE` for padding.
+        `key_bias` [B, 1 or H, 1 or T, T] is 0 for tokens and `MASKED_SCORE` for padding; None is no
+        padding.
         """
         heads = [0, 0, self.heads, self.head_size]
         query, key, value = (
@@ -88,12 +93,14 @@ class SelfAttention(nn.Layer):
         query: paddle.Tensor,
         key: paddle.Tensor,
         value: paddle.Tensor,
-        key_bias: paddle.Tensor,
+        key_bias: paddle.Tensor | None,
     ) -> paddle.Tensor:
         """Attention in plain operators, which every exported graph and the CPU run."""
         query, key, value = (x.transpose([0, 2, 1, 3]) for x in (query, key, value))  # [B, H, T, K]
         scores = paddle.matmul(query * self.head_size**-0.5, key, transpose_y=True)
-        weights = self.dropout(F.softmax(scores + key_bias, axis=-1))  # [B, H, T, T]
+        if key_bias is not None:
+            scores = scores + key_bias
+        weights = self.dropout(F.softmax(scores, axis=-1))  # [B, H, T, T]
         return paddle.matmul(weights, value).transpose([0, 2, 1, 3])
 
     def _attend_fused(
@@ -101,15 +108,18 @@ class SelfAttention(nn.Layer):
         query: paddle.Tensor,
         key: paddle.Tensor,
         value: paddle.Tensor,
-        key_bias: paddle.Tensor,
+        key_bias: paddle.Tensor | None,
     ) -> paddle.Tensor:
         """Attention in one kernel, without a [B, H, T, T] tensor in memory."""
         length = query.shape[1]
+        mask = None
+        if key_bias is not None:
+            mask = key_bias.expand([-1, 1, length, length]).astype(query.dtype)
         return F.scaled_dot_product_attention(
             query,
             key,
             value,
-            attn_mask=key_bias.expand([-1, 1, length, length]).astype(query.dtype),
+            attn_mask=mask,
             dropout_p=self.dropout.p if self.training else 0.0,
             training=self.training,
         )
@@ -125,8 +135,8 @@ class FeedForward(nn.Layer):
 
     def __init__(self, config: ErnieConfig) -> None:
         super().__init__()
-        self.intermediate = nn.Linear(config.hidden_size, config.intermediate_size)
-        self.output = nn.Linear(config.intermediate_size, config.hidden_size)
+        self.intermediate = Linear(config.hidden_size, config.intermediate_size)
+        self.output = Linear(config.intermediate_size, config.hidden_size)
         self.activation = ACTIVATIONS[config.hidden_act]
 
     def forward(self, x: paddle.Tensor) -> paddle.Tensor:
@@ -140,12 +150,12 @@ class ErnieLayer(nn.Layer):
     def __init__(self, config: ErnieConfig) -> None:
         super().__init__()
         self.attention = SelfAttention(config)
-        self.attention_norm = nn.LayerNorm(config.hidden_size, epsilon=config.layer_norm_eps)
+        self.attention_norm = LayerNorm(config.hidden_size, epsilon=config.layer_norm_eps)
         self.feed_forward = FeedForward(config)
-        self.output_norm = nn.LayerNorm(config.hidden_size, epsilon=config.layer_norm_eps)
+        self.output_norm = LayerNorm(config.hidden_size, epsilon=config.layer_norm_eps)
         self.dropout = Dropout(config.hidden_dropout_prob)
 
-    def forward(self, x: paddle.Tensor, key_bias: paddle.Tensor) -> paddle.Tensor:
+    def forward(self, x: paddle.Tensor, key_bias: paddle.Tensor | None) -> paddle.Tensor:
         """Map `x` [B, T, D] to [B, T, D]; `key_bias` as in `SelfAttention`."""
         x = self.attention_norm(x + self.dropout(self.attention(x, key_bias)))
         return self.output_norm(x + self.dropout(self.feed_forward(x)))
@@ -156,11 +166,34 @@ class ErniePooler(nn.Layer):
 
     def __init__(self, config: ErnieConfig) -> None:
         super().__init__()
-        self.dense = nn.Linear(config.hidden_size, config.hidden_size)
+        self.dense = Linear(config.hidden_size, config.hidden_size)
 
     def forward(self, sequence_output: paddle.Tensor) -> paddle.Tensor:
         """Pool `sequence_output` [B, T, D] into [B, D]."""
         return paddle.tanh(self.dense(sequence_output[:, 0]))
+
+
+def _key_bias(attention_mask: paddle.Tensor, hidden: paddle.Tensor) -> paddle.Tensor:
+    """What `SelfAttention` adds to the scores, [B, 1, 1, T]."""
+    return ((1.0 - attention_mask.astype(hidden.dtype)) * MASKED_SCORE).unsqueeze([1, 2])
+
+
+@paddle.jit.not_to_static
+def _shaped_key_bias(
+    attention_mask: paddle.Tensor, hidden: paddle.Tensor, heads: int
+) -> paddle.Tensor | None:
+    """The same, None where it is all zeros, and on the CPU in the scores' shape.
+
+    Paddle's CPU kernels add tensors of one shape many times faster than others; it is shaped once
+    for all layers.
+    """
+    if bool(attention_mask.all()):
+        return None
+    key_bias = _key_bias(attention_mask, hidden)
+    rows, length = attention_mask.shape
+    if hidden.place.is_cpu_place() and rows * heads * length * length <= _LARGEST_SHAPED_BIAS:
+        return key_bias.expand([rows, heads, length, length]).contiguous()
+    return key_bias
 
 
 @paddle.jit.not_to_static
@@ -214,8 +247,10 @@ class ErnieModel(nn.Layer):
         if attention_mask is None:
             attention_mask = (input_ids != self.config.pad_token_id).astype("int64")
         hidden = self.embeddings(input_ids, token_type_ids)
-        key_bias = (1.0 - attention_mask.astype(hidden.dtype)) * MASKED_SCORE
-        key_bias = key_bias.unsqueeze([1, 2])  # [B, 1, 1, T]
+        if paddle.in_dynamic_mode():
+            key_bias = _shaped_key_bias(attention_mask, hidden, self.config.num_attention_heads)
+        else:
+            key_bias = _key_bias(attention_mask, hidden)
         for layer in self.layers:
             if self.recompute and self.training:
                 hidden = recomputed(layer, hidden, key_bias)

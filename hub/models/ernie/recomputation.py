@@ -12,14 +12,14 @@ from hub.backend import paddle
 from hub.models.ernie import dropout
 
 
-def recomputed(layer: paddle.nn.Layer, *inputs: paddle.Tensor) -> paddle.Tensor:
+def recomputed(layer: paddle.nn.Layer, *inputs: paddle.Tensor | None) -> paddle.Tensor:
     """Compute `layer(*inputs)`, keeping only the inputs for the backward pass."""
     from paddle.distributed.fleet.utils import recompute
 
     before = dropout.get_state()
     runs = 0
 
-    def run(*arguments: paddle.Tensor) -> Any:
+    def run(*arguments: paddle.Tensor | None) -> Any:
         nonlocal runs
         runs += 1
         if runs == 1:
