@@ -102,6 +102,8 @@ WORDS_FILE = "word_dict.json"
 CARD_FILE = "README.md"
 METRICS_FILE = "metrics.json"
 LOG_FILE = "metrics.jsonl"
+# How a model was made smaller, step by step.
+COMPRESSION_FILE = "compression.json"
 REPORT_FILE = "report.md"
 CHECKPOINT_DIRECTORY = "checkpoint"
 # The search that a model folder is the result of.

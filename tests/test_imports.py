@@ -28,11 +28,12 @@ FLOORS = {
     "hub.inference": 3,
     "hub.training": 4,
     "hub.serving": 4,
-    "hub.cli": 5,
+    "hub.compression": 5,
+    "hub.cli": 6,
 }
 FOUNDATIONS = {"hub.constants", "hub.errors", "hub.files", "hub.backend"}
 # `hub.module` stands on the tasks, and these stand on it.
-ABOVE_MODULE = {"hub.inference", "hub.training", "hub.cli"}
+ABOVE_MODULE = {"hub.inference", "hub.training", "hub.compression", "hub.cli"}
 MODULE_STANDS_ON = 2
 
 

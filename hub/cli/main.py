@@ -24,6 +24,7 @@ _COMMANDS = {
     "predict": ("predict", "Answer texts with a fine-tuned or exported model."),
     "embed": ("embed", "Write a vector for each text of a file."),
     "export": ("export", "Write a fine-tuned model for an inference engine."),
+    "compress": ("compress", "Make a fine-tuned model smaller and faster."),
     "serve": ("serve", "Answer texts over HTTP."),
     "serving": ("serve", "PaddleHub's spelling of serve: serving start -m NAME."),
     "data": ("data", "Check, convert and split labelled texts."),

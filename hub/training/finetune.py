@@ -30,6 +30,7 @@ from hub.training.arguments import TrainingArguments
 from hub.training.baseline import LinearBaseline
 from hub.training.callbacks import Callback, HistoryFile
 from hub.training.checkpoints import CheckpointStore
+from hub.training.distillation import Teacher
 from hub.training.loop import compute_outputs
 from hub.training.output_folder import check_output, prepare_output, writing
 from hub.training.parallel import be_silent, join, where_it_computes
@@ -65,6 +66,7 @@ def finetune(
     changes: dict[str, Any] | None = None,
     device: str = "auto",
     callbacks: Sequence[Callback] = (),
+    teacher: Teacher | None = None,
     command: str = "",
     progress: bool = True,
     say: Say = print,
@@ -90,6 +92,7 @@ def finetune(
         changes: training arguments that differ from the model's recommended ones.
         device: where to compute: see `hub.backend.use_device`.
         callbacks: more things to do along the run.
+        teacher: a model to learn from beside the labels.
         command: what the user typed, for the model card.
         progress: show a progress bar.
         say: told what happens, a line at a time.
@@ -153,6 +156,7 @@ def finetune(
         checkpoint_dir=folder / CHECKPOINT_DIRECTORY,
         arguments=arguments,
         callbacks=[HistoryFile(folder / LOG_FILE), *callbacks],
+        teacher=teacher,
         progress=progress,
     )
     started = time.monotonic()

@@ -25,6 +25,7 @@ from hub.tasks.passages import Passage
 from hub.training.arguments import TrainingArguments
 from hub.training.callbacks import Callback
 from hub.training.checkpoints import CheckpointStore, copy_weights, set_weights
+from hub.training.distillation import Teacher
 from hub.training.parallel import LostWorkerError, lost_worker
 from hub.training.signals import StopRequests, interruption
 from hub.training.state import TrainingState
@@ -46,12 +47,14 @@ class EncodedData:
         targets: what is to be learned of each text.
         window_targets: what is to be learned of each window of every text.
         fingerprint: a digest of all that went into it.
+        taught: a teacher's logits for each window, float32 [W, labels]; None without a teacher.
     """
 
     passages: EncodedPassages
     targets: Targets
     window_targets: Sequence[Any]
     fingerprint: str
+    taught: np.ndarray | None = None
 
     @property
     def encodings(self) -> EncodedTexts:
@@ -81,6 +84,7 @@ class TrainingLoop:
         update: changes the weights.
         store: where the run is kept, if anywhere.
         callbacks: told of every step and epoch.
+        teacher: whose logits `train` holds.
     """
 
     def __init__(
@@ -94,6 +98,7 @@ class TrainingLoop:
         update: Update,
         store: CheckpointStore | None,
         callbacks: Sequence[Callback],
+        teacher: Teacher | None = None,
     ) -> None:
         if not isinstance(module.task, LabelledTask):
             raise InputError(f"{module.name} has no task to train.")
@@ -109,6 +114,7 @@ class TrainingLoop:
         self.update = update
         self.store = store
         self.callbacks = callbacks
+        self.teacher = teacher
         self.nonfinite = 0
         self.stop_signal: int | None = None
         self.best: dict[str, np.ndarray] | None = None
@@ -206,15 +212,25 @@ class TrainingLoop:
         with self.update.computing():
             logits = self.network(*inputs)
         logits = _in_full_precision(logits)
-        loss = self.task.loss(logits, targets, self.losses, self.network)
+        loss = self._loss_of(logits, targets, rows)
         if not self.arguments.r_drop:
             return loss
         with self.update.computing():
             others = self.network(*inputs)
         others = _in_full_precision(others)
-        loss = 0.5 * (loss + self.task.loss(others, targets, self.losses, self.network))
+        loss = 0.5 * (loss + self._loss_of(others, targets, rows))
         several = isinstance(self.task, MultiLabelClassification)
         return loss + self.arguments.r_drop * divergence(logits, others, several)
+
+    def _loss_of(
+        self, logits: paddle.Tensor, targets: Sequence[Any], rows: np.ndarray
+    ) -> paddle.Tensor:
+        """The mean loss of logits: the labels', and the teacher's if there is one."""
+        loss = self.task.loss(logits, targets, self.losses, self.network)
+        if self.teacher is None or self.train.taught is None:
+            return loss
+        apart = self.teacher.loss(logits, self.train.taught[rows], self.task)
+        return (1 - self.teacher.weight) * loss + self.teacher.weight * apart
 
     def _refuse(self, value: float, rows: np.ndarray) -> None:
         """Stop at a loss that is not a number, or leave its step out if that is asked for.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from hub.tasks.encoded_passages import read_all
 from hub.training.arguments import TrainingArguments
 from hub.training.callbacks import Callback, ProgressBar
 from hub.training.checkpoints import CheckpointStore
+from hub.training.distillation import Teacher
 from hub.training.loop import EncodedData, TrainingLoop, compute_outputs
 from hub.training.low_rank import low_rank
 from hub.training.optimization import default_optimizer
@@ -42,6 +44,7 @@ class Trainer:
         use_gpu: compute on the GPU; None is wherever Paddle computes.
         arguments: the settings; None is the module's recommended ones.
         callbacks: more things to do along a run.
+        teacher: a model to learn from beside the labels.
         progress: show a progress bar.
 
     Attributes:
@@ -60,6 +63,7 @@ class Trainer:
         *,
         arguments: TrainingArguments | None = None,
         callbacks: Sequence[Callback] = (),
+        teacher: Teacher | None = None,
         progress: bool = True,
     ) -> None:
         if module.task is None:
@@ -77,6 +81,7 @@ class Trainer:
         self.checkpoint_dir = None if checkpoint_dir is None else Path(checkpoint_dir)
         self.arguments = arguments or default_arguments(module)
         self.callbacks = [*([ProgressBar()] if progress else []), *callbacks]
+        self.teacher = teacher
         self.state = TrainingState()
 
     @property
@@ -203,6 +208,13 @@ class Trainer:
         length = arguments.max_seq_len or self.module.max_seq_len
         long_text = arguments.long_text or self.module.long_text
         train = self._encode(train_data, length, long_text)
+        if self.teacher is not None:
+            self.teacher.check(self.task)
+            taught = self.teacher.logits(
+                train_data.texts, self.task.labels, arguments.eval_batch_size
+            )
+            taught = taught.repeat(train.passages.window_counts, axis=0)
+            train = replace(train, taught=taught)
         dev = None if dev_data is None else self._encode(dev_data, length, long_text)
         self.module.max_seq_len, self.module.long_text = length, long_text
         network = self.module.network
@@ -243,7 +255,16 @@ class Trainer:
             self.state = store.load(network, optimizer, update)
         callbacks = self.callbacks if group.is_first else []
         loop = TrainingLoop(
-            self.module, self.state, arguments, train, dev, metric, update, store, callbacks
+            self.module,
+            self.state,
+            arguments,
+            train,
+            dev,
+            metric,
+            update,
+            store,
+            callbacks,
+            self.teacher,
         )
         for callback in callbacks:
             callback.on_train_begin(arguments, self.state, len(train.encodings), metric)
@@ -276,6 +297,10 @@ class Trainer:
             "dev data": None if dev is None else dev.fingerprint,
             **arguments.to_dict(),
         }
+        if self.teacher is not None:
+            identity["teacher"] = [
+                self.teacher.module.name, self.teacher.weight, self.teacher.temperature,
+            ]  # fmt: skip
         # What changes no result may change when a run is resumed.
         for name in ("checkpoint_minutes", "eval_batch_size", "keep_checkpoints", "recompute"):
             del identity[name]

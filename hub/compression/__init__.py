@@ -1,0 +1,2 @@
+"""Smaller models: fewer vocabulary entries, layers and units, or a small model taught by a large
+one."""

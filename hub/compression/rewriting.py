@@ -1,0 +1,72 @@
+"""A model folder with fewer parameters: what every way of making a model smaller ends with."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hub.constants import CONFIG_FILE, MANIFEST_FILE, WEIGHTS_FILE
+from hub.errors import OutputError
+from hub.files import write_text
+from hub.models.ernie.formats import read_safetensors, write_safetensors
+from hub.module import Module
+from hub.registry.manifest import read_manifest, write_manifest
+
+Arrays = dict[str, np.ndarray]
+
+
+def check_output(folder: Path, overwrite: bool) -> None:
+    """See that a model may be written into `folder`.
+
+    Raises:
+        OutputError: it may not; the sentence says what to do.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(f"{folder} is a file; --output takes a folder.")
+    if not folder.exists() or not any(folder.iterdir()):
+        return
+    if not (folder / MANIFEST_FILE).exists():
+        raise OutputError(
+            f"{folder} holds files that are not this package's: choose another --output."
+        )
+    if not overwrite:
+        raise OutputError(
+            f"{folder} already holds a model: choose another --output, or replace it with "
+            "--overwrite."
+        )
+
+
+def rewrite(
+    module: Module,
+    folder: Path,
+    change_arrays: Callable[[Arrays], Arrays],
+    config: dict[str, Any],
+    write_more: Callable[[Path], None] | None = None,
+) -> Module:
+    """Write a module with other arrays and another configuration, and load it.
+
+    Args:
+        module: what is changed; it stays as it is.
+        folder: the folder to write.
+        change_arrays: given the weights under `transformers`' names, the new ones.
+        config: what differs in `config.json`.
+        write_more: writes files that differ as well, such as the tokenizer's.
+    """
+    module.save(folder)
+    manifest = read_manifest(folder, check_content=False)
+    assert manifest is not None  # save has just written it
+    (folder / MANIFEST_FILE).unlink()
+    arrays = change_arrays(dict(read_safetensors(folder / WEIGHTS_FILE)))
+    contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    write_safetensors(contiguous, folder / WEIGHTS_FILE)
+    settings = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
+    settings.update(config)
+    write_text(folder / CONFIG_FILE, json.dumps(settings, ensure_ascii=False, indent=2) + "\n")
+    if write_more is not None:
+        write_more(folder)
+    write_manifest(folder, manifest, manifest.files)
+    return Module(directory=folder)

@@ -1,0 +1,271 @@
+"""Smaller models: what is taken out, what stays the same, what is learned from the larger one."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import hub
+from hub.backend import paddle
+from hub.cli.main import cli
+from hub.compression.distillation import distil
+from hub.compression.pruning import prune, unit_importance
+from hub.compression.vocabulary import trim_vocabulary
+from hub.data import load_dataset
+from hub.errors import DataError, InputError, OutputError
+from hub.training.arguments import TrainingArguments
+from hub.training.distillation import Teacher
+from hub.training.trainer import Trainer
+
+KINDS = (("雨", "天气"), ("歌", "音乐"), ("票", "车票"))
+FILLER = "的一是在不了有和人这中大为上个我你他"
+ROWS = [(f"{a}{sign}{b}吗", label) for a in FILLER for b in FILLER[:3] for sign, label in KINDS]
+TEXTS = [text for text, _ in ROWS]
+LABELS = ["天气", "音乐", "车票"]
+
+
+@pytest.fixture(scope="module")
+def run(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A fine-tuned classifier."""
+    folder = tmp_path_factory.mktemp("compression") / "travel"
+    module = hub.Module(directory=tiny_folder, task="seq-cls", label_map=LABELS)
+    arguments = TrainingArguments(epochs=10, batch_size=16, learning_rate=1e-2, seed=3)
+    metrics = Trainer(module, arguments=arguments, progress=False).finetune_and_eval(ROWS, ROWS)
+    assert metrics["accuracy"] > 0.95
+    module.save(folder)
+    return folder
+
+
+def logits(module: hub.Module, texts: list[str]) -> np.ndarray:
+    return Teacher(module).logits(texts, LABELS)
+
+
+def table(path: Path) -> Path:
+    rows = "".join(f"{text}\t{label}\n" for text, label in ROWS)
+    path.write_text("text\tlabel\n" + rows, encoding="utf-8")
+    return path
+
+
+# --- the vocabulary ------------------------------------------------------------------------------
+
+
+def test_answers_to_texts_of_the_kept_entries_are_the_same(run: Path, tmp_path: Path) -> None:
+    module = hub.Module(directory=run)
+    trimmed = trim_vocabulary(module, TEXTS, tmp_path / "trimmed")
+    before, after = trimmed.entries
+    assert before == module.config.vocab_size and trimmed.texts == len(TEXTS)
+    # The characters of the texts and the special tokens; nothing else.
+    assert after == len(set("".join(TEXTS))) + 5
+    smaller = hub.Module(directory=tmp_path / "trimmed")
+    assert smaller.network.encoder.embeddings.word_embeddings.weight.shape[0] == after
+    assert np.abs(logits(module, TEXTS) - logits(smaller, TEXTS)).max() < 1e-5
+    others = ["雨的歌票", "你在吗", "人大"]
+    assert np.abs(logits(module, others) - logits(smaller, others)).max() < 1e-5
+    # What was dropped is unknown.
+    ids = smaller.tokenizer.encode(["京雨"])[0].input_ids
+    assert smaller.tokenizer.tokens(ids) == ["[CLS]", "[UNK]", "雨", "[SEP]"]
+    # It opens in the library that the form is of.
+    import tokenizers
+
+    backend = tokenizers.Tokenizer.from_file(str(tmp_path / "trimmed" / "tokenizer.json"))
+    assert backend.encode("雨的").tokens == ["[CLS]", "雨", "的", "[SEP]"]
+
+
+def test_rarer_entries_go_if_asked(run: Path, tmp_path: Path) -> None:
+    texts = ["雨"] * 5 + ["歌"]
+    trimmed = trim_vocabulary(hub.Module(directory=run), texts, tmp_path / "t", min_count=5)
+    assert trimmed.entries[1] == 6
+    assert "歌" not in (tmp_path / "t" / "vocab.txt").read_text(encoding="utf-8").split()
+
+
+def test_words_are_still_cut_as_before(tiny_folder: Path, tmp_path: Path) -> None:
+    """Entries that are the beginnings of others, and continuing pieces."""
+    from hub.tokenizers import WordPieceTokenizer
+
+    module = hub.Module(directory=tiny_folder, task="seq-cls", label_map=LABELS)
+    entries = list("abcdefgh") + ["##" + c for c in "abcdefgh"] + ["ab", "abc", "##cd", "##de"]
+    specials = ["[PAD]", "[CLS]", "[SEP]", "[MASK]", "[UNK]"]
+    used = [*specials, *entries]
+    rest = module.config.vocab_size - len(used)
+    module.tokenizer = WordPieceTokenizer.from_vocabulary(used + [f"x{n}" for n in range(rest)])
+    texts = ["abcde abd", "abcd hgf"]
+    trimmed = trim_vocabulary(module, texts, tmp_path / "t").module
+    for text in texts:
+        cut = [
+            m.tokenizer.tokens(m.tokenizer.encode([text])[0].input_ids) for m in (module, trimmed)
+        ]
+        assert cut[0] == cut[1]
+    assert np.abs(logits(module, texts) - logits(trimmed, texts)).max() < 1e-5
+
+
+def test_a_fill_mask_models_vocabulary_is_trimmed_with_its_head(tmp_path: Path) -> None:
+    module = hub.Module(name="ernie-pocket-zh", task="fill-mask")
+    trimmed = trim_vocabulary(module, TEXTS, tmp_path / "t").module
+    assert trimmed.config.vocab_size < 40
+    (before,), (after,) = (m.predict(["你[MASK]雨吗"], top_k=900) for m in (module, trimmed))
+    kept = [answer["token_str"] for answer in after]
+    assert len(kept) > 10
+    # The scores of those that stayed are in the same proportions.
+    scores = {answer["token_str"]: answer["score"] for answer in before}
+    common = [token for token in kept if token in scores]
+    ratios = [a["score"] / scores[a["token_str"]] for a in after if a["token_str"] in common]
+    assert len(ratios) > 3 and max(ratios) / min(ratios) < 1.001
+
+
+def test_what_cannot_be_trimmed_is_refused(run: Path, tiny_folder: Path, tmp_path: Path) -> None:
+    module = hub.Module(directory=run)
+    with pytest.raises(DataError, match="no texts"):
+        trim_vocabulary(module, [], tmp_path / "t")
+    with pytest.raises(InputError, match="min_count"):
+        trim_vocabulary(module, TEXTS, tmp_path / "t", min_count=0)
+    with pytest.raises(InputError, match="has no task"):
+        trim_vocabulary(hub.Module(directory=tiny_folder), TEXTS, tmp_path / "t")
+    (tmp_path / "t").mkdir(exist_ok=True)
+    (tmp_path / "t" / "thesis.doc").write_text("x")
+    with pytest.raises(OutputError, match="not this package's"):
+        trim_vocabulary(module, TEXTS, tmp_path / "t", overwrite=True)
+
+
+# --- layers and units ----------------------------------------------------------------------------
+
+
+def test_importance_is_what_a_units_removal_changes_to_first_order(run: Path) -> None:
+    module = hub.Module(directory=run)
+    data = load_dataset(ROWS, kind="text-classification")
+    scores = unit_importance(module, data, 1)
+    layer = module.network.encoder.layers[0].feed_forward
+    assert scores.shape == (2, module.config.intermediate_size)
+    # A unit whose outgoing weights are zero changes nothing.
+    weight = layer.output.weight.numpy()
+    weight[7] = 0
+    layer.output.weight.set_value(weight)
+    assert unit_importance(module, data, 1)[0, 7] == 0 < np.median(scores[0])
+
+
+def test_units_that_do_nothing_go_first_and_answers_stay(run: Path, tmp_path: Path) -> None:
+    module = hub.Module(directory=run)
+    size = module.config.intermediate_size
+    idle = np.random.default_rng(0).permutation(size)[: size // 2]
+    for layer in module.network.encoder.layers:
+        weight = layer.feed_forward.output.weight.numpy()
+        weight[idle] = 0
+        layer.feed_forward.output.weight.set_value(weight)
+    data = load_dataset(ROWS, kind="text-classification")
+    smaller = prune(module, data, tmp_path / "narrow", width=0.5)
+    assert smaller.config.intermediate_size == size - size // 2
+    assert np.abs(logits(module, TEXTS) - logits(smaller, TEXTS)).max() < 1e-5
+
+
+def test_layers_go_at_even_distances(run: Path, tmp_path: Path) -> None:
+    module = hub.Module(directory=run)
+    data = load_dataset(ROWS, kind="text-classification")
+    smaller = prune(module, data, tmp_path / "shallow", layers=1)
+    assert len(smaller.network.encoder.layers) == 1
+    ours = smaller.network.encoder.layers[0].attention.query.weight.numpy()
+    assert np.array_equal(ours, module.network.encoder.layers[0].attention.query.weight.numpy())
+
+
+def test_the_chain_of_commands_is_reported_and_recovers(run: Path, tmp_path: Path) -> None:
+    data = table(tmp_path / "rows.tsv")
+    narrow, final = tmp_path / "narrow", tmp_path / "final"
+
+    def call(*words: str) -> list[dict[str, Any]]:
+        result = CliRunner().invoke(cli, ["compress", *words, "--json"], catch_exceptions=False)
+        assert result.exit_code == 0, result.output
+        steps: list[dict[str, Any]] = json.loads(result.stdout)
+        return steps
+
+    call(
+        "prune", str(run), str(data), "--width", "0.25", "--dev", str(data), "--output",
+        str(narrow), "--epochs", "8", "--learning-rate", "1e-2", "-q",
+    )  # fmt: skip
+    steps = call(
+        "vocab", str(narrow), "--corpus", str(data), "--dev", str(data), "--output", str(final)
+    )
+    assert [step["what"] for step in steps] == ["start", "prune: width 0.25", "vocab"]
+    sizes = [step["parameters"] for step in steps]
+    assert sizes[0] > sizes[1] > sizes[2]
+    assert steps[0]["megabytes"] > steps[1]["megabytes"] > steps[2]["megabytes"]
+    assert steps[1]["value"] == steps[2]["value"] > 0.95
+    assert all(step["texts_a_second"] > 0 for step in steps)
+    assert json.loads((final / "compression.json").read_text(encoding="utf-8")) == steps
+    assert hub.Module(directory=final).predict(["的雨一吗"]) == ["天气"]
+
+
+def test_what_cannot_be_pruned_is_refused(run: Path, tmp_path: Path) -> None:
+    module = hub.Module(directory=run)
+    data = load_dataset(ROWS, kind="text-classification")
+    for changes, reason in (
+        ({"width": 0.0}, "width must be"),
+        ({"layers": 3}, "layers must be from 1 to the model's 2"),
+        ({}, "Nothing would be taken out"),
+    ):
+        with pytest.raises(InputError, match=reason):
+            prune(module, data, tmp_path / "t", **changes)
+
+
+# --- a teacher -----------------------------------------------------------------------------------
+
+
+def test_the_teachers_loss_is_the_divergence_at_the_temperature(run: Path) -> None:
+    module = hub.Module(directory=run)
+    teacher = Teacher(module, temperature=3.0)
+    draw = np.random.default_rng(1)
+    ours, theirs = draw.normal(size=(2, 6, 3)).astype(np.float32)
+
+    def softmax(x: np.ndarray) -> np.ndarray:
+        return np.exp(x) / np.exp(x).sum(-1, keepdims=True)
+
+    p, q = softmax(theirs / 3), softmax(ours / 3)
+    wanted = 9 * (p * np.log(p / q)).sum(-1).mean()
+    assert module.task is not None
+    found = float(teacher.loss(paddle.to_tensor(ours), theirs, module.task))
+    assert found == pytest.approx(wanted, rel=1e-4)
+    assert float(teacher.loss(paddle.to_tensor(theirs), theirs, module.task)) < 1e-6
+
+
+def test_a_student_learns_what_labels_alone_do_not_say(
+    run: Path, tiny_folder: Path, tmp_path: Path
+) -> None:
+    """Three labelled rows, and many without labels: the student ends near the teacher."""
+    teacher = hub.Module(directory=run)
+    lines: list[str] = []
+    distil(
+        teacher, str(tiny_folder), load_dataset(ROWS[:3], kind="text-classification"),
+        tmp_path / "student", dev=ROWS[-30:], unlabelled=TEXTS,
+        changes={"epochs": 10, "learning_rate": 1e-2, "batch_size": 16}, progress=False,
+        say=lines.append,
+    )  # fmt: skip
+    assert f"taught    {len(TEXTS) - 3} texts" in "\n".join(lines)
+    student = hub.Module(directory=tmp_path / "student")
+    answers = np.array([student.predict(TEXTS), teacher.predict(TEXTS)])
+    alike = (answers[0] == answers[1]).mean()
+    assert alike > 0.9
+    # Nearer to the teacher's logits than training on labels alone comes.
+    alone = hub.Module(directory=tiny_folder, task="seq-cls", label_map=student.task.labels)
+    Trainer(alone, progress=False).finetune_and_eval(
+        ROWS, ROWS[-30:], epochs=10, learning_rate=1e-2, batch_size=16
+    )
+    theirs = logits(teacher, TEXTS)
+    apart = [float(np.abs(logits(m, TEXTS) - theirs).mean()) for m in (student, alone)]
+    assert apart[0] < apart[1]
+
+
+def test_a_teacher_of_something_else_is_refused(
+    run: Path, tiny_folder: Path, tmp_path: Path
+) -> None:
+    teacher = hub.Module(directory=run)
+    other = load_dataset([("雨", "是"), ("歌", "否")], kind="text-classification")
+    with pytest.raises(InputError, match="knows other labels"):
+        distil(teacher, str(tiny_folder), other, tmp_path / "s", progress=False)
+    tagger = hub.Module(directory=tiny_folder, task="ner", label_map=["O", "B-a", "I-a"])
+    rows = load_dataset(ROWS, kind="text-classification")
+    with pytest.raises(InputError, match="only classifiers teach"):
+        distil(tagger, str(tiny_folder), rows, tmp_path / "s", progress=False)
+    with pytest.raises(InputError, match="weight is from 0 to 1"):
+        distil(teacher, str(tiny_folder), rows, tmp_path / "s", weight=2.0, progress=False)
