@@ -79,6 +79,25 @@ def test_a_changed_byte_a_missing_file_and_a_newer_format_are_refused(
         hub.Predictor(newer)
 
 
+def test_a_graph_of_an_opset_that_the_engine_does_not_know_is_refused(
+    module: hub.Module, tmp_path: Path
+) -> None:
+    """As an artefact made by a later version of the libraries would have it."""
+    import onnx
+
+    from hub.registry.manifest import parse_manifest, write_manifest
+
+    folder = tmp_path / "m"
+    export(module, folder, "onnx")
+    graph = onnx.load(folder / "model.onnx")
+    graph.opset_import[0].version = 999
+    onnx.save(graph, folder / "model.onnx")
+    manifest = parse_manifest((folder / "hub.json").read_text(encoding="utf-8"), "hub.json")
+    write_manifest(folder, manifest, manifest.files)
+    with pytest.raises(ModelError, match=r"model\.onnx cannot be loaded by ONNX Runtime.*opset"):
+        hub.Predictor(folder)
+
+
 def test_the_onnx_engine_imports_neither_paddle_nor_datasets(
     module: hub.Module, tmp_path: Path
 ) -> None:

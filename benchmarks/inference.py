@@ -1,0 +1,309 @@
+"""From texts to labels: every engine of this package beside others with the same weights.
+
+    python benchmarks/inference.py DATA_FOLDER [--sets smp2017_ecdt chnsenticorp]
+        [--shape nano|base] [--texts 400] [--epochs 3] [--max-steps N]
+        [--transformers PYTHON] [--paddlenlp PYTHON] [--rounds 3] [--output inference.json]
+
+A classifier is fine-tuned on each set (nano: `ernie-pocket-zh` for --epochs; base: ERNIE 3.0 Base's
+shape with random weights, which is as fast), exported for every engine and precision, and asked the
+first --texts test texts: one at a time, and in batches of 32. Each side is a process of its own
+with as many threads as there are processors, in turns; all of it counts, from the text to the
+label. The sides:
+
+- `hub ENGINE PRECISION`: `hub.Predictor` on the exported folder;
+- `session fp32` and `session int8`: the limit, a plain ONNX Runtime session and the bare tokenizer
+  on the same graphs, texts sorted by length beforehand;
+- `transformers`: its text-classification pipeline (PyTorch), from PYTHON;
+- `PaddleNLP`: its tokenizer, its padding, and Paddle Inference with oneDNN on the exported graph,
+  from PYTHON.
+
+Figures: the median latency of one text, texts a second in batches, the time to load, the peak
+memory of the process, and the accuracy on those texts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+BATCH, ALONE = 32, 60
+Answer = Callable[[list[str], int], list[str]]
+HUB = [("onnx", "fp32"), ("onnx", "int8"), ("openvino", "fp32"), ("openvino", "bf16"),
+       ("paddle", "fp32")]  # fmt: skip
+
+
+def read(path: Path) -> list[tuple[str, str]]:
+    """Texts and labels of a table."""
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        rows = csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
+        return [(row["text"], row["label"]) for row in rows]
+
+
+# --- the sides: each gives a function from texts and a batch size to labels ----------------------
+
+
+def hub_side(job: dict[str, Any]) -> Answer:
+    """`hub.Predictor`."""
+    import hub
+
+    predictor = hub.Predictor(job["folder"])
+    return lambda texts, size: predictor.predict(texts, batch_size=size)
+
+
+def session_side(job: dict[str, Any]) -> Answer:
+    """ONNX Runtime and `tokenizers` with nothing around them."""
+    import numpy as np
+    import onnxruntime
+    import tokenizers
+
+    folder = Path(job["folder"])
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = os.cpu_count() or 1
+    session = onnxruntime.InferenceSession(
+        str(folder / "model.onnx"), options, providers=["CPUExecutionProvider"]
+    )
+    names = [node.name for node in session.get_inputs()]
+    tokenizer = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
+    manifest = json.loads((folder / "hub.json").read_text(encoding="utf-8"))
+    tokenizer.enable_truncation(manifest["max_seq_len"])
+    tokenizer.enable_padding()
+    labels = manifest["labels"]
+
+    def answer(texts: list[str], size: int) -> list[str]:
+        found = []
+        for start in range(0, len(texts), size):
+            encoded = tokenizer.encode_batch_fast(texts[start : start + size])
+            arrays = {
+                "input_ids": np.array([e.ids for e in encoded], np.int64),
+                "token_type_ids": np.array([e.type_ids for e in encoded], np.int64),
+                "attention_mask": np.array([e.attention_mask for e in encoded], np.int64),
+            }
+            (logits, *_) = session.run(None, {name: arrays[name] for name in names})
+            found += [labels[n] for n in logits.argmax(-1)]
+        return found
+
+    return answer
+
+
+def transformers_side(job: dict[str, Any]) -> Answer:
+    """`transformers.pipeline`."""
+    from transformers import pipeline
+
+    classify = pipeline("text-classification", model=job["run"], device="cpu")
+
+    def answer(texts: list[str], size: int) -> list[str]:
+        results = classify(texts, batch_size=size, truncation=True, max_length=job["max_seq_len"])
+        return [result["label"] for result in results]
+
+    return answer
+
+
+def paddlenlp_side(job: dict[str, Any]) -> Answer:
+    """Paddle Inference behind PaddleNLP's tokenizer, as its deployment examples have it."""
+    from paddle import inference
+    from paddlenlp.data import Pad, Tuple
+    from paddlenlp.transformers import ErnieTokenizer
+
+    folder = Path(job["folder"])
+    config = inference.Config(str(folder / "model.json"), str(folder / "model.pdiparams"))
+    config.disable_gpu()
+    config.enable_mkldnn()
+    config.set_cpu_math_library_num_threads(os.cpu_count() or 1)
+    config.switch_use_feed_fetch_ops(False)
+    predictor = inference.create_predictor(config)
+    names = predictor.get_input_names()
+    inputs = [predictor.get_input_handle(name) for name in names]
+    output = predictor.get_output_handle(predictor.get_output_names()[0])
+    tokenizer = ErnieTokenizer(str(Path(job["run"]) / "vocab.txt"))
+    labels = json.loads((folder / "hub.json").read_text(encoding="utf-8"))["labels"]
+    pad = Tuple(Pad(pad_val=tokenizer.pad_token_id, dtype="int64"), Pad(pad_val=0, dtype="int64"))
+
+    def answer(texts: list[str], size: int) -> list[str]:
+        found = []
+        for start in range(0, len(texts), size):
+            encoded = tokenizer(
+                texts[start : start + size], max_seq_len=job["max_seq_len"], truncation=True
+            )
+            ids, types = pad(
+                list(zip(encoded["input_ids"], encoded["token_type_ids"], strict=True))
+            )
+            arrays = {"input_ids": ids, "token_type_ids": types}
+            arrays["attention_mask"] = (ids != tokenizer.pad_token_id).astype("int64")
+            for name, handle in zip(names, inputs, strict=True):
+                handle.copy_from_cpu(arrays[name])
+            predictor.run()
+            found += [labels[n] for n in output.copy_to_cpu().argmax(-1)]
+        return found
+
+    return answer
+
+
+SIDES = {
+    "hub": hub_side,
+    "session": session_side,
+    "transformers": transformers_side,
+    "PaddleNLP": paddlenlp_side,
+}
+
+
+def peak_memory_mb() -> float:
+    """The most memory this process has had; `getrusage` would count that of its parent too."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) * 1024 / 1e6
+
+
+def work(job: dict[str, Any]) -> None:
+    """Measure one side; the figures go to the job's file."""
+    rows = read(Path(job["data"]))[: job["texts"]]
+    texts = [text for text, _ in rows]
+    started = time.perf_counter()
+    answer = SIDES[job["side"]](job)
+    answer(texts[:1], 1)
+    load_s = time.perf_counter() - started
+    order = sorted(range(len(texts)), key=lambda n: len(texts[n]))
+    is_sorted = job["side"] == "session"
+    asked = [texts[n] for n in order] if is_sorted else texts
+    answer(asked[:BATCH], BATCH)
+    latencies, rates, labels = [], [], []
+    for _ in range(job["rounds"]):
+        for text in texts[:ALONE]:
+            started = time.perf_counter()
+            answer([text], 1)
+            latencies.append(time.perf_counter() - started)
+        started = time.perf_counter()
+        labels = answer(asked, BATCH)
+        rates.append(len(texts) / (time.perf_counter() - started))
+    wanted = [rows[n][1] for n in order] if is_sorted else [label for _, label in rows]
+    figures = {
+        "latency_ms": 1000 * statistics.median(latencies),
+        "texts_per_s": statistics.median(rates),
+        "load_s": load_s,
+        "memory_mb": peak_memory_mb(),
+        "accuracy": statistics.fmean(a == b for a, b in zip(labels, wanted, strict=True)),
+    }
+    Path(job["result"]).write_text(json.dumps(figures))
+
+
+# --- the benchmark -------------------------------------------------------------------------------
+
+
+def make_run(shape: str, folder: Path, scratch: Path, epochs: int, max_steps: int | None) -> Path:
+    """A fine-tuned classifier."""
+    import hub
+    from hub.models.creation import create_model, read_shape
+    from hub.training.finetune import finetune
+
+    model, changes = "ernie-pocket-zh", {"epochs": epochs, "max_steps": max_steps, "seed": 1}
+    if shape == "base":
+        base = scratch / "base"
+        base.mkdir()
+        vocabulary = Path(hub.__file__).parent / "registry/embedded/ernie-pocket-zh/vocab.txt"
+        create_model(base, read_shape("ernie-3.0-base-zh"), vocabulary, 1)
+        model, changes = str(base), {"max_steps": 2, "seed": 1}
+    run = scratch / f"run-{folder.name}"
+    finetune(
+        folder / "train.tsv", run, dev=folder / "dev.tsv", model=model, changes=changes,
+        progress=False, say=lambda line: print(f"    {line}", file=sys.stderr, flush=True),
+    )  # fmt: skip
+    return run
+
+
+def measure(python: str, job: dict[str, Any]) -> dict[str, float]:
+    """Run one side in a process of its own."""
+    with tempfile.TemporaryDirectory() as scratch:
+        job = {**job, "result": str(Path(scratch) / "figures.json")}
+        environment = {**os.environ, "TOKENIZERS_PARALLELISM": "true", "HF_HUB_OFFLINE": "1"}
+        done = subprocess.run(
+            [python, __file__, "--work", json.dumps(job)],
+            env=environment, capture_output=True, text=True,
+        )  # fmt: skip
+        if done.returncode != 0:
+            raise SystemExit(f"{job['name']} failed:\n{done.stderr[-3000:]}")
+        figures: dict[str, float] = json.loads(Path(job["result"]).read_text())
+        return figures
+
+
+def table(runs: list[dict[str, Any]]) -> str:
+    """The figures in Markdown, a set and a side a line."""
+    lines = [
+        "| data | side | one text, ms | texts/s | ratio | load, s | memory, MB | accuracy |",
+        "|---|---|---:|---:|---:|---:|---:|---:|",
+    ]
+    for name in dict.fromkeys(run["data"] for run in runs):
+        of_set = [run for run in runs if run["data"] == name]
+        best = next(run for run in of_set if run["side"] == "hub onnx int8")["texts_per_s"]
+        for run in of_set:
+            lines.append(
+                f"| {name} | {run['side']} | {run['latency_ms']:.2f} | {run['texts_per_s']:,.0f} "
+                f"| {best / run['texts_per_s']:.2f} | {run['load_s']:.2f} "
+                f"| {run['memory_mb']:,.0f} | {100 * run['accuracy']:.2f} |"
+            )
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path, help="where the data sets are")
+    parser.add_argument("--sets", nargs="+", default=["smp2017_ecdt", "chnsenticorp"])
+    parser.add_argument("--shape", choices=("nano", "base"), default="nano")
+    parser.add_argument("--texts", type=int, default=400)
+    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--max-steps", type=int, help="fine-tune for so many steps at most")
+    parser.add_argument("--transformers", metavar="PYTHON")
+    parser.add_argument("--paddlenlp", metavar="PYTHON")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--output", type=Path, default=Path("inference.json"))
+    arguments = parser.parse_args()
+    import hub
+    from hub.inference.export import export
+
+    runs: list[dict[str, Any]] = []
+    with tempfile.TemporaryDirectory() as kept:
+        scratch = Path(kept)
+        for name in arguments.sets:
+            folder = (arguments.folder / name).resolve()
+            run = make_run(arguments.shape, folder, scratch, arguments.epochs, arguments.max_steps)
+            module = hub.Module(directory=run)
+            sides: list[tuple[str, str, str, Path]] = []
+            for engine, precision in HUB:
+                output = scratch / f"{name}-{engine}-{precision}"
+                export(module, output, engine, precision=precision)
+                sides.append((f"hub {engine} {precision}", "hub", sys.executable, output))
+            for precision in ("fp32", "int8"):
+                output = scratch / f"{name}-onnx-{precision}"
+                sides.append((f"session {precision}", "session", sys.executable, output))
+            if arguments.transformers:
+                sides.append(("transformers", "transformers", arguments.transformers, run))
+            if arguments.paddlenlp:
+                output = scratch / f"{name}-paddle-fp32"
+                sides.append(("PaddleNLP", "PaddleNLP", arguments.paddlenlp, output))
+            for title, side, python, output in sides:
+                job = {
+                    "name": title, "side": side, "folder": str(output), "run": str(run),
+                    "data": str(folder / "test.tsv"), "texts": arguments.texts,
+                    "rounds": arguments.rounds, "max_seq_len": module.max_seq_len,
+                }  # fmt: skip
+                figures = measure(python, job)
+                runs.append({"data": name, "side": title, **figures})
+                print(f"{name}, {title}: {figures}", file=sys.stderr, flush=True)
+                arguments.output.write_text(json.dumps(runs, indent=1) + "\n")
+    print(table(runs))
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--work"]:
+        # The folder of this script holds none of the packages, and must hide none.
+        sys.path.pop(0)
+        work(json.loads(sys.argv[2]))
+    else:
+        main()
