@@ -21,11 +21,8 @@ epoch's accuracy on dev.
 from __future__ import annotations
 
 import argparse
-import csv
 import json
-import os
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -33,14 +30,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from peers import peak_memory_mb, read_table, run_side
+
 BATCH, RATE, DECAY, WARMUP = 32, 4e-4, 0.01, 0.1
-
-
-def read(path: Path) -> tuple[list[str], list[str]]:
-    """Texts and labels of a table."""
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        rows = list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
-    return [row["text"] for row in rows], [row["label"] for row in rows]
 
 
 class Data:
@@ -48,9 +40,10 @@ class Data:
 
     def __init__(self, job: dict[str, Any]) -> None:
         folder = Path(job["data"])
-        texts, labels = read(folder / "train.tsv")
-        self.dev_texts, dev_labels = read(folder / "dev.tsv")
-        self.texts = texts[: job["rows"]]
+        texts, labels = zip(*read_table(folder / "train.tsv"), strict=True)
+        dev_texts, dev_labels = zip(*read_table(folder / "dev.tsv"), strict=True)
+        self.dev_texts = list(dev_texts)
+        self.texts = list(texts[: job["rows"]])
         self.names = sorted(set(labels))
         number = {name: place for place, name in enumerate(self.names)}
         self.labels = [number[label] for label in labels[: job["rows"]]]
@@ -255,12 +248,6 @@ SIDES = {
 }
 
 
-def peak_memory_mb() -> float:
-    """The most memory this process has had; `getrusage` would count that of its parent too."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) * 1024 / 1e6
-
-
 def work(job: dict[str, Any]) -> None:
     """Train on one side; the figures go to the job's file."""
     data = Data(job)
@@ -294,18 +281,9 @@ def make_model(shape: str, folder: Path) -> None:
 
 def measure(side: str, python: str, job: dict[str, Any]) -> dict[str, float]:
     """Run one side in a process of its own."""
-    with tempfile.TemporaryDirectory() as scratch:
-        job = {**job, "side": side, "result": str(Path(scratch) / "figures.json")}
-        started = time.perf_counter()
-        environment = {**os.environ, "TOKENIZERS_PARALLELISM": "true", "HF_HUB_OFFLINE": "1"}
-        done = subprocess.run(
-            [python, __file__, "--work", json.dumps(job)],
-            env=environment, capture_output=True, text=True,
-        )  # fmt: skip
-        if done.returncode != 0:
-            raise SystemExit(f"{side} failed:\n{done.stderr[-3000:]}")
-        figures: dict[str, float] = json.loads(Path(job["result"]).read_text())
-        return {**figures, "seconds": time.perf_counter() - started}
+    started = time.perf_counter()
+    figures = run_side(__file__, python, {**job, "side": side})
+    return {**figures, "seconds": time.perf_counter() - started}
 
 
 def table(runs: list[dict[str, Any]]) -> str:

@@ -24,11 +24,9 @@ memory of the process, and the accuracy on those texts.
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -36,17 +34,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from peers import peak_memory_mb, read_table, run_side
+
 BATCH, ALONE = 32, 60
 Answer = Callable[[list[str], int], list[str]]
 HUB = [("onnx", "fp32"), ("onnx", "int8"), ("openvino", "fp32"), ("openvino", "bf16"),
        ("paddle", "fp32")]  # fmt: skip
-
-
-def read(path: Path) -> list[tuple[str, str]]:
-    """Texts and labels of a table."""
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        rows = csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
-        return [(row["text"], row["label"]) for row in rows]
 
 
 # --- the sides: each gives a function from texts and a batch size to labels ----------------------
@@ -156,15 +149,9 @@ SIDES = {
 }
 
 
-def peak_memory_mb() -> float:
-    """The most memory this process has had; `getrusage` would count that of its parent too."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) * 1024 / 1e6
-
-
 def work(job: dict[str, Any]) -> None:
     """Measure one side; the figures go to the job's file."""
-    rows = read(Path(job["data"]))[: job["texts"]]
+    rows = read_table(Path(job["data"]))[: job["texts"]]
     texts = [text for text, _ in rows]
     started = time.perf_counter()
     answer = SIDES[job["side"]](job)
@@ -216,21 +203,6 @@ def make_run(shape: str, folder: Path, scratch: Path, epochs: int, max_steps: in
         progress=False, say=lambda line: print(f"    {line}", file=sys.stderr, flush=True),
     )  # fmt: skip
     return run
-
-
-def measure(python: str, job: dict[str, Any]) -> dict[str, float]:
-    """Run one side in a process of its own."""
-    with tempfile.TemporaryDirectory() as scratch:
-        job = {**job, "result": str(Path(scratch) / "figures.json")}
-        environment = {**os.environ, "TOKENIZERS_PARALLELISM": "true", "HF_HUB_OFFLINE": "1"}
-        done = subprocess.run(
-            [python, __file__, "--work", json.dumps(job)],
-            env=environment, capture_output=True, text=True,
-        )  # fmt: skip
-        if done.returncode != 0:
-            raise SystemExit(f"{job['name']} failed:\n{done.stderr[-3000:]}")
-        figures: dict[str, float] = json.loads(Path(job["result"]).read_text())
-        return figures
 
 
 def table(runs: list[dict[str, Any]]) -> str:
@@ -293,7 +265,7 @@ def main() -> None:
                     "data": str(folder / "test.tsv"), "texts": arguments.texts,
                     "rounds": arguments.rounds, "max_seq_len": module.max_seq_len,
                 }  # fmt: skip
-                figures = measure(python, job)
+                figures = run_side(__file__, python, job)
                 runs.append({"data": name, "side": title, **figures})
                 print(f"{name}, {title}: {figures}", file=sys.stderr, flush=True)
                 arguments.output.write_text(json.dumps(runs, indent=1) + "\n")

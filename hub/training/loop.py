@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import signal
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -116,7 +115,6 @@ class TrainingLoop:
         self.callbacks = callbacks
         self.teacher = teacher
         self.nonfinite = 0
-        self.stop_signal: int | None = None
         self.best: dict[str, np.ndarray] | None = None
         self.started = time.monotonic() - self.state.seconds
         self.saved = time.monotonic()
@@ -127,7 +125,9 @@ class TrainingLoop:
             self._epoch(stop)
             self._end_epoch()
             self._save()
-            if self._is_alone and stop.received is not None and not self._finished():
+            # Several processes agree in a step: the next epoch's first one.
+            is_alone = self.update.group.size == 1
+            if is_alone and stop.received is not None and not self._finished():
                 self._stop(stop.received)
         if state.best_metric is not None:
             if self.best is None and self.store is not None:
@@ -138,10 +138,6 @@ class TrainingLoop:
             with self.update.measured_weights():
                 last = copy_weights(self.network)
             set_weights(self.network, last)
-
-    @property
-    def _is_alone(self) -> bool:
-        return self.update.group.size == 1
 
     def _finished(self) -> bool:
         state, patience = self.state, self.arguments.patience
@@ -168,8 +164,7 @@ class TrainingLoop:
             state.epoch_rows += len(rows)
             for callback in self.callbacks:
                 callback.on_step(state, loss, len(rows))
-            asked = stop.received if self._is_alone else self.stop_signal
-            if asked is not None:
+            if (asked := self.update.asked_to_stop(stop)) is not None:
                 self._stop(asked)
             if time.monotonic() - self.saved > 60 * arguments.checkpoint_minutes:
                 self._save()
@@ -190,12 +185,9 @@ class TrainingLoop:
                 with adversarial_embeddings(self.network, self.arguments.adversarial):
                     update.backward(self._loss(part) * (len(part) / len(rows)))
         try:
-            value, asked = update.add_up(value, float(stop.received is not None))
+            value = update.add_up(value, stop)
         except LostWorkerError as error:
             self._give_up(error)
-        if asked:
-            # Of several processes all stop after the same step, whichever of them was told to.
-            self.stop_signal = stop.received or signal.SIGTERM
         if math.isfinite(value):
             self.nonfinite = 0
             update.apply(step)

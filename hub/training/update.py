@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
@@ -13,6 +14,7 @@ from hub.models.ernie import dropout
 from hub.training.averaging import AveragedWeights
 from hub.training.parallel import Group
 from hub.training.precision import Precision
+from hub.training.signals import StopRequests
 
 
 class Update:
@@ -46,6 +48,7 @@ class Update:
         self._precision = Precision(precision)
         self._average = AveragedWeights(network, average) if average else None
         self._seed = seed
+        self._stop_signal: int | None = None
 
     def begin(self, step: int) -> None:
         """Prepare step `step`, counted from 0."""
@@ -63,9 +66,21 @@ class Update:
         """Add the gradients of `loss`: its part of the mean over the batch of all processes."""
         self._precision.backward(loss)
 
-    def add_up(self, *numbers: float) -> list[float]:
-        """Sum the gradients and some numbers over the processes: see `Group.add_up`."""
-        return self.group.add_up(self.network, *numbers)
+    def add_up(self, loss: float, stop: StopRequests) -> float:
+        """Sum the gradients and the loss over the processes, and agree on whether to stop.
+
+        Raises:
+            LostWorkerError: another process has ended.
+        """
+        loss, asked = self.group.add_up(self.network, loss, float(stop.received is not None))
+        if asked:
+            # Of several processes all stop after the same step, whichever of them was told to.
+            self._stop_signal = stop.received or signal.SIGTERM
+        return loss
+
+    def asked_to_stop(self, stop: StopRequests) -> int | None:
+        """The signal that asks to stop after this step; of several processes, as agreed in it."""
+        return stop.received if self.group.size == 1 else self._stop_signal
 
     def apply(self, step: int) -> None:
         """Change the weights by the gradients; `step` as in `begin`."""

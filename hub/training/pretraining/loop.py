@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import signal
 import time
 from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn
@@ -59,7 +58,6 @@ class PretrainingLoop:
         self.arguments = arguments
         self.corpus = corpus
         self.update = update
-        self.stop_signal: int | None = None
         self.store = store
         self.callbacks = callbacks
         self.started = time.monotonic() - state.seconds
@@ -91,7 +89,7 @@ class PretrainingLoop:
                 self._save()
             elif time.monotonic() - self.saved > 60 * arguments.checkpoint_minutes:
                 self._save()
-            asked = stop.received if self.update.group.size == 1 else self.stop_signal
+            asked = self.update.asked_to_stop(stop)
             if asked is not None and state.step < state.total_steps:
                 self._stop(asked)
         state.epoch += 1
@@ -102,12 +100,9 @@ class PretrainingLoop:
         update.begin(step)
         value = self._add_gradients(numbers)
         try:
-            value, asked = update.add_up(value, float(stop.received is not None))
+            value = update.add_up(value, stop)
         except LostWorkerError as error:
             self._give_up(error)
-        if asked:
-            # Of several processes all stop after the same step, whichever of them was told to.
-            self.stop_signal = stop.received or signal.SIGTERM
         if not math.isfinite(value):
             raise TrainingError(
                 f"The loss of step {self.state.step + 1} is {value}: the run diverged. Lower the "
