@@ -64,7 +64,7 @@ class Group:
     def add_up(self, network: paddle.nn.Layer, *numbers: float) -> list[float]:
         """Sum the gradients of the processes, and some numbers with them.
 
-        All of it goes in one message. A parameter that has a gradient in no process keeps none.
+        A parameter that has a gradient in no process keeps none.
 
         Returns:
             The sums of `numbers`.
@@ -76,8 +76,7 @@ class Group:
             return list(numbers)
         parameters = [p for p in network.parameters() if not p.stop_gradient]
         there = [p.grad is not None for p in parameters]
-        parts = [paddle.to_tensor([*numbers, *map(float, there)], dtype="float64")]
-        head = parts[0]
+        head = paddle.to_tensor([*numbers, *map(float, there)], dtype="float64")
         gradients = [
             p.grad.reshape([-1]) if p.grad is not None else paddle.zeros([p.size], p.dtype)
             for p in parameters
