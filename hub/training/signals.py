@@ -42,10 +42,16 @@ class StopRequests:
     """While entered, remembers the first SIGINT or SIGTERM; a second one acts at once.
 
     Must be entered after PaddlePaddle is imported: its import replaces the handlers.
+
+    Args:
+        is_launched: whether Paddle's launcher has started this process. It sends SIGTERM three
+            times within half a second: none of them acts at once, and after the first one the
+            process ends by itself.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, is_launched: bool = False) -> None:
         self.received: int | None = None
+        self._is_launched = is_launched
         self._previous: dict[int, object] = {}
 
     def __enter__(self) -> StopRequests:
@@ -57,7 +63,8 @@ class StopRequests:
 
     def _remember(self, number: int, frame: FrameType | None) -> None:
         self.received = number
-        self._restore()
+        if not self._is_launched:
+            self._restore()
 
     def _restore(self) -> None:
         for number, handler in self._previous.items():
@@ -72,3 +79,5 @@ class StopRequests:
         trace: TracebackType | None,
     ) -> None:
         self._restore()
+        if self._is_launched and self.received is not None:
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -127,6 +127,24 @@ def test_a_killed_process_ends_the_run_and_it_can_be_resumed(model: Path, tmp_pa
     assert (output / "model.safetensors").exists() and not (output / "checkpoint").exists()
 
 
+def test_the_launchers_repeated_signals_do_not_cut_a_stop_short() -> None:
+    """It sends SIGTERM three times: the run still ends with its checkpoint and its sentence."""
+    program = (
+        "import os, signal, time\n"
+        "from hub.training.signals import StopRequests\n"
+        "with StopRequests(is_launched=True) as stop:\n"
+        "    for _ in range(2):\n"
+        "        os.kill(os.getpid(), signal.SIGTERM)\n"
+        "        time.sleep(0.05)\n"
+        "os.kill(os.getpid(), signal.SIGTERM)\n"
+        "print('ended by itself', stop.received)\n"
+    )
+    process = run("-c", program)
+    said, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors
+    assert said.strip() == "ended by itself 15"
+
+
 def test_what_cannot_be_launched_is_refused() -> None:
     for how, reason in (
         (Launch(processes=0), "--nproc must be"),
