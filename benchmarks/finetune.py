@@ -30,7 +30,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from peers import peak_memory_mb, read_table, run_side
+from peers import make_base_model, peak_memory_mb, read_table, run_side
 
 BATCH, RATE, DECAY, WARMUP = 32, 4e-4, 0.01, 0.1
 
@@ -269,14 +269,11 @@ def work(job: dict[str, Any]) -> None:
 def make_model(shape: str, folder: Path) -> None:
     """The weights that all sides begin with, as a folder that all of them can read."""
     import hub
-    from hub.models.creation import create_model, read_shape
 
     if shape == "nano":
         hub.Module(name="ernie-pocket-zh", task="fill-mask").save(folder)
     else:
-        embedded = Path(hub.__file__).parent / "registry/embedded/ernie-pocket-zh"
-        folder.mkdir(parents=True, exist_ok=True)
-        create_model(folder, read_shape("ernie-3.0-base-zh"), embedded / "vocab.txt", 1)
+        make_base_model(folder)
 
 
 def measure(side: str, python: str, job: dict[str, Any]) -> dict[str, float]:

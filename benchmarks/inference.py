@@ -34,7 +34,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from peers import peak_memory_mb, read_table, run_side
+from peers import make_base_model, peak_memory_mb, read_table, run_side
 
 BATCH, ALONE = 32, 60
 Answer = Callable[[list[str], int], list[str]]
@@ -186,16 +186,12 @@ def work(job: dict[str, Any]) -> None:
 
 def make_run(shape: str, folder: Path, scratch: Path, epochs: int, max_steps: int | None) -> Path:
     """A fine-tuned classifier."""
-    import hub
-    from hub.models.creation import create_model, read_shape
     from hub.training.finetune import finetune
 
     model, changes = "ernie-pocket-zh", {"epochs": epochs, "max_steps": max_steps, "seed": 1}
     if shape == "base":
         base = scratch / "base"
-        base.mkdir()
-        vocabulary = Path(hub.__file__).parent / "registry/embedded/ernie-pocket-zh/vocab.txt"
-        create_model(base, read_shape("ernie-3.0-base-zh"), vocabulary, 1)
+        make_base_model(base)
         model, changes = str(base), {"max_steps": 2, "seed": 1}
     run = scratch / f"run-{folder.name}"
     finetune(

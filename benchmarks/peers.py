@@ -24,6 +24,16 @@ def peak_memory_mb() -> float:
     return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) * 1024 / 1e6
 
 
+def make_base_model(folder: Path) -> None:
+    """A model of ERNIE 3.0 Base's shape with random weights and the embedded model's vocabulary."""
+    import hub
+    from hub.models.creation import create_model, read_shape
+
+    vocabulary = Path(hub.__file__).parent / "registry/embedded/ernie-pocket-zh/vocab.txt"
+    folder.mkdir(parents=True, exist_ok=True)
+    create_model(folder, read_shape("ernie-3.0-base-zh"), vocabulary, 1)
+
+
 def run_side(script: str, python: str, job: dict[str, Any]) -> dict[str, float]:
     """Run a side by `PYTHON SCRIPT --work JOB`; the figures that it writes to the job's file."""
     with tempfile.TemporaryDirectory() as scratch:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import sys
 from pathlib import Path
@@ -11,9 +10,9 @@ from typing import Any
 import click
 
 from hub.cli.launching import device_options
-from hub.cli.options import data_options, long_text_option
+from hub.cli.options import data_options, long_text_option, precision_option, task_options
 from hub.cli.output import json_option, print_json, say
-from hub.constants import DEFAULT_MODEL, METRICS_FILE
+from hub.constants import DEFAULT_MODEL
 
 
 @click.command("finetune")
@@ -25,14 +24,7 @@ from hub.constants import DEFAULT_MODEL, METRICS_FILE
 @click.option(
     "--model", default=DEFAULT_MODEL, show_default=True, help="A name (`hub list`) or a folder."
 )
-@click.option(
-    "--task",
-    type=click.Choice(
-        ["text-classification", "multi-label", "token-classification", "ner", "intent-slots"]
-    ),
-    help="What to learn; by default what the data's labels are.",
-)
-@click.option("--crf", is_flag=True, help="Of tags, learn what follows what too.")
+@task_options
 @data_options
 @click.option("--epochs", type=int, help="Passes over the rows, at most.")
 @click.option("--batch-size", type=int, help="Rows in a step.")
@@ -56,11 +48,7 @@ from hub.constants import DEFAULT_MODEL, METRICS_FILE
 @click.option("--r-drop", type=float, help="R-Drop: weight of two outputs' difference, such as 1.")
 @click.option("--ema", type=float, help="Keep the weights' moving average, of this decay: 0.999.")
 @click.option("--lora", type=int, help="LoRA: train only changes of this rank, such as 8.")
-@click.option(
-    "--precision",
-    type=click.Choice(["fp32", "bf16", "fp16"]),
-    help="Mixed precision, on accelerators; by default fp32.",
-)
+@precision_option
 @click.option(
     "--skip-nonfinite",
     is_flag=True,
@@ -108,7 +96,6 @@ def finetune_command(
     quiet: bool,
     as_json: bool,
     device: str,
-    launched: bool,
     track: tuple[str, ...],
     mlflow_model: str | None,
     **changes: Any,
@@ -129,10 +116,6 @@ def finetune_command(
       hub finetune entities.conll --crf --output runs/ner
       hub finetune train.tsv --output runs/travel --resume
     """
-    if launched:
-        if as_json:
-            print_json(json.loads((output / METRICS_FILE).read_text(encoding="utf-8")))
-        return
     from hub.training.finetune import finetune
     from hub.training.tracking import trackers
 

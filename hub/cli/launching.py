@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import functools
+import json
 import sys
 from collections.abc import Callable
 from typing import Any
 
 import click
+
+from hub.cli.output import print_json
+from hub.constants import METRICS_FILE
 
 # Option -> the attribute of `hub.training.launching.Launch` that it gives.
 _OPTIONS = {
@@ -22,23 +26,26 @@ _OPTIONS = {
 def device_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """--device, and those by which a command runs in several processes.
 
-    Where these are given, the command's function is not called: the same command runs without them
-    in each process, and `True` is passed on as `launched` at the end.
+    Where these are given, the command's function is not called here: the same command runs without
+    them in each process, and what --json prints is read from the folder that they have written.
     """
 
     @functools.wraps(function)
     def command(*arguments: Any, **options: Any) -> Any:
         given = {name: options.pop(name) for name, _, _ in _OPTIONS.values()}
-        launched = False
         if any(value is not None for value in given.values()):
             from hub.training.launching import Launch, launch, without_options
 
             how = Launch(**given)
-            if launched := how.is_wanted:
+            if how.is_wanted:
                 command_line = without_options(sys.argv[1:], list(_OPTIONS))
                 # What goes to stdout is said once, at the end.
                 launch(how, [word for word in command_line if word != "--json"])
-        return function(*arguments, launched=launched, **options)
+                if options["as_json"]:
+                    summary = options["output"] / METRICS_FILE
+                    print_json(json.loads(summary.read_text(encoding="utf-8")))
+                return None
+        return function(*arguments, **options)
 
     for option, (name, kind, text) in reversed(_OPTIONS.items()):
         command = click.option(option, name, type=kind, help=text)(command)

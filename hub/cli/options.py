@@ -26,6 +26,36 @@ def data_options(function: Decorated) -> Decorated:
     return function
 
 
+def task_options(function: Decorated) -> Decorated:
+    """--task and --crf: what is learned."""
+    for option in reversed(
+        (
+            click.option(
+                "--task",
+                type=click.Choice(
+                    [
+                        "text-classification",
+                        "multi-label",
+                        "token-classification",
+                        "ner",
+                        "intent-slots",
+                    ]
+                ),
+                help="What to learn; by default what the data's labels are.",
+            ),
+            click.option("--crf", is_flag=True, help="Of tags, learn what follows what too."),
+        )
+    ):
+        function = option(function)
+    return function
+
+
+precision_option = click.option(
+    "--precision",
+    type=click.Choice(["fp32", "bf16", "fp16"]),
+    help="Mixed precision, on accelerators; by default fp32.",
+)
+
 long_text_option = click.option(
     "--long-text",
     type=click.Choice(["cut", "window"]),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import sys
 from pathlib import Path
@@ -11,9 +10,9 @@ from typing import Any
 import click
 
 from hub.cli.launching import device_options
-from hub.cli.options import quiet_option
+from hub.cli.options import precision_option, quiet_option
 from hub.cli.output import json_option, print_json, say
-from hub.constants import DEFAULT_MODEL, METRICS_FILE
+from hub.constants import DEFAULT_MODEL
 
 
 @click.command("pretrain")
@@ -50,11 +49,7 @@ from hub.constants import DEFAULT_MODEL, METRICS_FILE
 @click.option("--evaluations", type=int, help="How often to measure; by default 10 times.")
 @click.option("--seed", type=int, help="Of the order, the masks, dropout, a new model's weights.")
 @click.option("--recompute", is_flag=True, default=None, help="Less memory, more time.")
-@click.option(
-    "--precision",
-    type=click.Choice(["fp32", "bf16", "fp16"]),
-    help="Mixed precision, on accelerators; by default fp32.",
-)
+@precision_option
 @device_options
 @click.option("--resume", is_flag=True, help="Go on with the unfinished run in --output.")
 @click.option("--overwrite", is_flag=True, help="Replace the model in --output.")
@@ -74,7 +69,6 @@ def pretrain_command(
     quiet: bool,
     as_json: bool,
     device: str,
-    launched: bool,
     **changes: Any,
 ) -> None:
     """Pretrain a model on the texts CORPUS, before it is fine-tuned on labelled ones.
@@ -90,10 +84,6 @@ def pretrain_command(
       hub pretrain corpus/ --from-scratch ernie-3.0-nano-zh --vocab vocab.txt --output runs/new
       hub pretrain our_texts.txt --output runs/ours --resume
     """
-    if launched:
-        if as_json:
-            print_json(json.loads((output / METRICS_FILE).read_text(encoding="utf-8")))
-        return
     from hub.training.pretraining.pretrain import pretrain
 
     result = pretrain(

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from hub.cli.options import data_options, quiet_option
+from hub.cli.options import data_options, quiet_option, task_options
 from hub.cli.output import json_option, print_json, say
 from hub.constants import DEFAULT_MODEL
 
@@ -25,14 +25,7 @@ from hub.constants import DEFAULT_MODEL
 )
 @click.option("--minutes", type=float, default=20.0, show_default=True, help="How long to search.")
 @click.option("--trials", type=int, help="End after so many trials.")
-@click.option(
-    "--task",
-    type=click.Choice(
-        ["text-classification", "multi-label", "token-classification", "ner", "intent-slots"]
-    ),
-    help="What to learn; by default what the data's labels are.",
-)
-@click.option("--crf", is_flag=True, help="Of tags, learn what follows what too.")
+@task_options
 @data_options
 @click.option("--metric", help="What to search for, such as accuracy or macro_f1.")
 @click.option("--epochs", type=int, help="The same for every trial.")

@@ -95,8 +95,8 @@ def trim_vocabulary(
     if not number:
         raise DataError("There are no texts that say which entries are used.")
     unknown = counts[tokenizer.unk_token_id] / max(1, counts.sum())
-    special = sorted(tokenizer.special_ids | _added(tokenizer.backend))
-    counts[special] = max(min_count, 1)
+    special = sorted(tokenizer.special_ids | set(tokenizer.backend.get_added_tokens_decoder()))
+    counts[special] = min_count
     kept = np.flatnonzero(counts >= min_count)
     new_ids = {int(old): new for new, old in enumerate(kept)}
     smaller = _remapped(tokenizer, new_ids)
@@ -114,10 +114,6 @@ def trim_vocabulary(
     if min_count == 1:
         _compare(module, result, sample)
     return Trimmed(result, (size, len(kept)), number, float(unknown))
-
-
-def _added(backend: tokenizers.Tokenizer) -> set[int]:
-    return set(backend.get_added_tokens_decoder())
 
 
 def _remapped(tokenizer: WordPieceTokenizer, new_ids: dict[int, int]) -> WordPieceTokenizer:

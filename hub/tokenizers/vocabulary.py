@@ -18,12 +18,10 @@ from tqdm.auto import tqdm
 from hub.errors import DataError, InputError
 from hub.files import write_text
 from hub.tokenizers.merging import learn_merges, spelled
+from hub.tokenizers.wordpiece import MAX_WORD_CHARACTERS
 
 # ERNIE's order: [PAD] 0, [CLS] 1, [SEP] 2, [MASK] 3.
 SPECIAL_TOKENS = ("[PAD]", "[CLS]", "[SEP]", "[MASK]", "[UNK]")
-
-# WordPiece takes a longer word for [UNK].
-LONGEST_WORD = 100
 
 
 def train_vocabulary(
@@ -93,7 +91,7 @@ def count_words(texts: Iterable[str], lowercase: bool, progress: bool = False) -
     words: Counter[str] = Counter()
     for chunk, count in chunks.items():
         for word, _ in splitter.pre_tokenize_str(chunk):
-            if len(word) <= LONGEST_WORD:
+            if len(word) <= MAX_WORD_CHARACTERS:
                 words[word] += count
     return words
 

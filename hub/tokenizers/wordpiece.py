@@ -26,7 +26,7 @@ from hub.tokenizers.base import SPECIAL_TOKENS, Pieces, Tokenizer, read_vocabula
 from hub.tokenizers.plain import PlainTexts, is_plain
 
 # A longer word becomes [UNK], as in the originals.
-_MAX_WORD_CHARACTERS = 100
+MAX_WORD_CHARACTERS = 100
 STYLES = ("ernie", "bert")
 # Where ERNIE splits besides: symbols, a few characters that look like them, and the CJK ideographs
 # that the library's own list leaves out; punctuation, because its list ends with Unicode 8.
@@ -76,7 +76,7 @@ class WordPieceTokenizer(Tokenizer):
             raise ModelError(f"The vocabulary lacks {', '.join(missing)}.")
         backend = tokenizers.Tokenizer(
             models.WordPiece(
-                vocab=ids, unk_token="[UNK]", max_input_chars_per_word=_MAX_WORD_CHARACTERS
+                vocab=ids, unk_token="[UNK]", max_input_chars_per_word=MAX_WORD_CHARACTERS
             )
         )
         backend.normalizer, backend.pre_tokenizer = _basic_tokenization(lowercase, style)

@@ -33,7 +33,7 @@ from hub.training.finetune import finetune
 from hub.training.parallel import be_silent
 from hub.training.state import TrainingState
 from hub.training.trainer import check_metric, default_arguments
-from hub.training.tuning_report import write_tuning_report
+from hub.training.tuning_report import short, write_tuning_report
 
 if TYPE_CHECKING:
     import optuna
@@ -353,7 +353,7 @@ class _Search:
             write_text(best, json.dumps(kept, ensure_ascii=False) + "\n")
 
     def _tell(self, trial: optuna.Trial, outcome: str, started: float) -> None:
-        settings = ", ".join(f"{k} {_short(v)}" for k, v in trial.params.items())
+        settings = ", ".join(f"{k} {short(v)}" for k, v in trial.params.items())
         seconds = time.monotonic() - started
         self.say(f"trial {trial.number:<3} {outcome}: {settings}; {seconds:.0f} s")
 
@@ -370,7 +370,3 @@ class _Search:
             self.folder, self.metric, kept["value"], kept["settings"],
             len(study.get_trials(deepcopy=False)),
         )  # fmt: skip
-
-
-def _short(value: Any) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)

@@ -45,14 +45,15 @@ def write_tuning_report(folder: Path, study: optuna.Study, metric: str) -> None:
     for trial in ranked:
         is_complete = trial in complete and trial.value is not None
         value = f"{100 * (trial.value or 0):.2f}" if is_complete else trial.state.name.lower()
-        settings = " | ".join(_short(trial.params.get(name, "")) for name in names)
+        settings = " | ".join(short(trial.params.get(name, "")) for name in names)
         seconds = f"{trial.duration.total_seconds():.0f}" if trial.duration else ""
         lines.append(f"| {trial.number} | {value} | {settings} | {seconds} |")
     parts.append("\n".join(lines))
     write_text(folder / _REPORT, "\n\n".join(parts) + "\n")
 
 
-def _short(value: Any) -> str:
+def short(value: Any) -> str:
+    """A setting's value for a person: of a number three digits."""
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 

@@ -182,16 +182,18 @@ def _key_bias(attention_mask: paddle.Tensor, hidden: paddle.Tensor) -> paddle.Te
 def _shaped_key_bias(
     attention_mask: paddle.Tensor, hidden: paddle.Tensor, heads: int
 ) -> paddle.Tensor | None:
-    """The same, None where it is all zeros, and on the CPU in the scores' shape.
+    """The same; on the CPU None where it is all zeros, and else in the scores' shape.
 
     Paddle's CPU kernels add tensors of one shape many times faster than others; it is shaped once
-    for all layers.
+    for all layers. Other devices are not asked what the mask holds: they would be waited for.
     """
+    if not hidden.place.is_cpu_place():
+        return _key_bias(attention_mask, hidden)
     if bool(attention_mask.all()):
         return None
     key_bias = _key_bias(attention_mask, hidden)
     rows, length = attention_mask.shape
-    if hidden.place.is_cpu_place() and rows * heads * length * length <= _LARGEST_SHAPED_BIAS:
+    if rows * heads * length * length <= _LARGEST_SHAPED_BIAS:
         return key_bias.expand([rows, heads, length, length]).contiguous()
     return key_bias
 
