@@ -34,8 +34,10 @@ class Layer(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         rows, length, _ = x.shape
         split = self.qkv(x).view(rows, length, 3, HEADS, HEAD).permute(2, 0, 3, 1, 4)
-        mixed = functional.scaled_dot_product_attention(*split)
-        mixed = mixed.transpose(1, 2).reshape(rows, length, HIDDEN)
+        if x.is_cuda:  # its fused kernels want heads of a multiple of 8
+            split = functional.pad(split, (0, -HEAD % 8))
+        mixed = functional.scaled_dot_product_attention(*split, scale=HEAD**-0.5)
+        mixed = mixed[..., :HEAD].transpose(1, 2).reshape(rows, length, HIDDEN)
         x = self.attention_norm(x + self.out(mixed))
         return self.output_norm(x + self.down(functional.gelu(self.up(x))))
 

@@ -1,4 +1,4 @@
-"""Pretrain `ernie-pocket-zh` as a masked language model, on a CPU or a GPU, in PyTorch.
+"""Pretrain `ernie-pocket-zh` as a masked language model on a CPU, in PyTorch.
 
     python tools/pretrain/train.py IDS_DIR RUN_DIR --warm warm_start.npz --tokens 9e6
 
@@ -6,11 +6,11 @@ Whole words and n-grams of words are masked, a fifth of a text's tokens, 80/10/1
 texts of one length, so that nothing is padded. Matrices of the layers are updated by Muon
 (https://kellerjordan.github.io/posts/muon/), everything else by AdamW.
 
-On a CPU each of --processes trains with one thread on batches of its own and updates the same
-weights without waiting for the others (https://arxiv.org/abs/1106.5730): on a machine that is busy
-with other work, threads that wait for each other would stand still. On a GPU (`--device cuda`) one
-process computes in bfloat16. RUN_DIR/state.pt is written after every million tokens; the same
-command goes on from it. RUN_DIR/log.jsonl has the held-out loss and accuracy.
+Each of --processes trains with one thread on batches of its own and updates the same weights
+without waiting for the others (https://arxiv.org/abs/1106.5730): on a machine that is busy with
+other work, threads that wait for each other would stand still. RUN_DIR/state.pt is written after
+every million tokens; the same command goes on from it. RUN_DIR/log.jsonl has the held-out loss and
+accuracy.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ import argparse
 import json
 import os
 import time
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +26,11 @@ import numpy as np
 import torch
 import torch.multiprocessing as multiprocessing
 from batches import Corpus, mask
+from evaluation import Masked, evaluate, held_out
 from muon import Muon
 from network import Pocket
-from torch.nn import functional
 
 VOCABULARY = 12_000
-_HELD_OUT_SEED = 7
 _WARM_UP_STEPS = 150
 _SAVE_EVERY = 1e6
 
@@ -57,36 +55,21 @@ def optimizers_of(model: Pocket, muon: float, adam: float) -> list[tuple[Any, fl
     ]
 
 
-@torch.no_grad()
-def evaluate(model: Pocket, corpus: Corpus, device: str) -> tuple[float, float]:
-    """Loss and accuracy at masked places of the held-out texts, 15 % of their tokens."""
-    generator = np.random.default_rng(_HELD_OUT_SEED)
-    loss = right = count = 0.0
-    for rows in corpus.held_out_batches(4096):
-        ids, places, targets = mask(rows, 0.15, generator, VOCABULARY)
-        hidden = model.encode(torch.from_numpy(ids).to(device)).reshape(
-            -1, model.word.weight.shape[1]
-        )
-        scores = model.scores(hidden[torch.from_numpy(places).to(device)]).float().cpu()
-        truth = torch.from_numpy(targets)
-        loss += functional.cross_entropy(scores, truth, reduction="sum").item()
-        right += (scores.argmax(-1) == truth).sum().item()
-        count += len(truth)
-    return loss / count, right / count
-
-
 def work(
-    rank: int, model: Pocket, corpus: Corpus, shared: torch.Tensor, arguments: argparse.Namespace
+    rank: int,
+    model: Pocket,
+    corpus: Corpus,
+    measured: Masked,
+    shared: torch.Tensor,
+    arguments: argparse.Namespace,
 ) -> None:
     """Train until enough tokens were seen by all processes together.
 
     `shared` holds what they have in common: tokens, batches drawn, steps.
     """
-    torch.set_num_threads(1 if arguments.device == "cpu" else torch.get_num_threads())
-    device = arguments.device
+    torch.set_num_threads(1)
     optimizers = optimizers_of(model, arguments.muon, arguments.adam)
     generator = np.random.default_rng((11, rank, int(shared[1])))
-    half = torch.autocast("cuda", torch.bfloat16) if device != "cpu" else nullcontext()
     order, epoch = [], -1
     saved, started = float(shared[0]), time.monotonic()
     while float(shared[0]) < arguments.tokens:
@@ -101,8 +84,7 @@ def work(
                 group["lr"] = highest * rate
         rows = corpus.rows(order[number % corpus.batches_an_epoch])
         inputs = [*mask(rows, arguments.masked, generator, VOCABULARY), corpus.bag(rows)]
-        with half:
-            losses = model.losses(*(torch.from_numpy(x).to(device) for x in inputs))
+        losses = model.losses(*(torch.from_numpy(x) for x in inputs))
         (losses[0] + arguments.bag * losses[1]).backward()
         others = [p for g in optimizers[1][0].param_groups for p in g["params"]]
         torch.nn.utils.clip_grad_norm_(others, 1.0)
@@ -113,21 +95,21 @@ def work(
         shared[0] += rows.size
         if rank == 0 and float(shared[0]) - saved > _SAVE_EVERY:
             saved = float(shared[0])
-            report(model, corpus, shared, losses, started, arguments)
+            report(model, measured, shared, losses, started, arguments)
     if rank == 0:
-        report(model, corpus, shared, losses, started, arguments)
+        report(model, measured, shared, losses, started, arguments)
 
 
 def report(
     model: Pocket,
-    corpus: Corpus,
+    measured: Masked,
     shared: torch.Tensor,
     losses: tuple[torch.Tensor, torch.Tensor],
     started: float,
     arguments: argparse.Namespace,
 ) -> None:
     """Evaluate, write a line of the log, and keep the state."""
-    loss, accuracy = evaluate(model, corpus, arguments.device)
+    loss, accuracy = evaluate(model, measured, "cpu")
     entry = {
         "tokens": int(shared[0]), "steps": int(shared[2]), "held_out_loss": round(loss, 4),
         "held_out_accuracy": round(accuracy, 5), "last_loss": round(losses[0].item(), 3),
@@ -154,7 +136,6 @@ def main() -> None:
     parser.add_argument("--adam", type=float, default=1e-3, help="learning rate of the rest")
     parser.add_argument("--bag", type=float, default=0.15, help="weight of the second loss")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     arguments = parser.parse_args()
     arguments.run.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(0)
@@ -173,14 +154,12 @@ def main() -> None:
         model.start(arguments.warm)
     corpus = Corpus(arguments.ids, arguments.batch, VOCABULARY)
     print(f"{corpus.tokens:,} tokens in {corpus.batches_an_epoch:,} batches", flush=True)
-    if arguments.device != "cpu":
-        work(0, model.to(arguments.device), corpus, shared, arguments)
-        return
+    measured = held_out(corpus, VOCABULARY)
     model.share_memory()
     shared.share_memory_()
     context = multiprocessing.get_context("fork")
     processes = [
-        context.Process(target=work, args=(rank, model, corpus, shared, arguments))
+        context.Process(target=work, args=(rank, model, corpus, measured, shared, arguments))
         for rank in range(arguments.processes)
     ]
     for process in processes:
