@@ -1,13 +1,16 @@
 """What a model reaches on public Chinese data sets, beside a linear baseline and published figures.
 
     python benchmarks/accuracy.py DATA_FOLDER [--model NAME] [--sets smp2017_ecdt ...] [--seeds 1]
-                                  [--set key=value ...] [--output accuracy.json] [--table]
+                                  [--set key=value ...] [--exported] [--output accuracy.json]
+                                  [--table]
 
 DATA_FOLDER holds a folder for each set with train, dev and test files (`.tsv` or `.conll`); where a
 set has no test file, dev is tested on and a tenth of train chooses the epoch. Every run is
 `hub finetune` with the model's recommended settings and a fixed seed, then an evaluation on the
-test rows. Results are kept in --output as they come and a run that is there is not repeated;
---table prints them as Markdown, the mean over the seeds.
+test rows. With --exported the model is also exported for every engine, and the test rows are
+answered again: how many answers are the module's, and what the figures are. Results are kept in
+--output as they come and a run that is there is not repeated; --table prints them as Markdown, the
+mean over the seeds.
 """
 
 from __future__ import annotations
@@ -22,9 +25,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hub.data import load_dataset
+from hub.data import TextDataset, load_dataset
 from hub.files import write_text
-from hub.inference.loading import evaluate, load
+from hub.inference.export import export
+from hub.inference.loading import evaluate, load, load_module
+from hub.inference.predictor import Predictor
 from hub.tasks import labelled_task_type
 from hub.training.baseline import LinearBaseline
 from hub.training.finetune import finetune
@@ -74,12 +79,44 @@ SETS = {
 }  # fmt: skip
 
 
+EXPORTS = (("onnx", "fp32"), ("onnx", "int8"), ("openvino", "fp32"), ("paddle", "fp32"))
+
+
 def find(folder: Path, part: str) -> Path | None:
     """The file of a part of a data set."""
     return next((p for s in ("tsv", "conll") if (p := folder / f"{part}.{s}").exists()), None)
 
 
-def run(name: str, folder: Path, model: str, seed: int, changes: dict[str, Any]) -> dict[str, Any]:
+def without_scores(answer: Any) -> Any:
+    """An answer without its scores, which differ by rounding from engine to engine."""
+    if isinstance(answer, dict):
+        return {k: without_scores(v) for k, v in answer.items() if k != "score"}
+    return [without_scores(each) for each in answer] if isinstance(answer, list) else answer
+
+
+def compare_exported(run_folder: Path, test: TextDataset, metric: str) -> list[dict[str, Any]]:
+    """How the exported models' answers to the test rows differ from the module's."""
+    module = load_module(str(run_folder))
+    own = module.predict(test.texts)
+    sample = test.with_examples(test.examples[:200])  # which the export itself looks at
+    compared = []
+    for format, precision in EXPORTS:
+        folder = run_folder.with_name(f"{format}-{precision}")
+        export(module, folder, format, precision=precision, data=sample, max_drop=100)
+        predictor = Predictor(folder)
+        pairs = zip(own, predictor.predict(test.texts), strict=True)
+        compared.append({
+            "format": format, "precision": precision,
+            "equal": sum(without_scores(one) == without_scores(other) for one, other in pairs),
+            metric: evaluate(predictor, test)[metric],
+            "bytes": sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()),
+        })  # fmt: skip
+    return compared
+
+
+def run(
+    name: str, folder: Path, model: str, seed: int, changes: dict[str, Any], exported: bool
+) -> dict[str, Any]:
     """Fine-tune and evaluate once; everything that the table needs."""
     data_set = SETS[name]
     kind = None if data_set.task is None else labelled_task_type(data_set.task).name
@@ -106,6 +143,9 @@ def run(name: str, folder: Path, model: str, seed: int, changes: dict[str, Any])
         )  # fmt: skip
         loaded = load(Path(scratch) / "run")
         figures = evaluate(loaded, test)
+        compared = (
+            compare_exported(Path(scratch) / "run", test, data_set.metric) if exported else None
+        )
     task = loaded.task
     baseline = None
     if LinearBaseline.can_answer(task):
@@ -114,7 +154,7 @@ def run(name: str, folder: Path, model: str, seed: int, changes: dict[str, Any])
     return {
         "set": name, "model": model, "seed": seed, "test": test_file.name, "figures": figures,
         "rows": {"train": len(train), "test": len(test)}, "baseline": baseline,
-        "epochs": len(result.summary["history"]),
+        "exported": compared, "epochs": len(result.summary["history"]),
         "seconds": round(time.monotonic() - started), "arguments": result.summary["arguments"],
     }  # fmt: skip
 
@@ -150,6 +190,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=1, help="runs of each")
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE",
                         help="training arguments other than recommended")  # fmt: skip
+    parser.add_argument("--exported", action="store_true", help="compare the exported models too")
     parser.add_argument("--output", type=Path, default=Path("accuracy.json"))
     parser.add_argument("--table", action="store_true", help="print what is there, run nothing")
     arguments = parser.parse_args()
@@ -161,7 +202,8 @@ def main() -> None:
                 if any(r["set"] == name and r["seed"] == seed for r in runs):
                     continue
                 print(f"{name}, seed {seed}", file=sys.stderr, flush=True)
-                runs.append(run(name, arguments.folder / name, arguments.model, seed, changes))
+                own = arguments.folder / name
+                runs.append(run(name, own, arguments.model, seed, changes, arguments.exported))
                 write_text(arguments.output, json.dumps(runs, indent=1) + "\n")
     print(table(runs))
 
