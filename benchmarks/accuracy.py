@@ -28,8 +28,10 @@ from typing import Any
 from hub.data import TextDataset, load_dataset
 from hub.files import write_text
 from hub.inference.export import export
-from hub.inference.loading import evaluate, load, load_module
+from hub.inference.loading import evaluate, load_module
 from hub.inference.predictor import Predictor
+from hub.inference.verification import Reference, without_scores
+from hub.module import Module
 from hub.tasks import labelled_task_type
 from hub.training.baseline import LinearBaseline
 from hub.training.finetune import finetune
@@ -87,29 +89,26 @@ def find(folder: Path, part: str) -> Path | None:
     return next((p for s in ("tsv", "conll") if (p := folder / f"{part}.{s}").exists()), None)
 
 
-def without_scores(answer: Any) -> Any:
-    """An answer without its scores, which differ by rounding from engine to engine."""
-    if isinstance(answer, dict):
-        return {k: without_scores(v) for k, v in answer.items() if k != "score"}
-    return [without_scores(each) for each in answer] if isinstance(answer, list) else answer
-
-
-def compare_exported(run_folder: Path, test: TextDataset, metric: str) -> list[dict[str, Any]]:
+def compare_exported(
+    module: Module, test: TextDataset, metric: str, scratch: Path
+) -> list[dict[str, Any]]:
     """How the exported models' answers to the test rows differ from the module's."""
-    module = load_module(str(run_folder))
-    own = module.predict(test.texts)
-    sample = test.with_examples(test.examples[:200])  # which the export itself looks at
+    own = without_scores(module.predict(test.texts))
+    # What the export itself looks at; the test rows are answered by what it wrote.
+    reference = Reference(module, test.with_examples(test.examples[:200]))
     compared = []
     for format, precision in EXPORTS:
-        folder = run_folder.with_name(f"{format}-{precision}")
-        export(module, folder, format, precision=precision, data=sample, max_drop=100)
+        folder = scratch / f"{format}-{precision}"
+        made = export(
+            module, folder, format, precision=precision, reference=reference, max_drop=100
+        )
         predictor = Predictor(folder)
-        pairs = zip(own, predictor.predict(test.texts), strict=True)
+        answers = without_scores(predictor.predict(test.texts))
         compared.append({
             "format": format, "precision": precision,
-            "equal": sum(without_scores(one) == without_scores(other) for one, other in pairs),
+            "equal": sum(one == other for one, other in zip(own, answers, strict=True)),
             metric: evaluate(predictor, test)[metric],
-            "bytes": sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()),
+            "bytes": made.size_bytes,
         })  # fmt: skip
     return compared
 
@@ -141,10 +140,10 @@ def run(
             task_options=dict(data_set.options), changes={**changes, "seed": seed}, progress=False,
             say=lambda line: print(f"    {line}", file=sys.stderr, flush=True),
         )  # fmt: skip
-        loaded = load(Path(scratch) / "run")
+        loaded = load_module(Path(scratch) / "run")
         figures = evaluate(loaded, test)
         compared = (
-            compare_exported(Path(scratch) / "run", test, data_set.metric) if exported else None
+            compare_exported(loaded, test, data_set.metric, Path(scratch)) if exported else None
         )
     task = loaded.task
     baseline = None

@@ -182,7 +182,7 @@ def _agreement(
         pairs = zip(ours, theirs, strict=True)
         return float(np.mean([_cosine(a, b) > 0.99 for a, b in pairs]))
     said = [
-        [_bare(answer) for answer in task.decode(o, passages, tokenizer, AnswerOptions())]
+        [without_scores(answer) for answer in task.decode(o, passages, tokenizer, AnswerOptions())]
         for o in (ours, theirs)
     ]
     return float(np.mean([a == b for a, b in zip(*said, strict=True)]))
@@ -193,11 +193,11 @@ def _cosine(a: np.ndarray, b: np.ndarray) -> float:
     return float(a @ b) / lengths if lengths else 1.0
 
 
-def _bare(answer: Any) -> Any:
+def without_scores(answer: Any) -> Any:
     """An answer without its scores; of several tokens for a mask the first."""
     if isinstance(answer, dict):
-        return {k: _bare(v) for k, v in answer.items() if k != "score"}
+        return {k: without_scores(v) for k, v in answer.items() if k != "score"}
     if isinstance(answer, list):
         tokens = bool(answer) and isinstance(answer[0], dict) and "token_str" in answer[0]
-        return [_bare(part) for part in (answer[:1] if tokens else answer)]
+        return [without_scores(part) for part in (answer[:1] if tokens else answer)]
     return answer

@@ -11,18 +11,16 @@ half minute RUN_DIR/log.jsonl gets a line and RUN_DIR/state.pt the weights.
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import time
 from pathlib import Path
 
 import numpy as np
 import torch
 from batches import Corpus
-from evaluation import evaluate, held_out
+from evaluation import held_out
 from gpu_batches import GpuCorpus
 from network import Pocket
-from train import VOCABULARY, optimizers_of
+from training import VOCABULARY, Optimizers, add_arguments, load_weights, report
 
 _WARM_UP_STEPS = 200
 _PLATEAU = 0.25  # of the time; from there the rates fall in a line
@@ -70,7 +68,7 @@ def rate_at(step: int, done: float) -> float:
 
 
 class Run:
-    """A run's clock, log and state."""
+    """A run's clock, and when it reports."""
 
     def __init__(self, arguments: argparse.Namespace) -> None:
         self._folder, self._minutes = arguments.run, arguments.minutes
@@ -88,16 +86,9 @@ class Run:
         return time.monotonic() - self._reported > _REPORT_EVERY
 
     def report(self, model: Pocket, corpora: Corpora, device: str, **entry: float) -> None:
-        """Evaluate, write a line of the log, and keep the weights."""
-        loss, accuracy = evaluate(model, corpora.held_out, device)
-        entry |= {"held_out_loss": round(loss, 4), "held_out_accuracy": round(accuracy, 5)}
+        """Report, and see whether the time was changed."""
         entry["seconds"] = round(self.seconds)
-        with (self._folder / "log.jsonl").open("a") as log:
-            log.write(json.dumps(entry) + "\n")
-        print(entry, flush=True)
-        state = {"model": {name: value.cpu() for name, value in model.state_dict().items()}}
-        torch.save(state, self._folder / "state.pt.new")
-        os.replace(self._folder / "state.pt.new", self._folder / "state.pt")
+        report(self._folder, model, corpora.held_out, device, entry)
         changed = self._folder / "minutes"
         if changed.exists():
             self._minutes = float(changed.read_text())
@@ -106,39 +97,29 @@ class Run:
 
 def train(arguments: argparse.Namespace) -> None:
     """Train until the time is over."""
-    from safetensors.numpy import load_file
-
     torch.manual_seed(0)
     torch.set_float32_matmul_precision("high")
     torch._dynamo.config.suppress_errors = True  # what cannot be compiled runs as it is
     device = arguments.device
     run = Run(arguments)
     model = Pocket(VOCABULARY)
-    model.load(load_file(arguments.from_model))
+    load_weights(model, arguments.from_model)
     model.to(device)
     corpora = Corpora(arguments.ids, arguments.batch, device)
     print(f"{corpora.tokens:,} tokens, {run.seconds:.0f} s", flush=True)
-    optimizers = optimizers_of(model, arguments.muon, arguments.adam)
-    others = [p for group in optimizers[1][0].param_groups for p in group["params"]]
+    optimizers = Optimizers(model, arguments.muon, arguments.adam)
     losses_of = model.losses
     step = tokens = 0
     run.report(model, corpora, device, tokens=0, steps=0)
     while (done := run.done()) < 1:
         if step == arguments.eager_steps:
             losses_of = torch.compile(model.losses, dynamic=True)
-        rate = rate_at(step, done)
-        for optimizer, highest in optimizers:
-            for group in optimizer.param_groups:
-                group["lr"] = highest * rate
         inputs = corpora.inputs(arguments.masked)
         with torch.autocast(device, torch.bfloat16, enabled=device != "cpu"):
             guessed, bag = losses_of(*inputs)
             loss = guessed + arguments.bag * bag
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(others, 1.0)
-        for optimizer, _ in optimizers:
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
+        optimizers.update(rate_at(step, done))
         step += 1
         tokens += inputs[0].numel()
         if step % 16 == 0:
@@ -155,15 +136,9 @@ def train(arguments: argparse.Namespace) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("ids", type=Path, help="what tokenize_corpus.py wrote")
-    parser.add_argument("run", type=Path, help="the folder of the state and the log")
+    add_arguments(parser, batch=65_536, adam=1.5e-3)
     parser.add_argument("--from-model", type=Path, required=True, help="a model.safetensors")
     parser.add_argument("--minutes", type=float, default=12, help="how long in all")
-    parser.add_argument("--batch", type=int, default=65_536, help="tokens of a step")
-    parser.add_argument("--masked", type=float, default=0.2, help="part of a text that is masked")
-    parser.add_argument("--muon", type=float, default=0.02, help="learning rate of matrices")
-    parser.add_argument("--adam", type=float, default=1.5e-3, help="learning rate of the rest")
-    parser.add_argument("--bag", type=float, default=0.15, help="weight of the second loss")
     parser.add_argument("--eager-steps", type=int, default=32, help="before it is compiled")
     parser.add_argument("--device", default="cuda")
     arguments = parser.parse_args()
