@@ -25,7 +25,8 @@ class Corpus:
         files: the files, or a folder of them.
         batch: tokens of a batch.
         vocabulary: the number of entries.
-        held_out: this many texts, chosen at random, are kept back to measure with.
+        held_out: this many texts, chosen at random, are kept back to measure with; of a small
+            corpus a tenth at most.
 
     Attributes:
         ids: all of their ids, uint16.
@@ -51,7 +52,7 @@ class Corpus:
         counts = np.bincount(self.ids & ID, minlength=vocabulary).astype(np.float64)
         self.rarity = 1 / np.sqrt(counts + 100)
         self.rarity[:SPECIAL] = 0
-        self._held_out = min(held_out, len(starts))
+        self._held_out = min(held_out, len(starts) // 10)
         self.tokens = int(self._lengths[self._held_out :].sum())
         self._batches = self._divide(np.arange(self._held_out, len(starts)), batch)
         self.batches_an_epoch = len(self._batches)
