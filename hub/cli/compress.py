@@ -110,8 +110,8 @@ def prune_command(
 ) -> None:
     """Take the least important units or whole layers out of the model RUN.
 
-    The labelled rows TRAIN say what is important; the smaller model then learns from them and, if
-    it is a classifier, from the answers of RUN.
+    The labelled rows TRAIN say what is important; the smaller model then learns from them and from
+    the answers of RUN (of a tagger, unless it reads long texts in windows).
 
     \b
     Example:
@@ -136,7 +136,11 @@ def prune_command(
 @compress_command.command("distil")
 @click.argument("teacher", type=click.Path(path_type=Path))
 @click.argument("train")
-@click.option("--student", required=True, help="A name (`hub list`) or a model folder.")
+@click.option(
+    "--student",
+    required=True,
+    help="A name (`hub list`), a model folder, or LAYERSxWIDTH for a new model.",
+)
 @click.option(
     "--unlabelled",
     multiple=True,
@@ -145,6 +149,12 @@ def prune_command(
 )
 @click.option("--weight", type=float, default=0.7, show_default=True, help="The teacher's part.")
 @click.option("--temperature", type=float, default=2.0, show_default=True)
+@click.option(
+    "--hidden-states", type=float, default=0.0, help="What its layers' states count besides."
+)
+@click.option(
+    "--relations", type=float, default=0.0, help="What its attention's relations count besides."
+)
 @click.option("--epochs", type=int, help="Passes over the rows, at most.")
 @click.option("--batch-size", type=int, help="Rows in a step.")
 @click.option("--learning-rate", type=float, help="The highest one, after the warm-up.")
@@ -162,6 +172,8 @@ def distil_command(
     unlabelled: tuple[Path, ...],
     weight: float,
     temperature: float,
+    hidden_states: float,
+    relations: float,
     dev: str | None,
     output: Path,
     overwrite: bool,
@@ -169,7 +181,7 @@ def distil_command(
     as_json: bool,
     **changes: Any,
 ) -> None:
-    """Teach a smaller model what the classifier TEACHER answers.
+    """Teach a smaller model what the fine-tuned model TEACHER answers.
 
     \b
     Example:
@@ -186,8 +198,9 @@ def distil_command(
     texts = list(read_corpus(corpus_files(list(unlabelled)))) if unlabelled else []
     distil(
         module, student, data, output, dev=rows, unlabelled=texts, weight=weight,
-        temperature=temperature, changes=changes, overwrite=overwrite,
-        command=shlex.join(["hub", *sys.argv[1:]]), progress=not quiet, say=say,
+        temperature=temperature, hidden_states=hidden_states, relations=relations,
+        changes=changes, overwrite=overwrite, command=shlex.join(["hub", *sys.argv[1:]]),
+        progress=not quiet, say=say,
     )  # fmt: skip
     result = Module(directory=output)
     _finish(f"distil: {student}", teacher, module, output, result, rows, as_json)

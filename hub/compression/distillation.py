@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from hub.compression.rewriting import check_output
+from hub.compression.students import create_student, is_shape
 from hub.data import TextDataset
-from hub.data.examples import Example
+from hub.data.examples import Example, Label
 from hub.errors import InputError
 from hub.module import Module
+from hub.tasks import LabelledTask
+from hub.tasks.answering import run
+from hub.tasks.encoded_passages import read_all
 from hub.tasks.sequence_classification import SequenceClassification, has_pairs
 from hub.training.callbacks import Callback
-from hub.training.distillation import Teacher
+from hub.training.distillation.teacher import Teacher
 from hub.training.finetune import FinetuneResult, finetune
 
 # Texts that the teacher is asked about at a time.
@@ -31,6 +36,8 @@ def distil(
     unlabelled: Sequence[str] = (),
     weight: float = 0.7,
     temperature: float = 2.0,
+    hidden_states: float = 0.0,
+    relations: float = 0.0,
     changes: dict[str, Any] | None = None,
     overwrite: bool = False,
     command: str = "",
@@ -40,18 +47,20 @@ def distil(
 ) -> FinetuneResult:
     """Fine-tune a student on what a teacher answers, and write its folder.
 
-    The loss is the labels' cross-entropy and the divergence from the teacher's probabilities
-    (https://arxiv.org/abs/1503.02531). Texts without labels have the teacher's answer for a label.
+    The loss is the labels' and the divergence from the teacher's probabilities
+    (https://arxiv.org/abs/1503.02531), and if asked for how far what passes through the encoders
+    lies apart. Texts without labels have the teacher's answer for a label.
 
     Args:
-        teacher: a fine-tuned classifier.
-        student: a name of the catalogue or a model folder.
+        teacher: a fine-tuned model.
+        student: a name of the catalogue, a model folder, or a shape such as "2x128" for a new model
+            of 2 layers that are 128 wide: see `create_student`.
         train: labelled rows, with the teacher's labels.
         output: the folder to write; it is that of `hub finetune`.
         dev: anything `hub.load_dataset` takes; None sets a tenth of `train` aside.
         unlabelled: more texts of the same use.
-        weight: the teacher's part of the loss.
-        temperature: see `Teacher`.
+        weight: the part of the loss that is the teacher's answers.
+        temperature, hidden_states, relations: see `Teacher`.
         changes: training arguments that differ from the student's recommended ones.
         overwrite: replace the model in `output`.
         command: what the user typed, for the model card.
@@ -66,12 +75,10 @@ def distil(
     """
     check_output(Path(output), overwrite)
     task = teacher.task
-    if not isinstance(task, SequenceClassification):
-        raise InputError(
-            f"{teacher.name} does not classify texts; only classifiers teach and are taught."
-        )
-    lessons = Teacher(teacher, weight, temperature)
-    lessons.check(type(task).from_data(train))
+    if not isinstance(task, LabelledTask):
+        raise InputError(f"{teacher.name} was not fine-tuned: it has no answers to teach.")
+    lessons = Teacher(teacher, weight, temperature, hidden_states, relations)
+    lessons.check(type(task).from_data(train, **task.structure))
     if dev is None:
         train, dev = train.split(0.1, (changes or {}).get("seed") or 42)
     if unlabelled:
@@ -79,17 +86,37 @@ def distil(
             raise InputError("Texts without labels cannot be added to pairs of texts.")
         known = set(train.texts)
         new = [text for text in dict.fromkeys(unlabelled) if text not in known]
-        examples: list[Example] = []
-        for start in range(0, len(new), _AT_A_TIME):
-            part = new[start : start + _AT_A_TIME]
-            answers = teacher.predict(part)
-            examples += [
-                Example(text, label, start + place + 1)
-                for place, (text, label) in enumerate(zip(part, answers, strict=True))
-            ]
+        examples = [
+            Example(text, label, number + 1)
+            for number, (text, label) in enumerate(zip(new, _answers(teacher, new), strict=True))
+        ]
         say(f"taught    {len(new):,} texts without labels have the teacher's answers")
         train = replace(train, examples=[*train.examples, *examples])
-    return finetune(
-        train, output, dev=dev, model=student, task=task.name, changes=changes, teacher=lessons,
-        overwrite=overwrite, command=command, callbacks=callbacks, progress=progress, say=say,
-    )  # fmt: skip
+    with tempfile.TemporaryDirectory() as scratch:
+        name = student
+        if is_shape(student):
+            name = str(create_student(student, teacher, Path(scratch)))
+        return finetune(
+            train, output, dev=dev, model=name, task=task.name, task_options=task.structure,
+            changes=changes, teacher=lessons, overwrite=overwrite, command=command,
+            callbacks=callbacks, progress=progress, say=say,
+        )  # fmt: skip
+
+
+def _answers(teacher: Module, texts: Sequence[str]) -> list[Label]:
+    """What the teacher answers, in the form of labels."""
+    task = teacher.task
+    assert isinstance(task, LabelledTask)  # `distil` sees to it
+    labels: list[Label] = []
+    for start in range(0, len(texts), _AT_A_TIME):
+        part = texts[start : start + _AT_A_TIME]
+        if isinstance(task, SequenceClassification):
+            answers = teacher.predict(part)
+            labels += [tuple(a) if isinstance(a, list) else a for a in answers]
+            continue
+        passages = read_all(
+            teacher.tokenizer, part, teacher.max_seq_len, teacher.long_text, task.needs_offsets
+        )
+        outputs = run(task, teacher.tokenizer, teacher.compute, passages, 64)
+        labels += task.decide(outputs, passages, teacher.tokenizer)
+    return labels

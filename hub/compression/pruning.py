@@ -24,7 +24,7 @@ from hub.tasks import LabelledTask
 from hub.tasks.encoded_passages import read_all
 from hub.tasks.losses import LossSettings
 from hub.tasks.sequence_classification import SequenceClassification
-from hub.training.distillation import Teacher
+from hub.training.distillation.teacher import Teacher
 from hub.training.trainer import Trainer
 
 _LAYER = re.compile(r"(.*encoder\.layer\.)(\d+)(\..*)")
@@ -158,6 +158,7 @@ def recover(
     Raises:
         TrainingInterrupted: Ctrl-C or SIGTERM; `folder` holds the model as it was pruned.
     """
-    teacher = Teacher(whole) if isinstance(whole.task, SequenceClassification) else None
+    by_text = isinstance(whole.task, SequenceClassification)
+    teacher = Teacher(whole) if by_text or whole.long_text == "cut" else None
     Trainer(smaller, teacher=teacher, progress=progress).finetune_and_eval(data, dev, **changes)
     smaller.save(folder)

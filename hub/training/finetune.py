@@ -30,7 +30,7 @@ from hub.training.arguments import TrainingArguments
 from hub.training.baseline import LinearBaseline
 from hub.training.callbacks import Callback, HistoryFile
 from hub.training.checkpoints import CheckpointStore
-from hub.training.distillation import Teacher
+from hub.training.distillation.teacher import Teacher
 from hub.training.loop import compute_outputs
 from hub.training.output_folder import check_output, prepare_output, writing
 from hub.training.parallel import be_silent, join, where_it_computes

@@ -24,7 +24,7 @@ from hub.tasks.passages import Passage
 from hub.training.arguments import TrainingArguments
 from hub.training.callbacks import Callback
 from hub.training.checkpoints import CheckpointStore, copy_weights, set_weights
-from hub.training.distillation import Teacher
+from hub.training.distillation.teacher import Lessons
 from hub.training.parallel import LostWorkerError, lost_worker
 from hub.training.signals import StopRequests, interruption
 from hub.training.state import TrainingState
@@ -46,14 +46,12 @@ class EncodedData:
         targets: what is to be learned of each text.
         window_targets: what is to be learned of each window of every text.
         fingerprint: a digest of all that went into it.
-        taught: a teacher's logits for each window, float32 [W, labels]; None without a teacher.
     """
 
     passages: EncodedPassages
     targets: Targets
     window_targets: Sequence[Any]
     fingerprint: str
-    taught: np.ndarray | None = None
 
     @property
     def encodings(self) -> EncodedTexts:
@@ -83,7 +81,7 @@ class TrainingLoop:
         update: changes the weights.
         store: where the run is kept, if anywhere.
         callbacks: told of every step and epoch.
-        teacher: whose logits `train` holds.
+        lessons: what a teacher says of `train`, if there is one.
     """
 
     def __init__(
@@ -97,7 +95,7 @@ class TrainingLoop:
         update: Update,
         store: CheckpointStore | None,
         callbacks: Sequence[Callback],
-        teacher: Teacher | None = None,
+        lessons: Lessons | None = None,
     ) -> None:
         if not isinstance(module.task, LabelledTask):
             raise InputError(f"{module.name} has no task to train.")
@@ -113,7 +111,7 @@ class TrainingLoop:
         self.update = update
         self.store = store
         self.callbacks = callbacks
-        self.teacher = teacher
+        self.lessons = lessons
         self.nonfinite = 0
         self.best: dict[str, np.ndarray] | None = None
         self.started = time.monotonic() - self.state.seconds
@@ -219,10 +217,7 @@ class TrainingLoop:
     ) -> paddle.Tensor:
         """The mean loss of logits: the labels', and the teacher's if there is one."""
         loss = self.task.loss(logits, targets, self.losses, self.network)
-        if self.teacher is None or self.train.taught is None:
-            return loss
-        apart = self.teacher.loss(logits, self.train.taught[rows], self.task)
-        return (1 - self.teacher.weight) * loss + self.teacher.weight * apart
+        return loss if self.lessons is None else self.lessons.loss(loss, logits, targets, rows)
 
     def _refuse(self, value: float, rows: np.ndarray) -> None:
         """Stop at a loss that is not a number, or leave its step out if that is asked for.

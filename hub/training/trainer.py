@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from hub.tasks.encoded_passages import read_all
 from hub.training.arguments import TrainingArguments
 from hub.training.callbacks import Callback, ProgressBar
 from hub.training.checkpoints import CheckpointStore
-from hub.training.distillation import Teacher
+from hub.training.distillation.teacher import Lessons, Teacher
 from hub.training.loop import EncodedData, TrainingLoop, compute_outputs
 from hub.training.low_rank import low_rank
 from hub.training.optimization import default_optimizer
@@ -208,13 +207,6 @@ class Trainer:
         length = arguments.max_seq_len or self.module.max_seq_len
         long_text = arguments.long_text or self.module.long_text
         train = self._encode(train_data, length, long_text)
-        if self.teacher is not None:
-            self.teacher.check(self.task)
-            taught = self.teacher.logits(
-                train_data.texts, self.task.labels, arguments.eval_batch_size
-            )
-            taught = taught.repeat(train.passages.window_counts, axis=0)
-            train = replace(train, taught=taught)
         dev = None if dev_data is None else self._encode(dev_data, length, long_text)
         self.module.max_seq_len, self.module.long_text = length, long_text
         network = self.module.network
@@ -223,9 +215,23 @@ class Trainer:
         freeze(network, arguments)
         set_dropout(network, arguments.dropout)
         self.state = TrainingState()
+        lessons = self._lessons(train, arguments)
         with low_rank(network, arguments.lora, arguments.seed):
-            self._learn(train, dev, arguments, metric, resume)
+            if lessons is None:
+                self._learn(train, dev, arguments, metric, resume)
+            else:
+                with lessons.given_to(network, arguments.seed):
+                    self._learn(train, dev, arguments, metric, resume, lessons)
         self.module.adopt_weights()
+
+    def _lessons(self, train: EncodedData, arguments: TrainingArguments) -> Lessons | None:
+        """What the teacher, if there is one, says of the training rows."""
+        if self.teacher is None:
+            return None
+        self.teacher.check(self.task, arguments)
+        return self.teacher.lessons(
+            self.task, self.module, train.passages, arguments.eval_batch_size
+        )
 
     def _learn(
         self,
@@ -234,6 +240,7 @@ class Trainer:
         arguments: TrainingArguments,
         metric: str,
         resume: bool,
+        lessons: Lessons | None = None,
     ) -> None:
         network = self.module.network
         group = join()
@@ -264,7 +271,7 @@ class Trainer:
             update,
             store,
             callbacks,
-            self.teacher,
+            lessons,
         )
         for callback in callbacks:
             callback.on_train_begin(arguments, self.state, len(train.encodings), metric)
@@ -298,9 +305,7 @@ class Trainer:
             **arguments.to_dict(),
         }
         if self.teacher is not None:
-            identity["teacher"] = [
-                self.teacher.module.name, self.teacher.weight, self.teacher.temperature,
-            ]  # fmt: skip
+            identity["teacher"] = self.teacher.settings
         # What changes no result may change when a run is resumed.
         for name in ("checkpoint_minutes", "eval_batch_size", "keep_checkpoints", "recompute"):
             del identity[name]

@@ -1,0 +1,1 @@
+"""Learning from another model: its answers, and what passes through its encoder."""
