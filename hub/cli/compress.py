@@ -85,6 +85,7 @@ def vocab_command(
 @click.argument("run", type=click.Path(path_type=Path))
 @click.argument("train")
 @click.option("--width", type=float, default=1.0, help="Part of the feed-forward units to keep.")
+@click.option("--heads", type=int, help="How many attention heads of each layer to keep.")
 @click.option("--layers", type=int, help="How many layers to keep.")
 @click.option("--epochs", type=int, help="Passes over TRAIN to recover; 0 is none.")
 @click.option("--learning-rate", type=float, help="The highest one, after the warm-up.")
@@ -98,6 +99,7 @@ def prune_command(
     run: Path,
     train: str,
     width: float,
+    heads: int | None,
     layers: int | None,
     epochs: int | None,
     learning_rate: float | None,
@@ -108,7 +110,7 @@ def prune_command(
     quiet: bool,
     as_json: bool,
 ) -> None:
-    """Take the least important units or whole layers out of the model RUN.
+    """Take the least important units and heads, or whole layers, out of the model RUN.
 
     The labelled rows TRAIN say what is important; the smaller model then learns from them and from
     the answers of RUN (of a tagger, unless it reads long texts in windows).
@@ -123,12 +125,14 @@ def prune_command(
     module, rows = _load(run, dev)
     data = load_dataset(train, kind=_kind(module), split="train")
     smaller = prune(
-        module, data, output, width=width, layers=layers, seed=seed, overwrite=overwrite
-    )
+        module, data, output, width=width, heads=heads, layers=layers, seed=seed,
+        overwrite=overwrite,
+    )  # fmt: skip
     if epochs != 0:
         changes = {"epochs": epochs, "learning_rate": learning_rate, "seed": seed}
         recover(smaller, module, data, rows, output, changes, progress=not quiet)
     parts = [f"width {width:g}"] if width < 1 else []
+    parts += [] if heads is None else [f"{heads} heads"]
     parts += [] if layers is None else [f"{layers} layers"]
     _finish(f"prune: {', '.join(parts)}", run, module, output, smaller, rows, as_json)
 

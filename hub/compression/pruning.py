@@ -1,14 +1,14 @@
-"""Fewer layers, and fewer units in each layer's feed-forward part.
+"""Fewer layers, and in each layer fewer attention heads and fewer units of the feed-forward part.
 
-The units that matter least are taken out: those whose removal would change the loss least, to first
-order (https://arxiv.org/abs/1905.10650, and DynaBERT, https://arxiv.org/abs/2004.04037). Layers are
-taken out at even distances, the first and the last stay. Attention heads stay: the form in which
-models are kept, that of `transformers`, has the same width in every part of a layer.
+What matters least is taken out: the heads and units whose removal would change the loss least, to
+first order (https://arxiv.org/abs/1905.10650, and DynaBERT, https://arxiv.org/abs/2004.04037).
+Layers are taken out at even distances, the first and the last stay.
 """
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,23 +32,40 @@ _LAYER = re.compile(r"(.*encoder\.layer\.)(\d+)(\..*)")
 _ROWS = 512
 
 
+@dataclass(frozen=True)
+class Importance:
+    """How much the loss would change without each part of a layer, of no particular scale.
+
+    Attributes:
+        heads: float64 [layers, heads].
+        units: those of the feed-forward parts, float64 [layers, units].
+    """
+
+    heads: np.ndarray
+    units: np.ndarray
+
+
 def prune(
     module: Module,
     data: TextDataset,
     output: str | Path,
     *,
     width: float = 1.0,
+    heads: int | None = None,
     layers: int | None = None,
     seed: int = 42,
     overwrite: bool = False,
 ) -> Module:
-    """Write a model with fewer layers and units; it needs recovery epochs to answer well again.
+    """Write a model with fewer layers, heads and units; it needs recovery epochs.
 
     Args:
         module: a fine-tuned module.
         data: labelled rows; the first 512 of a random order say what matters.
         output: the folder to write.
         width: the part of each feed-forward layer's units that stays.
+        heads: how many heads of each layer stay; None is all. `transformers` has no form for a
+            model with fewer of them than its width is cut into: such a folder opens in this package
+            alone.
         layers: how many layers stay; None is all.
         seed: of the rows' order.
         overwrite: replace the model in `output`.
@@ -66,17 +83,26 @@ def prune(
         raise InputError(f"{module.name} has no task with labels: fine-tune it first.")
     if not 0 < width <= 1:
         raise InputError(f"width must be above 0 and at most 1, not {width!r}.")
-    count = config.num_hidden_layers if layers is None else layers
-    if not 1 <= count <= config.num_hidden_layers:
-        raise InputError(
-            f"layers must be from 1 to the model's {config.num_hidden_layers}, not {layers!r}."
-        )
+    kept_heads = _part("heads", heads, config.num_attention_heads)
+    count = _part("layers", layers, config.num_hidden_layers)
     units = max(1, round(width * config.intermediate_size))
-    if units == config.intermediate_size and count == config.num_hidden_layers:
-        raise InputError("Nothing would be taken out: give a width below 1, or fewer layers.")
+    smaller = replace(
+        config,
+        intermediate_size=units,
+        num_attention_heads=kept_heads,
+        num_hidden_layers=count,
+        head_dim=config.head_dim if kept_heads == config.num_attention_heads else config.head_size,
+    )
+    if smaller == config:
+        raise InputError(
+            "Nothing would be taken out: give a width below 1, fewer heads or fewer layers."
+        )
     check_output(folder, overwrite)
-    scores = unit_importance(module, data, seed)
-    kept_units = [np.sort(np.argsort(-row, kind="stable")[:units]) for row in scores]
+    found = importance(module, data, seed)
+    kept_units = [_largest(row, units) for row in found.units]
+    # The rows of a head in the maps to queries, keys and values stand together.
+    columns = np.arange(config.attention_size).reshape(config.num_attention_heads, -1)
+    kept_columns = [columns[_largest(row, kept_heads)].ravel() for row in found.heads]
     kept_layers = np.unique(np.linspace(0, config.num_hidden_layers - 1, count).round().astype(int))
     numbers = {int(old): new for new, old in enumerate(kept_layers)}
 
@@ -90,25 +116,44 @@ def prune(
             old = int(found[2])
             if old not in numbers:
                 continue
-            rows, rest = kept_units[old], found[3]
+            rest = found[3]
             if rest.startswith(".intermediate.dense."):
-                array = array[rows]
+                array = array[kept_units[old]]
             elif rest == ".output.dense.weight":
-                array = array[:, rows]
+                array = array[:, kept_units[old]]
+            elif rest.startswith(".attention.self."):
+                array = array[kept_columns[old]]
+            elif rest == ".attention.output.dense.weight":
+                array = array[:, kept_columns[old]]
             result[f"{found[1]}{numbers[old]}{rest}"] = array
         return result
 
-    changes = {"intermediate_size": units, "num_hidden_layers": len(kept_layers)}
-    return rewrite(module, folder, cut, changes)
+    return rewrite(module, folder, cut, smaller.to_dict())
 
 
-def unit_importance(module: Module, data: TextDataset, seed: int) -> np.ndarray:
-    """How much the loss would change without each feed-forward unit, to first order.
+def _part(what: str, wanted: int | None, whole: int) -> int:
+    """How many of a model's parts stay."""
+    count = whole if wanted is None else wanted
+    if not 1 <= count <= whole:
+        raise InputError(f"{what} must be from 1 to the model's {whole}, not {wanted!r}.")
+    return count
 
-    Returns:
-        float64 [layers, units], of no particular scale.
+
+def _largest(scores: np.ndarray, count: int) -> np.ndarray:
+    """The numbers of the `count` largest scores, ascending."""
+    result: np.ndarray = np.sort(np.argsort(-scores, kind="stable")[:count])
+    return result
+
+
+def importance(module: Module, data: TextDataset, seed: int) -> Importance:
+    """How much the loss would change without each head and each feed-forward unit, to first order.
+
+    Args:
+        module: with a task that has labels.
+        data: labelled rows.
+        seed: of the order of which the first 512 are looked at.
     """
-    task, network = module.task, module.network
+    task, network, config = module.task, module.network, module.config
     assert isinstance(task, LabelledTask)
     rows = np.random.default_rng(seed).permutation(len(data))[:_ROWS]
     chosen = data.with_examples(data.select(np.sort(rows)))
@@ -116,8 +161,9 @@ def unit_importance(module: Module, data: TextDataset, seed: int) -> np.ndarray:
         module.tokenizer, chosen.texts, module.max_seq_len, "cut", task.needs_offsets
     )
     targets = task.window_targets(passages, task.targets(chosen), module.tokenizer)
-    layers: list[Any] = [layer.feed_forward for layer in network.encoder.layers]
-    scores = np.zeros((len(layers), module.config.intermediate_size))
+    layers: list[Any] = list(network.encoder.layers)
+    units = np.zeros((len(layers), config.intermediate_size))
+    heads = np.zeros((len(layers), config.num_attention_heads))
     network.eval()
     for batch_rows in shuffled_batches(passages.encodings, 32, seed, 0):
         batch = collate(passages.encodings, batch_rows, module.tokenizer.pad_token_id)
@@ -127,11 +173,19 @@ def unit_importance(module: Module, data: TextDataset, seed: int) -> np.ndarray:
         )
         loss.backward()
         for row, layer in enumerate(layers):
-            # A unit is a column of the first map, an element of its bias and a row of the second.
-            weight = layer.output.weight
-            scores[row] += np.abs((weight * weight.grad).sum(axis=1).numpy())
+            # What a unit gives is multiplied by a row of the map behind it, a head by several: the
+            # products of weights and gradients are those of outputs and their gradients.
+            units[row] += np.abs(_products(layer.feed_forward.output))
+            of_columns = _products(layer.attention.output)
+            heads[row] += np.abs(of_columns.reshape(config.num_attention_heads, -1).sum(axis=1))
         network.clear_gradients()
-    return scores
+    return Importance(heads, units)
+
+
+def _products(linear: Any) -> np.ndarray:
+    """For each input of a map the sum of its weights' products with their gradients, [in]."""
+    products: np.ndarray = (linear.weight * linear.weight.grad).sum(axis=1).numpy()
+    return products
 
 
 def recover(

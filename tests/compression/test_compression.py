@@ -14,10 +14,11 @@ import hub
 from hub.backend import paddle
 from hub.cli.main import cli
 from hub.compression.distillation import distil
-from hub.compression.pruning import prune, unit_importance
+from hub.compression.pruning import importance, prune
 from hub.compression.vocabulary import trim_vocabulary
 from hub.data import load_dataset
 from hub.errors import DataError, InputError, OutputError
+from hub.inference.export import export
 from hub.training.arguments import TrainingArguments
 from hub.training.distillation.teacher import Teacher, divergence_from
 from hub.training.trainer import Trainer
@@ -137,14 +138,14 @@ def test_what_cannot_be_trimmed_is_refused(run: Path, tiny_folder: Path, tmp_pat
 def test_importance_is_what_a_units_removal_changes_to_first_order(run: Path) -> None:
     module = hub.Module(directory=run)
     data = load_dataset(ROWS, kind="text-classification")
-    scores = unit_importance(module, data, 1)
+    scores = importance(module, data, 1).units
     layer = module.network.encoder.layers[0].feed_forward
     assert scores.shape == (2, module.config.intermediate_size)
     # A unit whose outgoing weights are zero changes nothing.
     weight = layer.output.weight.numpy()
     weight[7] = 0
     layer.output.weight.set_value(weight)
-    assert unit_importance(module, data, 1)[0, 7] == 0 < np.median(scores[0])
+    assert importance(module, data, 1).units[0, 7] == 0 < np.median(scores[0])
 
 
 def test_units_that_do_nothing_go_first_and_answers_stay(run: Path, tmp_path: Path) -> None:
@@ -159,6 +160,34 @@ def test_units_that_do_nothing_go_first_and_answers_stay(run: Path, tmp_path: Pa
     smaller = prune(module, data, tmp_path / "narrow", width=0.5)
     assert smaller.config.intermediate_size == size - size // 2
     assert np.abs(logits(module, TEXTS) - logits(smaller, TEXTS)).max() < 1e-5
+
+
+def test_heads_that_do_nothing_go_first_and_answers_stay(run: Path, tmp_path: Path) -> None:
+    module = hub.Module(directory=run)
+    idle = ((0, 2), (1, 3))  # of four heads of six columns
+    for layer, heads in zip(module.network.encoder.layers, idle, strict=True):
+        weight = layer.attention.output.weight.numpy()
+        for head in heads:
+            weight[6 * head : 6 * head + 6] = 0
+        layer.attention.output.weight.set_value(weight)
+    data = load_dataset(ROWS, kind="text-classification")
+    scores = importance(module, data, 1).heads
+    assert [tuple(np.flatnonzero(row == 0)) for row in scores] == list(idle)
+    smaller = prune(module, data, tmp_path / "narrow", heads=2)
+    assert smaller.config.num_attention_heads == 2 and smaller.config.head_size == 6
+    assert smaller.network.encoder.layers[0].attention.query.weight.shape == [24, 12]
+    assert np.abs(logits(module, TEXTS) - logits(smaller, TEXTS)).max() < 1e-5
+    # It is kept, pruned further, and exported as it is.
+    again = prune(smaller, data, tmp_path / "narrower", heads=1, width=0.5)
+    assert hub.Module(directory=tmp_path / "narrower").config == again.config
+    size = sum(p.size for p in again.network.encoder.parameters())
+    assert size == again.config.parameter_count
+    answers = smaller.predict(TEXTS, probabilities=True)
+    for engine in ("onnx", "openvino", "paddle"):
+        export(smaller, tmp_path / engine, engine)
+        exported = hub.Predictor(tmp_path / engine).predict(TEXTS, probabilities=True)
+        scores = np.array([[a["score"] for a in said] for said in (answers, exported)])
+        assert np.abs(scores[0] - scores[1]).max() < 1e-4
 
 
 def test_layers_go_at_even_distances(run: Path, tmp_path: Path) -> None:
@@ -203,6 +232,7 @@ def test_what_cannot_be_pruned_is_refused(run: Path, tmp_path: Path) -> None:
     for changes, reason in (
         ({"width": 0.0}, "width must be"),
         ({"layers": 3}, "layers must be from 1 to the model's 2"),
+        ({"heads": 0}, "heads must be from 1 to the model's 4"),
         ({}, "Nothing would be taken out"),
     ):
         with pytest.raises(InputError, match=reason):

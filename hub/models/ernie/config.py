@@ -25,6 +25,8 @@ class ErnieConfig:
 
     ERNIE 1.0 (https://arxiv.org/abs/1904.09223) is BERT's encoder
     (https://arxiv.org/abs/1810.04805); ERNIE 3.0's small models add an embedding for the task type.
+    `head_dim` is the width of an attention head where heads were taken out, and together they are
+    narrower than the hidden state.
     """
 
     model_type: str = "ernie"
@@ -38,6 +40,7 @@ class ErnieConfig:
     type_vocab_size: int = 2
     task_type_vocab_size: int = 3
     use_task_id: bool = False
+    head_dim: int | None = None
     # arithmetic
     hidden_act: str = "relu"
     layer_norm_eps: float = 1e-12
@@ -61,7 +64,10 @@ class ErnieConfig:
             raise ModelError(
                 f"hidden_act is {self.hidden_act!r}; supported are {', '.join(ACTIVATIONS)}."
             )
-        if self.hidden_size % self.num_attention_heads:
+        width = self.head_dim
+        if width is not None and (not isinstance(width, int) or width < 1):
+            raise ModelError(f"head_dim is {width!r}; it must be a whole number from 1.")
+        if width is None and self.hidden_size % self.num_attention_heads:
             raise ModelError(
                 f"hidden_size {self.hidden_size} is not a multiple of num_attention_heads "
                 f"{self.num_attention_heads}."
@@ -70,7 +76,12 @@ class ErnieConfig:
     @property
     def head_size(self) -> int:
         """Width of one attention head."""
-        return self.hidden_size // self.num_attention_heads
+        return self.head_dim or self.hidden_size // self.num_attention_heads
+
+    @property
+    def attention_size(self) -> int:
+        """Width of all attention heads together."""
+        return self.num_attention_heads * self.head_size
 
     @property
     def parameter_count(self) -> int:
@@ -81,7 +92,9 @@ class ErnieConfig:
             rows += self.task_type_vocab_size
         norm, square = 2 * width, width * width + width  # a layer norm; a linear map with its bias
         feed_forward = 2 * width * wide + wide + width
-        layer = 4 * square + feed_forward + 2 * norm
+        inner = self.attention_size
+        attention = 4 * width * inner + 3 * inner + width
+        layer = attention + feed_forward + 2 * norm
         return rows * width + norm + self.num_hidden_layers * layer + square
 
     @classmethod
@@ -113,7 +126,10 @@ class ErnieConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as Hugging Face writes them."""
-        return dataclasses.asdict(self)
+        values = dataclasses.asdict(self)
+        if self.head_dim is None:
+            del values["head_dim"]
+        return values
 
 
 def read_config(path: Path) -> dict[str, Any]:

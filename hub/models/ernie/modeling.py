@@ -1,6 +1,7 @@
 """The ERNIE encoder: embeddings, post-layer-norm transformer layers, pooler.
 
-Shapes: B rows in a batch, T tokens in a row, D hidden size, H attention heads, K = D / H.
+Shapes: B rows in a batch, T tokens in a row, D hidden size, H attention heads, K the width of
+one: D / H, unless heads were taken out.
 
 References: BERT (https://arxiv.org/abs/1810.04805), ERNIE 1.0 (https://arxiv.org/abs/1904.09223).
 """
@@ -68,10 +69,11 @@ class SelfAttention(nn.Layer):
         width = config.hidden_size
         self.heads = config.num_attention_heads
         self.head_size = config.head_size
-        self.query = Linear(width, width)
-        self.key = Linear(width, width)
-        self.value = Linear(width, width)
-        self.output = Linear(width, width)
+        inner = config.attention_size
+        self.query = Linear(width, inner)
+        self.key = Linear(width, inner)
+        self.value = Linear(width, inner)
+        self.output = Linear(inner, width)
         self.dropout = Dropout(config.attention_probs_dropout_prob)
 
     def forward(self, x: paddle.Tensor, key_bias: paddle.Tensor | None) -> paddle.Tensor:

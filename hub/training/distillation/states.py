@@ -194,7 +194,7 @@ def _relations(vectors: paddle.Tensor, heads: int) -> paddle.Tensor:
 
 def _common_heads(ours: Any, theirs: Any) -> int:
     """In how many heads both widths are cut: the student's own number where that goes."""
-    common = math.gcd(ours.hidden_size, theirs.hidden_size)
+    common = math.gcd(ours.attention_size, theirs.attention_size)
     return math.gcd(common, ours.num_attention_heads)
 
 
