@@ -27,31 +27,11 @@ from pathlib import Path
 
 from hub.constants import THREADS_VARIABLE
 from hub.errors import HubError, InputError
+from hub.machine import thread_count
 
 logger = logging.getLogger(__name__)
 
 _SUPPORTED = "paddlepaddle>=3.2,<4"
-
-
-def cpu_count() -> int:
-    """The number of processors this process may use (containers and `taskset` respected)."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def thread_count() -> int:
-    """The number of threads to compute with: `HUB_NUM_THREADS`, else all processors.
-
-    Raises:
-        InputError: `HUB_NUM_THREADS` is not a positive whole number.
-    """
-    value = os.environ.get(THREADS_VARIABLE)
-    if value is None:
-        return cpu_count()
-    if not (value.isascii() and value.isdigit()) or int(value) == 0:
-        raise InputError(f"{THREADS_VARIABLE} must be a whole number from 1, not {value!r}.")
-    return int(value)
 
 
 def _is_amd_with_avx2() -> bool:
@@ -173,4 +153,4 @@ def use_device(name: str) -> None:
         ) from error
 
 
-__all__ = ["cpu_count", "environment_for", "paddle", "thread_count", "use_device"]
+__all__ = ["environment_for", "paddle", "use_device"]

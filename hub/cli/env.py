@@ -10,6 +10,7 @@ import click
 
 from hub import __version__, constants
 from hub.cli.output import json_option, print_json
+from hub.machine import cpu_count
 
 _PACKAGES = (
     "paddlepaddle", "numpy", "tokenizers", "safetensors", "datasets", "huggingface_hub",
@@ -31,9 +32,7 @@ def env_command(as_json: bool) -> None:
         "ernie-hub": __version__,
         "python": platform.python_version(),
         "system": platform.platform(),
-        "processors": str(
-            len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-        ),
+        "processors": str(cpu_count()),
         "models": str(constants.home()),
         **{package: _version(package) for package in _PACKAGES},
         **{name: os.environ.get(name, "not set") for name in names},

@@ -32,6 +32,18 @@ class Batch:
     def __len__(self) -> int:
         return len(self.rows)
 
+    def split(self, count: int) -> list[Batch]:
+        """`count` batches of about as many rows each, in their order; their width stays.
+
+        Raises:
+            ValueError: the batch has positions, which are numbers in the whole of it.
+        """
+        if self.positions is not None:
+            raise ValueError("a batch with positions cannot be split")
+        arrays = (self.rows, self.input_ids, self.token_type_ids, self.attention_mask)
+        parts = zip(*(np.array_split(array, count) for array in arrays), strict=True)
+        return [Batch(*part) for part in parts]
+
     @property
     def inputs(self) -> dict[str, np.ndarray]:
         """What a network or a graph is given, by name."""

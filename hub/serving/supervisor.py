@@ -19,6 +19,7 @@ from typing import Any
 
 from hub.constants import THREADS_VARIABLE
 from hub.errors import HubError, RequestError, ServingError
+from hub.machine import thread_count
 from hub.serving.channel import Channel
 from hub.serving.logs import event
 from hub.serving.metrics import add_up
@@ -124,9 +125,7 @@ class Supervisor:
 
     def __init__(self, settings: Settings, specs: Sequence[ModelSpec]) -> None:
         if settings.threads is None:
-            has_affinity = hasattr(os, "sched_getaffinity")
-            processors = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
-            settings = settings.with_threads(max(1, processors // settings.workers))
+            settings = settings.with_threads(max(1, thread_count() // settings.workers))
         self._settings = settings
         self._children: list[_Child] = []
         self._departed = ""

@@ -18,9 +18,10 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from hub.backend import cpu_count, environment_for
+from hub.backend import environment_for
 from hub.constants import WORKER_COUNT_VARIABLE
 from hub.errors import InputError, TrainingError
+from hub.machine import cpu_count
 from hub.training.parallel import LostWorkerError
 from hub.training.signals import TrainingInterrupted
 

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hub.backend import paddle, thread_count
+from hub.backend import paddle
 from hub.constants import WORKER_COUNT_VARIABLE
 from hub.errors import TrainingError
+from hub.machine import thread_count
 
 
 class LostWorkerError(TrainingError):

@@ -7,7 +7,8 @@ import platform
 import numpy as np
 
 from hub import __version__
-from hub.backend import paddle, thread_count
+from hub.backend import paddle
+from hub.machine import thread_count
 
 
 def versions() -> dict[str, str]:

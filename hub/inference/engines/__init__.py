@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from hub.errors import ModelError
+from hub.inference.engines.parallel import ParallelEngine
+from hub.machine import thread_count
 from hub.tasks.base import Forward
 
 # Engine -> the files of the graph; the first is the graph itself.
@@ -33,15 +35,22 @@ def open_engine(engine: str, folder: Path, threads: int | None, precision: str =
             f"{folder} asks for the engine {engine!r} in {precision}, which this package does not "
             "have."
         )
+    count = threads or thread_count()
     if engine == "onnx":
         from hub.inference.engines.onnx import OnnxEngine
 
-        return OnnxEngine(folder / GRAPH_FILES["onnx"][0], threads)
+        path = folder / GRAPH_FILES["onnx"][0]
+        return ParallelEngine(OnnxEngine(path, count), lambda: OnnxEngine(path, 1), count)
     if engine == "openvino":
         from hub.inference.engines.openvino import OpenVinoEngine
 
-        return OpenVinoEngine(folder / GRAPH_FILES["openvino"][0], threads, precision)
+        path = folder / GRAPH_FILES["openvino"][0]
+        return ParallelEngine(
+            OpenVinoEngine(path, count, precision),
+            lambda: OpenVinoEngine(path, count, precision, streams=count),
+            count,
+        )
     from hub.inference.engines.paddle import PaddleEngine
 
     graph, weights = GRAPH_FILES["paddle"]
-    return PaddleEngine(folder / graph, folder / weights, threads)
+    return PaddleEngine(folder / graph, folder / weights, count)

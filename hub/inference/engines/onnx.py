@@ -15,22 +15,21 @@ class OnnxEngine:
 
     Args:
         path: the `.onnx` file.
-        threads: how many threads compute; None is ONNX Runtime's choice, one a core.
+        threads: how many threads compute.
 
     Raises:
         MissingPackageError: onnxruntime is not installed.
         ModelError: the file cannot be loaded.
     """
 
-    def __init__(self, path: Path, threads: int | None = None) -> None:
+    def __init__(self, path: Path, threads: int) -> None:
         try:
             import onnxruntime
         except ImportError:
             raise MissingPackageError("onnxruntime", "onnx", "Running an ONNX model") from None
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
-        if threads is not None:
-            options.intra_op_num_threads = threads
+        options.intra_op_num_threads = threads
         try:
             self._session = onnxruntime.InferenceSession(
                 str(path), options, providers=["CPUExecutionProvider"]

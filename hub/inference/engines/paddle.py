@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hub.backend import paddle, thread_count
+from hub.backend import paddle
 from hub.data.batches import Batch
 from hub.errors import ModelError
 
@@ -17,16 +17,16 @@ class PaddleEngine:
     Args:
         graph: the program (`.json`).
         weights: its parameters (`.pdiparams`).
-        threads: how many threads compute; None is one a processor.
+        threads: how many threads compute.
 
     Raises:
         ModelError: the files cannot be loaded.
     """
 
-    def __init__(self, graph: Path, weights: Path, threads: int | None = None) -> None:
+    def __init__(self, graph: Path, weights: Path, threads: int) -> None:
         config = paddle.inference.Config(str(graph), str(weights))
         config.disable_gpu()
-        config.set_cpu_math_library_num_threads(threads or thread_count())
+        config.set_cpu_math_library_num_threads(threads)
         config.disable_glog_info()
         try:
             self._predictor = paddle.inference.create_predictor(config)
