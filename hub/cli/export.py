@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +17,10 @@ if TYPE_CHECKING:
     from hub.data import TextDataset
     from hub.inference.export import Exported
     from hub.module import Module
+    from hub.tokenizers import Text
+
+# As many of a corpus are read.
+_MOST_TEXTS = 10_000
 
 
 @click.command("export")
@@ -31,7 +37,18 @@ if TYPE_CHECKING:
 @click.option(
     "--precision",
     type=click.Choice(["fp32", "int8", "bf16"]),
-    help="fp32 (the default); int8 for onnx: a quarter of the size; bf16 for openvino.",
+    help="fp32 (the default); int8 for onnx and openvino: a quarter of the size; bf16 for "
+    "openvino.",
+)
+@click.option(
+    "--static",
+    is_flag=True,
+    help="Measure the ranges for int8 beforehand, as for openvino, instead of as texts come.",
+)
+@click.option(
+    "--calibration",
+    type=click.Path(path_type=Path),
+    help="Texts to measure ranges on: a file or folder; by default the run's training rows.",
 )
 @click.option("--auto", is_flag=True, help="Measure every format and precision; keep the fastest.")
 @click.option("--data", help="Labelled rows to compare answers on; by default the run's dev rows.")
@@ -55,6 +72,8 @@ def export_command(
     output: Path,
     format: str | None,
     precision: str | None,
+    static: bool,
+    calibration: Path | None,
     auto: bool,
     data: str | None,
     max_drop: float,
@@ -86,8 +105,12 @@ def export_command(
     from hub.models.installation import folder_of
     from hub.tasks.base import metric_title
 
-    if auto and (format or precision):
-        raise InputError("--auto chooses --format and --precision itself: leave them out.")
+    if auto and (format or precision or static):
+        raise InputError(
+            "--auto chooses --format, --precision and --static itself: leave them out."
+        )
+    if static and precision != "int8":
+        raise InputError("--static is a way to int8: give --precision int8 as well.")
     asked = {"pooling": pooling, "normalize": normalize}
     options = {name: value for name, value in asked.items() if value is not None}
     module = load_module(model, task, options)
@@ -97,8 +120,9 @@ def export_command(
         rows = load_dataset(data, kind=kind, split="dev")
     else:
         rows = rows_of_run(folder_of(model), module)
+    texts = _calibration_texts(module, folder_of(model), calibration)
     if auto:
-        exported = _export_fastest(module, output, rows, max_drop, overwrite)
+        exported = _export_fastest(module, output, rows, max_drop, texts, overwrite)
     else:
         exported = export(
             module,
@@ -108,6 +132,8 @@ def export_command(
             precision=precision or "fp32",
             data=rows,
             max_drop=max_drop,
+            static=static,
+            calibration=texts,
         )
     found = exported.verification
     vectors = module.task is not None and module.task.name == "sentence-embedding"
@@ -134,14 +160,37 @@ def export_command(
         )
 
 
+def _calibration_texts(
+    module: Module, folder: Path, calibration: Path | None
+) -> Sequence[Text] | None:
+    """Texts of the model's use: of the file that was named, or of the run's training rows."""
+    from hub.data.corpus import corpus_files, read_corpus
+    from hub.data.texts import pair_of_line
+    from hub.inference.verification import rows_of_run
+
+    if calibration is None:
+        rows = rows_of_run(folder, module, "train")
+        return None if rows is None else rows.texts
+    texts = list(islice(read_corpus(corpus_files([calibration])), _MOST_TEXTS))
+    if module.task is not None and module.task.pairs:
+        return [pair_of_line(text) for text in texts]
+    return texts
+
+
 def _export_fastest(
-    module: Module, output: Path, rows: TextDataset | None, max_drop: float, overwrite: bool
+    module: Module,
+    output: Path,
+    rows: TextDataset | None,
+    max_drop: float,
+    calibration: Sequence[Text] | None,
+    overwrite: bool,
 ) -> Exported:
     from hub.inference.choosing import export_fastest
 
     best, measured = export_fastest(
-        module, output, data=rows, max_drop=max_drop, overwrite=overwrite, say=say
-    )
+        module, output, data=rows, max_drop=max_drop, calibration=calibration,
+        overwrite=overwrite, say=say,
+    )  # fmt: skip
     print_table(
         ["engine", "precision", "MB", "texts/s", "ms alone", "alike", ""],
         [

@@ -58,6 +58,7 @@ def export_fastest(
     *,
     data: TextDataset | None = None,
     max_drop: float = 0.5,
+    calibration: Sequence[Text] | None = None,
     overwrite: bool = False,
     say: Callable[[str], None] = print,
 ) -> tuple[Candidate, list[Candidate]]:
@@ -68,7 +69,7 @@ def export_fastest(
         output: the folder to write.
         data: labelled rows; their texts are asked, and no candidate may lose more than `max_drop`
             points on them. None asks a few sentences.
-        max_drop: as `export` has it.
+        max_drop, calibration: as `export` has them.
         overwrite: replace an artefact that is already there.
         say: told of each candidate as it was measured.
 
@@ -90,7 +91,11 @@ def export_fastest(
             for precision in precisions:
                 place = Path(scratch) / f"{engine}-{precision}"
                 say(f"export    {engine} {precision} ...")
-                written.append(_export(module, place, engine, precision, reference, max_drop))
+                written.append(
+                    _export(
+                        module, place, engine, precision, reference, max_drop, calibration or texts
+                    )
+                )
         measured = _measure(written, texts)
         usable = [c for c in measured if c.texts_a_second is not None]
         if not usable:
@@ -124,11 +129,13 @@ def _export(
     precision: str,
     reference: Reference,
     max_drop: float,
+    calibration: Sequence[Text],
 ) -> tuple[Candidate, Predictor | None]:
     try:
         exported = export(
-            module, place, engine, precision=precision, reference=reference, max_drop=max_drop
-        )
+            module, place, engine, precision=precision, reference=reference, max_drop=max_drop,
+            calibration=calibration,
+        )  # fmt: skip
         return Candidate(engine, precision, exported), Predictor(place)
     except (MissingPackageError, ModelError) as error:
         return Candidate(engine, precision, reason=str(error)), None

@@ -6,7 +6,7 @@ import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,14 +14,25 @@ from hub import __version__
 from hub.backend import paddle
 from hub.constants import MANIFEST_FILE
 from hub.data import TextDataset
+from hub.data.batches import Batch, collate, sorted_batches
 from hub.errors import InputError, MissingPackageError, ModelError, OutputError
 from hub.inference.engines import GRAPH_FILES, PRECISIONS, open_engine
-from hub.inference.verification import Reference, Verification, check_drop, check_exact
+from hub.inference.verification import (
+    Reference,
+    Verification,
+    check_drop,
+    check_exact,
+    evenly,
+)
 from hub.module import Module
 from hub.registry.manifest import Manifest, write_manifest
+from hub.tasks.passages import encode
+from hub.tokenizers import Text
 
 # The oldest opset that has every operator of the graph; older runtimes can load it.
 _OPSET = 17
+# So many texts say in what ranges values lie.
+_CALIBRATED = 512
 
 
 @dataclass(frozen=True)
@@ -52,6 +63,8 @@ def export(
     data: TextDataset | None = None,
     max_drop: float = 0.5,
     reference: Reference | None = None,
+    static: bool = False,
+    calibration: Sequence[Text] | None = None,
 ) -> Exported:
     """Write `module` for an inference engine, and check that it still gives the same output.
 
@@ -63,19 +76,25 @@ def export(
         output: the folder to write.
         format: "onnx" (ONNX Runtime), "openvino" or "paddle" (Paddle Inference).
         overwrite: replace an artefact that is already there.
-        precision: "fp32"; "int8" for ONNX Runtime: a quarter of the size, faster on processors with
-            integer dot products; "bf16" for OpenVINO on processors that have it.
+        precision: "fp32"; "int8" for ONNX Runtime and OpenVINO: a quarter of the size, faster on
+            processors with integer dot products; "bf16" for OpenVINO on processors that have it.
         data: labelled rows to compare answers on.
         max_drop: how many points the task's first metric may lose on them in less precision.
         reference: the module's answers, if they were computed already; `data` is then not read.
+        static: quantize what linear maps read by ranges that are measured beforehand, as OpenVINO's
+            int8 always is; ONNX Runtime's is otherwise quantized by its own range as it comes.
+        calibration: texts of the model's use to measure ranges on, of which 512 at even distances
+            are taken; None takes those of `data`.
 
     Raises:
-        InputError: unknown format, a precision that it does not have, or a module without a task.
+        InputError: unknown format, a precision that it does not have, a module without a task, or
+            no texts to measure ranges on.
         OutputError: the folder holds something, or cannot be written.
         MissingPackageError: the format's packages are not installed.
         ModelError: the exported graph's output differs from the module's, or loses too much.
     """
     _check_choice(format, precision)
+    static = precision == "int8" and (static or format == "openvino")
     if module.task is None:
         raise InputError(f"{module.name} has no task to answer: fine-tune it before exporting.")
     folder = Path(output)
@@ -86,7 +105,8 @@ def export(
         with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as scratch:
             made = Path(scratch) / "artefact"
             made.mkdir()
-            _write_graph(module, made, format, precision)
+            batches = _calibration(module, calibration, data) if static else None
+            _write_graph(module, made, format, precision, batches)
             module.tokenizer.save(made, module.max_seq_len)
             manifest = Manifest(
                 kind="inference",
@@ -156,7 +176,35 @@ def check_output(folder: Path, overwrite: bool, tokenizer_files: list[str]) -> N
         )
 
 
-def _write_graph(module: Module, folder: Path, format: str, precision: str) -> None:
+def _calibration(
+    module: Module, texts: Sequence[Text] | None, data: TextDataset | None
+) -> Iterator[Batch]:
+    """Texts of the model's use as its graph reads them.
+
+    Raises:
+        InputError: there are none.
+    """
+    task, tokenizer = module.task, module.tokenizer
+    assert task is not None  # `export` sees to it
+    if texts is None and data is not None:
+        texts = data.texts
+    if not texts:
+        raise InputError(
+            "Ranges for int8 are measured on texts of the model's use: give some with "
+            "--calibration FILE, or labelled ones with --data."
+        )
+    chosen = [texts[row] for row in evenly(len(texts), _CALIBRATED)]
+    if not task.takes_labels:
+        chosen = task.probes([str(text) for text in chosen])
+    passages = encode(tokenizer, chosen, module.max_seq_len, "cut", task.needs_offsets)
+    encodings = [passage.windows[0].encoding for passage in passages]
+    for rows in sorted_batches(encodings, 32):
+        yield task.prepare(collate(encodings, rows, tokenizer.pad_token_id), tokenizer)
+
+
+def _write_graph(
+    module: Module, folder: Path, format: str, precision: str, calibration: Iterator[Batch] | None
+) -> None:
     module.eval()
     if format == "paddle":
         paddle.jit.save(module, str(folder / "model"))
@@ -166,13 +214,14 @@ def _write_graph(module: Module, folder: Path, format: str, precision: str) -> N
         _write_onnx(module, path)
         import onnx
 
+        from hub.inference.graphs.calibration import calibrate
         from hub.inference.graphs.quantization import quantize
         from hub.inference.graphs.simplification import simplify
 
         model = onnx.load(path)
         simplify(model)
         if precision == "int8":
-            quantize(model)
+            quantize(model, None if calibration is None else calibrate(model, calibration))
         onnx.save(model, path)
         if format == "openvino":
             _write_openvino(path, folder / GRAPH_FILES["openvino"][0], precision)

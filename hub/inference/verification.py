@@ -141,15 +141,20 @@ def check_drop(found: Verification, precision: str, max_drop: float) -> None:
         )
 
 
-def rows_of_run(folder: Path, module: Module) -> TextDataset | None:
-    """The dev rows that a fine-tuning run recorded, if their file is still there.
+def rows_of_run(folder: Path, module: Module, split: str = "dev") -> TextDataset | None:
+    """The rows that a fine-tuning run recorded, if their file is still there.
 
-    Of many rows the first thousand are taken. Rows that were set aside from the training file are
-    not known any more.
+    Of many rows a thousand at even distances are taken. Rows that were set aside from the training
+    file are not known any more.
+
+    Args:
+        folder: that of the run.
+        module: what it made.
+        split: "dev" or "train".
     """
     try:
         summary = json.loads((folder / METRICS_FILE).read_text(encoding="utf-8"))
-        source = summary["data"]["dev"]
+        source = summary["data"][split]
     except (OSError, ValueError, KeyError, TypeError):
         return None
     if not isinstance(module.task, LabelledTask) or not isinstance(source, str):
@@ -157,12 +162,20 @@ def rows_of_run(folder: Path, module: Module) -> TextDataset | None:
     if not Path(source).exists():
         return None
     try:
-        data = load_dataset(source, kind=module.task.name, split="dev", skip_bad_rows=True)
-        data = replace(data, examples=data.select(np.arange(min(len(data), _MOST_ROWS))))
+        data = load_dataset(source, kind=module.task.name, split=split, skip_bad_rows=True)
+        data = replace(data, examples=data.select(evenly(len(data), _MOST_ROWS)))
         module.task.targets(data)
     except HubError:
         return None  # the file has changed since
     return data
+
+
+def evenly(count: int, most: int) -> np.ndarray:
+    """The numbers of at most `most` of `count` things, at even distances: int64, ascending."""
+    if count <= most:
+        return np.arange(count)
+    numbers: np.ndarray = np.linspace(0, count - 1, most).round().astype(np.int64)
+    return numbers
 
 
 def _difference(ours: np.ndarray, theirs: np.ndarray) -> float:

@@ -12,10 +12,12 @@ import onnx
 import pytest
 
 import hub
+from hub.data.batches import collate
 from hub.errors import InputError, ModelError
 from hub.inference import verification
 from hub.inference.choosing import export_fastest
 from hub.inference.export import export
+from hub.inference.graphs.calibration import calibrate, linear_inputs
 from hub.inference.verification import Reference, rows_of_run
 from hub.module import Module
 
@@ -56,7 +58,8 @@ TASKS: dict[str, tuple[str, dict[str, Any]]] = {
     "joint": ("intent-slots", {}),
 }
 ENGINES = [
-    ("onnx", "fp32"), ("onnx", "int8"), ("openvino", "fp32"), ("openvino", "bf16"),
+    ("onnx", "fp32"), ("onnx", "int8"), ("openvino", "fp32"), ("openvino", "int8"),
+    ("openvino", "bf16"),
     ("paddle", "fp32"),
 ]  # fmt: skip
 
@@ -94,7 +97,9 @@ def test_answers_to_a_whole_test_set_are_the_modules(
     trained: Any, tmp_path: Path, kind: str, engine: str, precision: str
 ) -> None:
     module, test = trained(kind)
-    exported = export(module, tmp_path / "m", engine, precision=precision, data=test)
+    exported = export(
+        module, tmp_path / "m", engine, precision=precision, data=test, calibration=test.texts[:20]
+    )
     found = exported.verification
     assert found.before is not None and found.before > 0.8  # it has learned something to lose
     assert found.texts == len(test)
@@ -115,8 +120,8 @@ def test_vectors_and_masks_too(
 ) -> None:
     options = {"normalize": True}
     module = hub.Module(directory=tiny_folder, task="embedding", task_options=options)
-    export(module, tmp_path / "m", engine, precision=precision)
     texts = ["今天天气好吗", "听歌", "北京酒店多少钱"]
+    export(module, tmp_path / "m", engine, precision=precision, calibration=texts)
     ours, theirs = (np.stack(m.predict(texts)) for m in (module, hub.Predictor(tmp_path / "m")))
     cosines = (ours * theirs).sum(axis=1)
     assert (cosines > (0.99999 if precision == "fp32" else 0.99)).all()
@@ -133,6 +138,56 @@ def test_int8_is_a_quarter_of_the_size_embeddings_included(tmp_path: Path) -> No
     large = [t for t in graph.initializer if np.prod(t.dims) > 20_000]
     assert {t.data_type for t in large} == {onnx.TensorProto.INT8}
     assert "MatMulInteger" in {node.op_type for node in graph.node}
+
+
+def test_ranges_are_those_of_the_texts_without_their_padding(trained: Any, tmp_path: Path) -> None:
+    module, test = trained("classification")
+    export(module, tmp_path / "m")
+    model = onnx.load(tmp_path / "m" / "model.onnx")
+    tokenizer = module.tokenizer
+    encodings = [tokenizer.encode([text])[0] for text in ("去", *test.texts[:3])]
+    padded = collate(encodings, np.arange(4), tokenizer.pad_token_id)
+    # Alone and in a batch with padding a text has the same ranges, but for the batches' mean.
+    alone = [collate(encodings, np.array([row]), tokenizer.pad_token_id) for row in range(4)]
+    together = calibrate(model, [padded])
+    each = [calibrate(model, [batch]) for batch in alone]
+    assert set(together) == set(linear_inputs(model.graph)) and len(together) > 8
+    for name, (low, high) in together.items():
+        assert low <= 0 <= high and low < high
+        # Of so few values the ends are all but the largest and the smallest.
+        ends = [its[name] for its in each]
+        assert low == pytest.approx(min(e[0] for e in ends), abs=0.05 * (high - low))
+        assert high == pytest.approx(max(e[1] for e in ends), abs=0.05 * (high - low))
+        means = np.mean(ends, axis=0)
+        assert np.allclose(calibrate(model, alone)[name], means, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", TASKS)
+def test_static_ranges_in_onnx_runtime_too(trained: Any, tmp_path: Path, kind: str) -> None:
+    module, test = trained(kind)
+    found = export(module, tmp_path / "m", precision="int8", data=test, static=True).verification
+    assert found.agreement >= 0.95
+    graph = onnx.load(tmp_path / "m" / "model.onnx").graph
+    kinds = [node.op_type for node in graph.node]
+    assert "QuantizeLinear" in kinds and "DynamicQuantizeLinear" not in kinds
+    large = [t for t in graph.initializer if np.prod(t.dims) > 20_000]
+    assert {t.data_type for t in large} <= {onnx.TensorProto.INT8}
+
+
+def test_without_texts_nothing_is_measured(trained: Any, tmp_path: Path) -> None:
+    module, _ = trained("classification")
+    with pytest.raises(InputError, match="--calibration FILE"):
+        export(module, tmp_path / "m", "openvino", precision="int8")
+    assert not list(tmp_path.iterdir())
+
+
+def test_openvinos_int8_is_a_quarter_of_the_size(tmp_path: Path) -> None:
+    module = hub.Module(name="ernie-pocket-zh", task="seq-cls", label_map=["a", "b"])
+    texts = ["今天下雨吗", "去北京的车票多少钱"]
+    for precision in ("fp32", "int8"):
+        export(module, tmp_path / precision, "openvino", precision=precision, calibration=texts)
+    sizes = [(tmp_path / p / "model.bin").stat().st_size for p in ("int8", "fp32")]
+    assert sizes[0] / sizes[1] < 0.27
 
 
 def test_a_metric_that_falls_too_far_is_refused_and_nothing_is_written(
@@ -156,8 +211,8 @@ def test_a_metric_that_falls_too_far_is_refused_and_nothing_is_written(
 
 def test_precisions_that_an_engine_does_not_have_are_refused(trained: Any, tmp_path: Path) -> None:
     module, _ = trained("classification")
-    with pytest.raises(InputError, match="openvino is not exported in int8; onnx is"):
-        export(module, tmp_path / "m", "openvino", precision="int8")
+    with pytest.raises(InputError, match="paddle is not exported in int8; onnx, openvino is"):
+        export(module, tmp_path / "m", "paddle", precision="int8")
     with pytest.raises(InputError, match="onnx is not exported in bf16; openvino is"):
         export(module, tmp_path / "m", precision="bf16")
 

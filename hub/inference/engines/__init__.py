@@ -18,7 +18,7 @@ GRAPH_FILES = {
 # Engine -> what it can compute in; the first is what it does unless it is told otherwise.
 PRECISIONS = {
     "onnx": ("fp32", "int8"),
-    "openvino": ("fp32", "bf16"),
+    "openvino": ("fp32", "int8", "bf16"),
     "paddle": ("fp32",),
 }
 

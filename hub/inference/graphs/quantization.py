@@ -1,12 +1,16 @@
 """An exported graph in eight bits: a quarter of the size, and integer arithmetic where it pays.
 
-Linear maps: weights are int8, symmetric, with a scale for each output (per channel); their inputs
-become uint8 when they are computed, by their own range ("dynamic" quantization,
-https://arxiv.org/abs/1712.05877 and the ONNX operators DynamicQuantizeLinear and MatMulInteger).
-No calibration is needed, and texts unlike those of training lose nothing. Embeddings are int8 with
-a scale for each row. Layer norms, softmax, biases and small tables stay float32.
+Linear maps: weights are int8, symmetric, with a scale for each output (per channel). Their inputs
+become uint8 in one of two ways (https://arxiv.org/abs/1712.05877):
 
-ONNX Runtime computes the operators of a map as one kernel.
+- dynamically: by their own range, as they are computed (the ONNX operators DynamicQuantizeLinear
+  and MatMulInteger, which ONNX Runtime computes as one kernel). No calibration is needed, and texts
+  unlike those of training lose nothing;
+- statically: by a range that was measured on texts beforehand (QuantizeLinear and DequantizeLinear
+  around each map, from which an engine makes integer kernels of its own; OpenVINO is fastest so).
+
+Embeddings are int8 with a scale for each row. Layer norms, softmax, biases and small tables stay
+float32.
 """
 
 from __future__ import annotations
@@ -17,18 +21,25 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from hub.inference.graphs.calibration import Ranges
 from hub.inference.graphs.simplification import drop_unread, initializers
 
 _LARGEST = 127
+_LEVELS = 255
 # A table this small is not worth the extra nodes.
 _SMALLEST_TABLE = 10_000
 
 
-def quantize(model: onnx.ModelProto, keep: Callable[[str], bool] = lambda name: False) -> list[str]:
+def quantize(
+    model: onnx.ModelProto,
+    ranges: Ranges | None = None,
+    keep: Callable[[str], bool] = lambda name: False,
+) -> list[str]:
     """Rewrite a simplified graph in place.
 
     Args:
         model: a graph whose weights are initializers.
+        ranges: what `calibrate` measured, to quantize statically; None quantizes dynamically.
         keep: whether the linear map with a weight of this name stays float32.
 
     Returns:
@@ -39,13 +50,17 @@ def quantize(model: onnx.ModelProto, keep: Callable[[str], bool] = lambda name: 
     done: list[str] = []
     nodes: list[onnx.NodeProto] = []
     inputs: dict[str, tuple[str, str, str]] = {}
+    ranged: set[str] = set()
     tables: dict[str, tuple[str, str]] = {}
     made: dict[str, np.ndarray] = {}
     for node in graph.node:
         name = node.input[1] if node.op_type == "MatMul" else ""
         weight = arrays.get(name)
         if weight is not None and weight.ndim == 2 and not keep(name):
-            nodes += _linear_map(node, weight, inputs, made)
+            if ranges is None:
+                nodes += _linear_map(node, weight, inputs, made)
+            else:
+                nodes += _static_map(node, weight, ranges, ranged, made)
             done.append(name)
             continue
         table = arrays.get(node.input[0]) if node.op_type == "Gather" else None
@@ -118,6 +133,41 @@ def _linear_map(
         helper.make_node("Cast", [f"{output}.int32"], [f"{output}.float"], to=TensorProto.FLOAT),
         helper.make_node("Mul", [scale, f"{name}.scale"], [f"{output}.scales"]),
         helper.make_node("Mul", [f"{output}.float", f"{output}.scales"], [output]),
+    ]
+
+
+def _static_map(
+    node: onnx.NodeProto,
+    weight: np.ndarray,
+    ranges: Ranges,
+    ranged: set[str],
+    made: dict[str, np.ndarray],
+) -> list[onnx.NodeProto]:
+    """A `MatMul` with a weight [K, N] between what is quantized and read back."""
+    source, name, output = node.input[0], node.input[1], node.output[0]
+    nodes = []
+    if source not in ranged:
+        ranged.add(source)
+        low, high = ranges[source]
+        scale = np.float32((high - low) / _LEVELS or 1.0)
+        made[f"{source}.scale"] = np.array(scale, np.float32)
+        made[f"{source}.zero"] = np.array(round(-low / float(scale)), np.uint8)
+        names = [f"{source}.scale", f"{source}.zero"]
+        nodes += [
+            helper.make_node("QuantizeLinear", [source, *names], [f"{source}.uint8"]),
+            helper.make_node(
+                "DequantizeLinear", [f"{source}.uint8", *names], [f"{source}.restored"]
+            ),
+        ]
+    if f"{name}.int8" not in made:
+        made[f"{name}.int8"], scales = quantize_symmetric(weight, axis=0)
+        made[f"{name}.scale"] = scales.ravel()
+        made[f"{name}.zero"] = np.zeros(weight.shape[1], np.int8)
+    parts = [f"{name}.{part}" for part in ("int8", "scale", "zero")]
+    return [
+        *nodes,
+        helper.make_node("DequantizeLinear", parts, [f"{output}.weight"], axis=1),
+        helper.make_node("MatMul", [f"{source}.restored", f"{output}.weight"], [output]),
     ]
 
 
