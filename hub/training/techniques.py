@@ -55,12 +55,15 @@ def divide_learning_rate(network: paddle.nn.Layer, layer_decay: float) -> None:
     """Give each parameter its part of the learning rate.
 
     The head has all of it and each layer below `layer_decay` of the one above (discriminative
-    fine-tuning: https://arxiv.org/abs/1801.06146).
+    fine-tuning: https://arxiv.org/abs/1801.06146). What a layer gave a parameter of its own, as a
+    CRF does, is multiplied by that.
     """
     layers = len(network.encoder.layers)
     for name, parameter in network.named_parameters():
         ratio = layer_decay ** (layers + 1 - layer_of(name, layers))
-        parameter.optimize_attr["learning_rate"] = ratio
+        settings = parameter.optimize_attr
+        own = settings.setdefault("own_learning_rate", settings["learning_rate"])
+        settings["learning_rate"] = own * ratio
 
 
 @contextmanager

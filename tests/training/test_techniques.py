@@ -121,6 +121,20 @@ def test_lower_layers_learn_more_slowly(make: Make) -> None:
         assert moved[name] == pytest.approx(rate * ratio, rel=0.02), name
 
 
+def test_a_crfs_transitions_learn_faster_in_every_run(tiny_folder: Path) -> None:
+    module = hub.Module(directory=tiny_folder, task="ner", task_options={"crf": True})
+    rows = [{"text": "去北京", "entities": [{"start": 1, "end": 3, "type": "地"}]}] * 8
+    arguments = ARGUMENTS.with_changes(layer_decay=0.5, weight_decay=0.0, warmup_ratio=0.0)
+    trainer = Trainer(module, arguments=arguments, progress=False)
+    for learning_rate in (1e-2, 1e-3):  # what was multiplied once is not multiplied again
+        trainer.train(rows, learning_rate=learning_rate, max_steps=1)
+        before = weights(trainer)
+        trainer.train(rows, learning_rate=learning_rate, max_steps=1)
+        moved = {n: float(np.abs(v - before[n]).max()) for n, v in weights(trainer).items()}
+        assert moved["crf.transitions"] == pytest.approx(20 * learning_rate, rel=0.02)
+        assert moved["classifier.weight"] == pytest.approx(learning_rate, rel=0.02)
+
+
 def test_embeddings_are_moved_along_the_gradient_and_come_back(make: Make) -> None:
     network = make(dropout=False).module.network
     ids = paddle.to_tensor([[1, 5, 6, 2]])
