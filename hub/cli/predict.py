@@ -47,6 +47,19 @@ _SHOWN_NUMBERS = 6
 )
 @click.option("--text-column", help="The file's column of the text; by default one named so.")
 @click.option("--threads", type=click.IntRange(1), help="Threads that compute.")
+@click.option(
+    "--engine-cluster",
+    type=click.Choice(["ray"]),
+    help="Answer every file of the folder --input on a cluster, into the folder --output.",
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(1),
+    help="Files answered at a time on the cluster; 2 if not said.",
+)
+@click.option(
+    "--address", help="The cluster's address, or auto; by default one is started on this machine."
+)
 @click.option("--overwrite", is_flag=True, help="Replace --output.")
 @quiet_option
 @json_option
@@ -62,6 +75,9 @@ def predict_command(
     output: Path | None,
     text_column: str | None,
     threads: int | None,
+    engine_cluster: str | None,
+    workers: int | None,
+    address: str | None,
     overwrite: bool,
     quiet: bool,
     as_json: bool,
@@ -78,6 +94,7 @@ def predict_command(
       hub predict runs/travel "这家酒店的电话是多少" --probabilities
       hub predict runs/travel-onnx < questions.txt
       hub predict runs/travel-onnx --input questions.tsv --output answers.jsonl
+      hub predict runs/travel-onnx --engine-cluster ray --input shards/ --output answers/
       hub predict ernie-3.0-nano-zh --task fill-mask "北京是中国的[MASK]都"
     """
     from hub.data.texts import pair_of_line
@@ -86,6 +103,20 @@ def predict_command(
 
     if (source is None) != (output is None) or (source is not None and texts):
         raise InputError("A file is answered with --input and --output, and no texts beside them.")
+    if engine_cluster is None and (workers is not None or address is not None):
+        raise InputError("--workers and --address are for a cluster: --engine-cluster ray.")
+    if engine_cluster is not None:
+        if source is None or output is None:
+            raise InputError("A cluster answers files: give --input and --output.")
+        _answer_shards(
+            model, source, output, quiet, overwrite, workers=workers or 2, threads=threads or 1,
+            address=address, text_column=text_column, task=task,
+            options={
+                "probabilities": probabilities, "top_k": top_k, "batch_size": batch_size,
+                "long_text": long_text,
+            },
+        )  # fmt: skip
+        return
     if source is not None and output is not None:
         loaded = load(model, threads, task=task)
         options = {
@@ -140,6 +171,33 @@ def _answer_file(
         )
     again = f", {before:,} of them by an earlier run" if before else ""
     say(f"written   {output}: {len(file):,} answers{again}")
+
+
+def _answer_shards(
+    model: str, source: Path, output: Path, quiet: bool, overwrite: bool, **how: Any
+) -> None:
+    from tqdm.auto import tqdm
+
+    from hub.constants import progress_interval_s
+    from hub.data.corpus import corpus_files
+    from hub.inference.cluster import Answered, predict_shards
+
+    shards = corpus_files([source])
+    done: list[str] = []
+    with tqdm(
+        total=len(shards), unit=" files", disable=quiet, dynamic_ncols=True,
+        mininterval=progress_interval_s(),
+    ) as bar:  # fmt: skip
+
+        def tell(answered: Answered) -> None:
+            done.append(answered.name)
+            bar.update(1)
+
+        rows = predict_shards(model, shards, output, overwrite=overwrite, on_shard=tell, **how)
+        bar.update(len(shards) - len(done))
+    before = len(shards) - len(done)
+    again = f"; {before:,} by an earlier run" if before else ""
+    say(f"written   {output}: {rows:,} answers to {len(done):,} files{again}")
 
 
 def _standard_input() -> list[str]:

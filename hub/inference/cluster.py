@@ -1,0 +1,226 @@
+"""Answering a folder of files on a cluster of machines, with Ray (https://docs.ray.io).
+
+Every file is answered by one worker into a file of its own, which appears when all of its rows are
+answered. A worker that dies is replaced and its file begun again, so that no row is lost and none
+is doubled; a run that was stopped goes on with the files that are not there yet. The machines need
+this package, and a file system that all of them see.
+
+out/part-1.jsonl   the answers to part-1.parquet, a JSON object a line, in their order
+out/.made-from     what the answers are of: a run with something else is refused
+out/.working/      what is being written
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hub.constants import MANIFEST_FILE
+from hub.data.texts import read_texts
+from hub.errors import DataError, HubError, InputError, MissingPackageError, OutputError
+from hub.files import sha256_of, write_text
+from hub.inference.files import identity_of, predict_file
+from hub.models.installation import folder_of
+
+_FACTS, _WORKING = ".made-from", ".working"
+# How often a worker is replaced, and a file tried again, after it died.
+_REPLACED = 3
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What became of a file: how many rows it has, or why it cannot be answered."""
+
+    name: str
+    rows: int = 0
+    reason: str = ""
+
+
+def predict_shards(
+    model: str,
+    shards: Sequence[Path],
+    output: Path,
+    *,
+    workers: int = 1,
+    threads: int = 1,
+    address: str | None = None,
+    text_column: str | None = None,
+    task: str | None = None,
+    options: dict[str, Any] | None = None,
+    overwrite: bool = False,
+    on_shard: Callable[[Answered], object] = lambda done: None,
+) -> int:
+    """Answer files on a Ray cluster; a run that was stopped goes on where it was.
+
+    Args:
+        model: the name or folder of a model, as every machine finds it.
+        shards: the files, of different names.
+        output: the folder for the answers.
+        workers: how many files are answered at a time.
+        threads: the processors of a worker.
+        address: of a cluster, "auto" for the one that this machine belongs to; None starts one of
+            this machine alone, which nobody else can reach.
+        text_column: the column of the text; None takes one of a usual name.
+        task: what is asked; None is what the model was made for.
+        options: what `predict_file` takes besides.
+        overwrite: replace answers of another model or of other options.
+        on_shard: told of each file that is answered.
+
+    Returns:
+        How many rows were answered, without those of an earlier run.
+
+    Raises:
+        InputError: there are no files, or two of one name.
+        OutputError: the folder holds something else, or cannot be written.
+        DataError: a file cannot be answered, or its worker died again and again.
+        MissingPackageError: ray is not installed.
+    """
+    names = [shard.stem for shard in shards]
+    if not shards:
+        raise InputError("There is no file to answer.")
+    if len(set(names)) < len(names):
+        double = next(name for name in names if names.count(name) > 1)
+        raise InputError(f"Two files are called {double!r}: their answers would be one file.")
+    ray = _ray()
+    folder = folder_of(model)
+    manifest = folder / MANIFEST_FILE
+    facts = {
+        "model": sha256_of(manifest) if manifest.exists() else model,
+        "task": task,
+        "column": text_column,
+        **(options or {}),
+    }
+    if Path(model).is_dir():
+        model = str(Path(model).resolve())  # the workers have other current folders
+    _prepare(output, json.dumps(facts, sort_keys=True, default=str), overwrite)
+    left = [shard for shard in shards if not (output / f"{shard.stem}.jsonl").exists()]
+    rows = 0
+    if left:
+        local = address is None
+        ray.init(
+            address=address, include_dashboard=False, log_to_driver=False, logging_level="error",
+            **({"num_cpus": workers * threads, "_node_ip_address": "127.0.0.1"} if local else {}),
+        )  # fmt: skip
+        try:
+            count = min(workers, len(left))
+            settings = (model, threads, task, text_column, options or {}, str(output.resolve()))
+            remote = ray.remote(
+                num_cpus=threads, max_restarts=_REPLACED, max_task_retries=_REPLACED
+            )(_Worker)
+            actors = [remote.remote(*settings) for _ in range(count)]
+            rows = _hand_out(ray, actors, left, on_shard)
+        finally:
+            ray.shutdown()
+    shutil.rmtree(output / _WORKING, ignore_errors=True)
+    return rows
+
+
+class _Worker:
+    """An actor: a loaded model that answers one file after the other."""
+
+    def __init__(
+        self,
+        model: str,
+        threads: int,
+        task: str | None,
+        column: str | None,
+        options: dict[str, Any],
+        output: str,
+    ) -> None:
+        from hub.inference.loading import load
+
+        self._name, self._column, self._options = model, column, options
+        self._output = Path(output)
+        self._failure = ""
+        try:
+            self._model = load(model, threads, task=task)
+        except HubError as error:  # told with the first file: an actor's own errors are not read
+            self._failure = str(error)
+
+    def answer(self, shard: str) -> Answered:
+        """Answer a file whole."""
+        source = Path(shard)
+        if self._failure:
+            return Answered(source.name, reason=self._failure)
+        working = self._output / _WORKING
+        # A name of its own for each attempt: one that is only believed to be dead may still write.
+        made = working / f"{source.stem}.{uuid.uuid4().hex}.jsonl"
+        try:
+            working.mkdir(exist_ok=True)
+            file = read_texts(source, self._column)
+            identity = identity_of(self._name, file)
+            predict_file(self._model, file, made, identity=identity, **self._options)
+            made.replace(self._output / f"{source.stem}.jsonl")
+        except (HubError, OSError) as error:
+            return Answered(source.name, reason=str(error))
+        return Answered(source.name, len(file))
+
+
+def _hand_out(
+    ray: Any, actors: list[Any], shards: list[Path], on_shard: Callable[[Answered], object]
+) -> int:
+    """Give each worker a file as soon as it has none; the rows that were answered."""
+    waiting = [str(shard.resolve()) for shard in reversed(shards)]
+    running = {actor.answer.remote(waiting.pop()): actor for actor in actors}
+    rows = 0
+    while running:
+        (ready, *_), _ = ray.wait(list(running))
+        actor = running.pop(ready)
+        try:
+            done: Answered = ray.get(ready)
+        except ray.exceptions.RayError as error:
+            kind = type(error).__name__
+            raise DataError(
+                f"A worker died {_REPLACED + 1} times over one file ({kind}): its machine may lack "
+                "memory. What is answered is kept; the same command goes on."
+            ) from error
+        if done.reason:
+            raise DataError(f"{done.name}: {done.reason} What is answered is kept.")
+        rows += done.rows
+        on_shard(done)
+        if waiting:
+            running[actor.answer.remote(waiting.pop())] = actor
+    return rows
+
+
+def _ray() -> Any:
+    # Ray reports its use to its makers unless it is told not to; the workers inherit this.
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    try:
+        import ray
+    except ImportError:
+        raise MissingPackageError("ray", "ray", "Answering on a cluster") from None
+    return ray
+
+
+def _prepare(output: Path, facts: str, overwrite: bool) -> None:
+    """Make the folder for the answers ready.
+
+    Raises:
+        OutputError: it holds something else, or cannot be written.
+    """
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        path = output / _FACTS
+        own = path.exists()
+        if not own and any(output.iterdir()):
+            raise OutputError(f"{output} holds other files: choose another --output.")
+        if own and path.read_text(encoding="utf-8") != facts:
+            if not overwrite:
+                raise OutputError(
+                    f"{output} holds answers of another model or with other options: choose "
+                    "another --output, or --overwrite them."
+                )
+            own = False
+        if not own or overwrite:
+            for old in output.glob("*.jsonl"):
+                old.unlink()
+        write_text(path, facts)
+    except OSError as error:
+        raise OutputError(f"{output} cannot be written: {error.strerror or error}.") from error

@@ -1,0 +1,142 @@
+"""Answering files on a cluster: each row exactly once, also when a worker is killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from click.testing import CliRunner
+
+import hub
+from hub.cli.main import cli
+from hub.errors import DataError, InputError, OutputError
+from hub.inference.cluster import Answered, predict_shards
+from hub.inference.export import export
+
+
+@pytest.fixture(scope="module")
+def model(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("cluster") / "model"
+    module = hub.Module(directory=tiny_folder, task="seq-cls", label_map=["天气", "音乐"])
+    export(module, folder)
+    return folder
+
+
+def shards_of(folder: Path, count: int, rows: int) -> list[list[str]]:
+    """Files of texts, in turns Parquet and JSON lines; all texts differ."""
+    folder.mkdir()
+    texts = [[f"今天好吗{shard}的{row}" for row in range(rows)] for shard in range(count)]
+    for number, part in enumerate(texts):
+        if number % 2:
+            pq.write_table(pa.table({"text": part}), folder / f"part-{number}.parquet")
+        else:
+            lines = [json.dumps({"text": text}, ensure_ascii=False) for text in part]
+            (folder / f"part-{number}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return texts
+
+
+def answered(folder: Path) -> list[list[str]]:
+    files = sorted(folder.glob("*.jsonl"), key=lambda path: int(path.stem.split("-")[1]))
+    return [
+        [json.loads(line)["text"] for line in path.read_text(encoding="utf-8").splitlines()]
+        for path in files
+    ]
+
+
+def workers() -> list[int]:
+    """The processes of the actors, by what Ray calls them."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            name = path.read_bytes()
+        except OSError:  # it has ended meanwhile
+            continue
+        if name.startswith(b"ray::_Worker"):
+            found.append(int(path.parent.name))
+    return found
+
+
+def test_a_killed_worker_loses_and_doubles_no_row(model: Path, tmp_path: Path) -> None:
+    texts = shards_of(tmp_path / "shards", 6, 3_000)
+    output = tmp_path / "answers"
+    killed: list[int] = []
+
+    def kill() -> None:
+        """Kill the worker of a file that is being written, twice."""
+        end = time.monotonic() + 90
+        while len(killed) < 2 and time.monotonic() < end:
+            writing = list((output / ".working").glob("*.unfinished"))
+            if writing and any(path.stat().st_size for path in writing if path.exists()):
+                for pid in workers()[:1]:
+                    os.kill(pid, signal.SIGKILL)
+                    killed.append(pid)
+                time.sleep(1.0)
+            time.sleep(0.005)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    done: list[Answered] = []
+    rows = predict_shards(
+        str(model), sorted((tmp_path / "shards").iterdir()), output, workers=2,
+        options={"batch_size": 8}, on_shard=done.append,
+    )  # fmt: skip
+    killer.join()
+    assert killed, "no worker was killed: the test has shown nothing"
+    assert rows == 18_000 and answered(output) == texts
+    assert sorted(shard.name for shard in done) == sorted(
+        path.name for path in (tmp_path / "shards").iterdir()
+    )
+    assert not (output / ".working").exists()
+    # The answers are the predictor's.
+    first = json.loads((output / "part-0.jsonl").read_text(encoding="utf-8").splitlines()[7])
+    assert first["label"] == hub.Predictor(model).predict(texts[0][7])
+
+
+def test_the_command_goes_on_with_the_files_that_are_not_there(model: Path, tmp_path: Path) -> None:
+    texts = shards_of(tmp_path / "shards", 3, 20)
+    output = tmp_path / "answers"
+
+    def call(*more: str) -> Any:
+        return CliRunner().invoke(
+            cli,
+            ["predict", str(model), "--engine-cluster", "ray", "--input", str(tmp_path / "shards"),
+             "--output", str(output), "-q", *more],
+        )  # fmt: skip
+
+    done = call("--probabilities")
+    assert done.exit_code == 0, done.output
+    assert "60 answers to 3 files" in done.output and answered(output) == texts
+    # One is missing: it alone is made again.
+    kept = {path.name: path.stat().st_mtime_ns for path in output.glob("*.jsonl")}
+    (output / "part-1.jsonl").unlink()
+    done = call("--probabilities")
+    assert "20 answers to 1 files; 2 by an earlier run" in done.output and answered(output) == texts
+    after = {path.name: path.stat().st_mtime_ns for path in output.glob("*.jsonl")}
+    assert {name for name in kept if kept[name] != after[name]} == {"part-1.jsonl"}
+    # Other options are other answers.
+    done = call()
+    assert done.exit_code and "--overwrite them" in str(done.exception)
+    assert call("--overwrite").exit_code == 0
+
+
+def test_a_file_that_cannot_be_answered_is_named(model: Path, tmp_path: Path) -> None:
+    shards_of(tmp_path / "shards", 2, 5)
+    (tmp_path / "shards" / "part-9.jsonl").write_text('{"number": 3}\n', encoding="utf-8")
+    paths = sorted((tmp_path / "shards").iterdir())
+    with pytest.raises(DataError, match=r"part-9.jsonl: .*What is answered is kept"):
+        predict_shards(str(model), paths, tmp_path / "answers")
+    assert len(answered(tmp_path / "answers")) == 2
+    with pytest.raises(InputError, match="Two files are called 'part-9'"):
+        predict_shards(str(model), [paths[2], paths[2].with_suffix(".txt")], tmp_path / "other")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "thesis.doc").write_text("x", encoding="utf-8")
+    with pytest.raises(OutputError, match="holds other files"):
+        predict_shards(str(model), paths, tmp_path / "other")
