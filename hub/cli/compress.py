@@ -137,6 +137,61 @@ def prune_command(
     _finish(f"prune: {', '.join(parts)}", run, module, output, smaller, rows, as_json)
 
 
+@compress_command.command("quantize")
+@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("train")
+@click.option("--dev", required=True, help="Labelled rows to measure on.")
+@click.option(
+    "--max-drop",
+    type=click.FloatRange(0),
+    default=0.5,
+    show_default=True,
+    help="Points of the metric that int8 may cost without training for it.",
+)
+@click.option("--epochs", type=int, help="Passes over TRAIN, at most.")
+@click.option("--learning-rate", type=float, help="The highest one, after the warm-up.")
+@click.option("--seed", type=int, default=42, show_default=True)
+@output_option
+@overwrite_option
+@quiet_option
+@json_option
+def quantize_command(
+    run: Path,
+    train: str,
+    dev: str,
+    max_drop: float,
+    epochs: int | None,
+    learning_rate: float | None,
+    seed: int,
+    output: Path,
+    overwrite: bool,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Make the model RUN lose little in int8, by training with rounded weights if it must be.
+
+    If int8 costs it no more than --max-drop points it is written as it is. Its weights stay
+    float32 either way: `hub export --precision int8` makes them int8.
+
+    \b
+    Example:
+      hub compress quantize runs/travel train.tsv --dev dev.tsv --output runs/robust
+    """
+    from hub.compression.quantization import quantize
+    from hub.data import load_dataset
+
+    module, rows = _load(run, dev)
+    assert rows is not None  # --dev is required
+    data = load_dataset(train, kind=_kind(module), split="train")
+    changes = {"epochs": epochs, "learning_rate": learning_rate, "seed": seed}
+    made = quantize(
+        module, data, rows, output, max_drop=max_drop, changes=changes, overwrite=overwrite,
+        progress=not quiet, say=say,
+    )  # fmt: skip
+    what = "quantize: trained" if made.is_trained else "quantize: as it was"
+    _finish(what, run, module, output, made.module, rows, as_json)
+
+
 @compress_command.command("distil")
 @click.argument("teacher", type=click.Path(path_type=Path))
 @click.argument("train")

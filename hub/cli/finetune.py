@@ -48,6 +48,12 @@ from hub.constants import DEFAULT_MODEL
 @click.option("--r-drop", type=float, help="R-Drop: weight of two outputs' difference, such as 1.")
 @click.option("--ema", type=float, help="Keep the weights' moving average, of this decay: 0.999.")
 @click.option("--lora", type=int, help="LoRA: train only changes of this rank, such as 8.")
+@click.option(
+    "--quantization-aware",
+    is_flag=True,
+    default=None,
+    help="Train with weights rounded as int8 has them.",
+)
 @precision_option
 @click.option(
     "--skip-nonfinite",

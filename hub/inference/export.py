@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -265,12 +267,14 @@ def _write_openvino(source: Path, target: Path, precision: str) -> None:
 
 @contextlib.contextmanager
 def _silent_stdout() -> Iterator[None]:
-    """Keep what native code prints off the standard output, which belongs to results."""
-    saved = os.dup(1)
+    """Keep what others print off the standard output, which belongs to results."""
+    sys.stdout.flush()
+    saved = os.dup(1)  # native code's
     try:
         with open(os.devnull, "wb") as nowhere:
             os.dup2(nowhere.fileno(), 1)
-        yield
+        with contextlib.redirect_stdout(io.StringIO()):
+            yield
     finally:
         os.dup2(saved, 1)
         os.close(saved)

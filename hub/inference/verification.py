@@ -137,7 +137,8 @@ def check_drop(found: Verification, precision: str, max_drop: float) -> None:
         raise ModelError(
             f"In {precision} {found.metric} falls by {found.drop:.2f} points, from "
             f"{found.before:.2%} to {found.after:.2%} on {found.texts:,} rows: more than "
-            f"{max_drop:g}, so nothing was written. Allow more with --max-drop, or export in fp32."
+            f"{max_drop:g}, so nothing was written. Allow more with --max-drop, export in fp32, or "
+            "train for int8: hub compress quantize."
         )
 
 

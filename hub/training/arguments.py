@@ -56,6 +56,8 @@ class TrainingArguments:
             keep that instead; 0 keeps none.
         lora: of the encoder's layers train only changes of this rank (LoRA), such as 8; 0 trains
             all weights.
+        quantization_aware: compute with weights and inputs rounded as int8 has them, so that the
+            model learns to lose little by it.
         precision: compute in "fp32", or on accelerators in "bf16" or "fp16" (mixed precision).
         skip_nonfinite: leave out a step whose loss is not a number, instead of stopping; three in a
             row stop the run all the same.
@@ -89,6 +91,7 @@ class TrainingArguments:
     r_drop: float = 0.0
     ema: float = 0.0
     lora: int = 0
+    quantization_aware: bool = False
     precision: str = "fp32"
     skip_nonfinite: bool = False
     metric: str | None = None
@@ -119,7 +122,7 @@ class TrainingArguments:
                 raise InputError(f"{name} must be a number from 0, not {value!r}.")
         if self.long_text is not None:
             check_long_text(self.long_text)
-        for name in ("recompute", "freeze_embeddings", "skip_nonfinite"):
+        for name in ("recompute", "freeze_embeddings", "skip_nonfinite", "quantization_aware"):
             if not isinstance(getattr(self, name), bool):
                 raise InputError(f"{name} must be True or False, not {getattr(self, name)!r}.")
         if not 0 < self.layer_decay <= 1:

@@ -101,6 +101,11 @@ def check_techniques(task: LabelledTask, arguments: TrainingArguments) -> None:
         raise InputError(
             f"r_drop compares two outputs for a text as a whole; {task.name} gives one a token."
         )
+    if arguments.quantization_aware and arguments.lora:
+        raise InputError(
+            "LoRA's changes are merged into weights that are rounded only then: leave lora or "
+            "quantization_aware out."
+        )
     if arguments.adversarial and arguments.freeze_embeddings:
         raise InputError("adversarial training moves the embeddings: they cannot be frozen.")
 

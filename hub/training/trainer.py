@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from hub.training.loop import EncodedData, TrainingLoop, compute_outputs
 from hub.training.low_rank import low_rank
 from hub.training.optimization import default_optimizer
 from hub.training.parallel import Group, join
+from hub.training.quantization_aware import rounded
 from hub.training.signals import StopRequests
 from hub.training.state import TrainingState
 from hub.training.techniques import check_techniques, freeze, set_dropout
@@ -216,12 +218,13 @@ class Trainer:
         set_dropout(network, arguments.dropout)
         self.state = TrainingState()
         lessons = self._lessons(train, arguments)
-        with low_rank(network, arguments.lora, arguments.seed):
-            if lessons is None:
-                self._learn(train, dev, arguments, metric, resume)
-            else:
-                with lessons.given_to(network, arguments.seed):
-                    self._learn(train, dev, arguments, metric, resume, lessons)
+        taught = nullcontext() if lessons is None else lessons.given_to(network, arguments.seed)
+        with (
+            low_rank(network, arguments.lora, arguments.seed),
+            rounded(network, arguments.quantization_aware),
+            taught,
+        ):
+            self._learn(train, dev, arguments, metric, resume, lessons)
         self.module.adopt_weights()
 
     def _lessons(self, train: EncodedData, arguments: TrainingArguments) -> Lessons | None:

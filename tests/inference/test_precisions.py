@@ -257,3 +257,13 @@ def test_rows_of_another_task_are_refused(trained: Any) -> None:
     _, others = trained("entities")
     with pytest.raises(InputError):
         Reference(module, others)
+
+
+def test_query_key_and_value_are_one_map_in_every_layer(trained: Any, tmp_path: Path) -> None:
+    module, _ = trained("classification")
+    export(module, tmp_path / "m")
+    graph = onnx.load(tmp_path / "m" / "model.onnx").graph
+    widths = [t.dims[1] for t in graph.initializer if len(t.dims) == 2 and t.dims[0] == 24]
+    # Two layers of a width of 24: 72 columns for the three; 24 and 48 for the others.
+    assert widths.count(72) == 2 and widths.count(48) == 2
+    assert widths.count(24) == 3  # the attentions' outputs and the pooler

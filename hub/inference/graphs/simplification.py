@@ -69,18 +69,26 @@ def fuse_linear_maps(graph: onnx.GraphProto) -> None:
         width = arrays[node.input[1]].shape[-1]
         if arrays[node.input[1]].ndim == 2 and bias in arrays and arrays[bias].shape == (width,):
             by_input[node.input[0]].append((node, add, bias))
+    made: dict[int, list[onnx.NodeProto]] = {}
+    gone: set[int] = set()
     for source, maps in by_input.items():
         if len(maps) > 1:
-            _fuse(graph, source, maps, arrays)
+            made[id(maps[0][0])] = _fused(graph, source, maps, arrays)
+            gone.update(id(node) for matmul, add, _ in maps for node in (matmul, add))
+    kept: list[onnx.NodeProto] = []
+    for node in graph.node:
+        kept += made.get(id(node), [] if id(node) in gone else [node])
+    _replace_nodes(graph, kept)
     drop_unread(graph)
 
 
-def _fuse(
+def _fused(
     graph: onnx.GraphProto,
     source: str,
     maps: list[tuple[onnx.NodeProto, onnx.NodeProto, str]],
     arrays: dict[str, np.ndarray],
-) -> None:
+) -> list[onnx.NodeProto]:
+    """What computes several maps at once; their weights are added to the graph."""
     name = f"{maps[0][0].output[0]}.fused"
     weights = np.concatenate([arrays[matmul.input[1]] for matmul, _, _ in maps], axis=1)
     biases = np.concatenate([arrays[bias] for _, _, bias in maps])
@@ -88,19 +96,11 @@ def _fuse(
     for suffix, array in (("weight", weights), ("bias", biases), ("widths", widths)):
         graph.initializer.append(numpy_helper.from_array(array, f"{name}.{suffix}"))
     outputs = [add.output[0] for _, add, _ in maps]
-    made = [
+    return [
         helper.make_node("MatMul", [source, f"{name}.weight"], [f"{name}.product"]),
         helper.make_node("Add", [f"{name}.product", f"{name}.bias"], [f"{name}.sum"]),
         helper.make_node("Split", [f"{name}.sum", f"{name}.widths"], outputs, axis=-1),
     ]
-    gone = {id(node) for matmul, add, _ in maps for node in (matmul, add)}
-    kept: list[onnx.NodeProto] = []
-    for node in graph.node:
-        if node is maps[0][0]:
-            kept += made
-        elif id(node) not in gone:
-            kept.append(node)
-    _replace_nodes(graph, kept)
 
 
 # --- what rewriting needs ------------------------------------------------------------------------
