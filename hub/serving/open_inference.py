@@ -2,7 +2,7 @@
 
 https://github.com/kserve/open-inference-protocol, `inference_rest.yaml`. Texts come as one tensor
 of BYTES named `text` (pairs: a second one, `text_pair`, or a shape of [N, 2]); answers are tensors
-whose names and types the model's metadata gives.
+whose names and types the model's metadata gives. Values may be bytes: see `binary_tensors`.
 """
 
 from __future__ import annotations
@@ -17,9 +17,23 @@ from hub import __version__
 from hub.errors import RequestError
 from hub.serving.answering import Answerer, Json, first_error
 from hub.serving.answers import label_of
+from hub.serving.binary_tensors import (
+    HEADER,
+    answer_with_bytes,
+    cut_body,
+    take_values,
+    wanted_as_bytes,
+)
 from hub.serving.engine import Outcome
 from hub.serving.gate import record_of
-from hub.serving.requests import check_string, check_texts, read_object, wishes_of
+from hub.serving.requests import (
+    as_object,
+    check_string,
+    check_texts,
+    parse_json,
+    read_body,
+    wishes_of,
+)
 from hub.serving.service import Version
 from hub.tasks import Task
 
@@ -32,7 +46,9 @@ class OpenInferenceProtocol:
 
     async def server(self, request: Request) -> Response:
         """The server's metadata."""
-        return Json({"name": "ernie-hub", "version": __version__, "extensions": []})
+        return Json(
+            {"name": "ernie-hub", "version": __version__, "extensions": ["binary_tensor_data"]}
+        )
 
     async def live(self, request: Request) -> Response:
         """The process answers."""
@@ -76,11 +92,10 @@ class OpenInferenceProtocol:
         record = record_of(request.scope)
         served = self._answerer.served(request, record)
         limits = self._answerer.limits
-        if "inference-header-content-length" in request.headers:
-            raise RequestError(
-                400, "binary", "Binary tensors are not taken: send BYTES as JSON strings."
-            )
-        body = await read_object(request, limits)
+        whole = await read_body(request, limits.body_bytes, limits.body_s)
+        head, values = cut_body(whole, request.headers.get(HEADER))
+        body = as_object(parse_json(head))
+        take_values(body.get("inputs"), values)
         texts = check_texts(_texts(body.get("inputs")), limits)
         parameters = body.get("parameters", {})
         if not isinstance(parameters, dict):
@@ -105,7 +120,8 @@ class OpenInferenceProtocol:
         }
         if body.get("id") is not None:
             answer["id"] = check_string(body["id"], "id")
-        return Json(answer)
+        as_bytes = wanted_as_bytes(body, [tensor["name"] for tensor in outputs])
+        return answer_with_bytes(answer, as_bytes) if as_bytes else Json(answer)
 
     def _version(self, request: Request) -> Version:
         served = self._answerer.service.find(request.path_params["name"])

@@ -90,7 +90,15 @@ async def read_object(request: Request, limits: Limits) -> dict[str, Any]:
     Raises:
         RequestError: it is none, or beyond the limits.
     """
-    value = parse_json(await read_body(request, limits.body_bytes, limits.body_s))
+    return as_object(parse_json(await read_body(request, limits.body_bytes, limits.body_s)))
+
+
+def as_object(value: Any) -> dict[str, Any]:
+    """A JSON value that must be an object.
+
+    Raises:
+        RequestError: it is none.
+    """
     if not isinstance(value, dict):
         raise RequestError(422, "not_an_object", "The body must be a JSON object.")
     return value

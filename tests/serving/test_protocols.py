@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+import struct
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import jsonschema
+import numpy as np
 import pytest
 
 import hub
@@ -73,7 +76,7 @@ def test_the_open_inference_protocol(travel: Program) -> None:
     assert travel.get("/v2/health/live").json() == {"live": True}
     assert travel.get("/v2/health/ready").json() == {"ready": True}
     server = travel.get("/v2").json()
-    assert server["name"] == "ernie-hub" and server["extensions"] == []
+    assert server["name"] == "ernie-hub" and server["extensions"] == ["binary_tensor_data"]
     meta = travel.get("/v2/models/travel").json()
     assert meta["versions"] == ["1"]
     assert meta["inputs"] == [{"name": "text", "datatype": "BYTES", "shape": [-1]}]
@@ -113,6 +116,79 @@ def test_tensors_that_do_not_fit_are_refused(
 ) -> None:
     tensor = {"name": "text", "shape": [2], "datatype": "BYTES", "data": TEXTS[:2], **change}
     answer = travel.post("/v2/models/travel/infer", {"inputs": [tensor]})
+    assert answer.status_code == status and set(answer.json()) == {"error"}
+
+
+def as_bytes(texts: list[str]) -> bytes:
+    """Strings as the extension has them."""
+    parts = [text.encode() for text in texts]
+    return b"".join(struct.pack("<I", len(part)) + part for part in parts)
+
+
+def infer(travel: Program, head: dict[str, Any], values: bytes, **headers: str) -> Any:
+    text = json.dumps(head, ensure_ascii=False).encode()
+    headers = {"Inference-Header-Content-Length": str(len(text)), **headers}
+    return travel.session.post(
+        f"{travel.address}/v2/models/travel/infer", data=text + values, headers=headers, timeout=5
+    )
+
+
+def test_tensors_may_be_bytes_after_the_json(travel: Program) -> None:
+    values = as_bytes(TEXTS[:3])
+    tensor = {
+        "name": "text", "shape": [3], "datatype": "BYTES",
+        "parameters": {"binary_data_size": len(values)},
+    }  # fmt: skip
+    plain = {"name": "text", "shape": [3], "datatype": "BYTES", "data": TEXTS[:3]}
+    wanted = {
+        t["name"]: t["data"]
+        for t in travel.post("/v2/models/travel/infer", {"inputs": [plain]}).json()["outputs"]
+    }
+    found = infer(travel, {"inputs": [tensor]}, values).json()["outputs"]
+    assert {t["name"]: t["data"] for t in found} == wanted
+    # Answers too, all or those that are asked for.
+    answer = infer(travel, {"inputs": [tensor], "parameters": {"binary_data_output": True}}, values)
+    assert answer.headers["content-type"] == "application/octet-stream"
+    length = int(answer.headers["inference-header-content-length"])
+    outputs, rest = json.loads(answer.content[:length])["outputs"], answer.content[length:]
+    assert all("data" not in output for output in outputs)
+    sizes = [output["parameters"]["binary_data_size"] for output in outputs]
+    assert sum(sizes) == len(rest)
+    label, score, probabilities = (
+        rest[sum(sizes[:n]) : sum(sizes[: n + 1])] for n in range(len(sizes))
+    )
+    assert label == as_bytes(wanted["label"])
+    assert np.allclose(np.frombuffer(score, "<f4"), wanted["score"], atol=1e-6)
+    assert np.allclose(np.frombuffer(probabilities, "<f4"), wanted["probabilities"], atol=1e-6)
+    asked = [{"name": "label"}, {"name": "score", "parameters": {"binary_data": True}}]
+    answer = infer(travel, {"inputs": [tensor], "outputs": asked}, values)
+    length = int(answer.headers["inference-header-content-length"])
+    first, second = json.loads(answer.content[:length])["outputs"]
+    assert first["data"] == wanted["label"] and "data" not in second
+
+
+@pytest.mark.parametrize(
+    ("size", "values", "headers", "status"),
+    [
+        (999, as_bytes(["今天"]), {}, 422),
+        (-1, as_bytes(["今天"]), {}, 422),
+        ("10", as_bytes(["今天"]), {}, 422),
+        (3, b"\1\0\0", {}, 422),  # ends within a length
+        (6, b"\xff\xff\xff\xffab", {}, 422),  # and within a text
+        (5, b"\1\0\0\0\xff", {}, 400),  # not UTF-8
+        (10, as_bytes(["今天"]) + b"more", {}, 422),
+        (10, as_bytes(["今天"]), {"Inference-Header-Content-Length": "100000"}, 400),
+        (10, as_bytes(["今天"]), {"Inference-Header-Content-Length": "-4"}, 400),
+        (10, as_bytes(["今天"]), {"Inference-Header-Content-Length": "x"}, 400),
+    ],
+)
+def test_bytes_that_do_not_fit_are_refused(
+    travel: Program, size: Any, values: bytes, headers: dict[str, str], status: int
+) -> None:
+    tensor = {
+        "name": "text", "shape": [1], "datatype": "BYTES", "parameters": {"binary_data_size": size},
+    }  # fmt: skip
+    answer = infer(travel, {"inputs": [tensor]}, values, **headers)
     assert answer.status_code == status and set(answer.json()) == {"error"}
 
 
