@@ -26,11 +26,16 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from peers import make_base_model, peak_memory_mb, read_table, run_side
+from peers import (
+    make_base_model,
+    paddlenlp_classifier,
+    peak_memory_mb,
+    read_table,
+    run_side,
+)
 
 BATCH, RATE, DECAY, WARMUP = 32, 4e-4, 0.01, 0.1
 
@@ -129,65 +134,14 @@ def train_with_transformers(job: dict[str, Any], data: Data) -> tuple[float, flo
         return seconds, found[-1] if found else trainer.evaluate()["eval_accuracy"]
 
 
-def _paddlenlp_weights(folder: Path, layers: int) -> Iterator[tuple[str, Any]]:
-    """The model's weights under PaddleNLP's names; its linear maps are the transpose."""
-    from safetensors.numpy import load_file
-
-    arrays = load_file(folder / "model.safetensors")
-    ours, theirs = "ernie.encoder.layer", "ernie.encoder.layers"
-    pairs = [
-        (f"ernie.embeddings.{name}_embeddings.weight", f"ernie.embeddings.{name}_embeddings.weight")
-        for name in ("word", "position", "token_type")
-    ]
-    for kind in ("weight", "bias"):
-        pairs.append((f"ernie.embeddings.LayerNorm.{kind}", f"ernie.embeddings.layer_norm.{kind}"))
-        pairs.append((f"ernie.pooler.dense.{kind}", f"ernie.pooler.dense.{kind}"))
-        for n in range(layers):
-            for one, other in (
-                ("attention.self.query", "self_attn.q_proj"),
-                ("attention.self.key", "self_attn.k_proj"),
-                ("attention.self.value", "self_attn.v_proj"),
-                ("attention.output.dense", "self_attn.out_proj"),
-                ("attention.output.LayerNorm", "norm1"),
-                ("intermediate.dense", "linear1"),
-                ("output.dense", "linear2"),
-                ("output.LayerNorm", "norm2"),
-            ):
-                pairs.append((f"{ours}.{n}.{one}.{kind}", f"{theirs}.{n}.{other}.{kind}"))
-    for one, other in pairs:
-        if one in arrays:
-            is_linear = arrays[one].ndim == 2 and "embeddings" not in one
-            yield other, arrays[one].T if is_linear else arrays[one]
-
-
 def train_with_paddlenlp(job: dict[str, Any], data: Data) -> tuple[float, float]:
     """The same with PaddleNLP's tokenizer, collator and model in a loop."""
     import paddle
     from paddlenlp.data import DataCollatorWithPadding
-    from paddlenlp.transformers import (
-        ErnieConfig,
-        ErnieForSequenceClassification,
-        ErnieTokenizer,
-        LinearDecayWithWarmup,
-    )
+    from paddlenlp.transformers import LinearDecayWithWarmup
 
     paddle.seed(1)
-    folder = Path(job["model"])
-    shape = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    names = (
-        "vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads",
-        "intermediate_size", "hidden_act", "max_position_embeddings", "type_vocab_size",
-        "hidden_dropout_prob", "attention_probs_dropout_prob", "layer_norm_eps", "pad_token_id",
-    )  # fmt: skip
-    config = ErnieConfig(
-        **{name: shape[name] for name in names if name in shape}, num_labels=len(data.names),
-        use_task_id=False,
-    )  # fmt: skip
-    model = ErnieForSequenceClassification(config)
-    weights = model.state_dict()
-    for name, value in _paddlenlp_weights(folder, shape["num_hidden_layers"]):
-        weights[name].set_value(value.astype("float32"))
-    tokenizer = ErnieTokenizer(str(folder / "vocab.txt"))
+    model, tokenizer = paddlenlp_classifier(Path(job["model"]), len(data.names))
 
     started = time.perf_counter()
 

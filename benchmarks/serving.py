@@ -1,12 +1,14 @@
-"""`hub serve` under load from a second process, beside FastAPI with a transformers pipeline.
+"""`hub serve` under load from a second process, beside other services of the same classifier.
 
-    python benchmarks/serving.py [--peer PYTHON] [--seconds 10] [--overload-s 300] [--updates 100]
-                                 [--soak-s 0] [--json FILE]
+    python benchmarks/serving.py [--fastapi PYTHON] [--paddlehub PYTHON] [--simple-server PYTHON]
+                                 [--seconds 10] [--overload-s 300] [--updates 100] [--soak-s 0]
+                                 [--json FILE]
 
 The model is `ernie-pocket-zh`, fine-tuned for a few steps on the example (its speed does not depend
-on how well it learned), exported to ONNX and quantized to int8 weights by ONNX Runtime. The texts
-are the example's test sentences, one a request. PYTHON is an interpreter with torch, transformers,
-fastapi and uvicorn; it serves the same fine-tuned folder in fp32.
+on how well it learned), exported to ONNX in int8. The texts are the example's test sentences, one a
+request. The others serve the same fine-tuned folder in fp32, each from an interpreter of its own:
+FastAPI with a pipeline of transformers (PyTorch); PaddleHub's serving of a module that classifies
+with PaddleNLP, a process for each processor; PaddleNLP's SimpleServer, which needs PaddlePaddle 2.
 
 Each figure comes from a client in a process of its own on the same processors: what it takes, the
 service does not have. Read the ratios.
@@ -26,7 +28,8 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -35,18 +38,59 @@ EXAMPLE = ROOT / "examples" / "crosswoz_intent"
 TOKEN = "benchmark-admin-token"
 CLIENTS = 64
 
-PEER = """
-import sys, fastapi, pydantic, uvicorn
-from transformers import pipeline
-classify = pipeline("text-classification", model=sys.argv[1])
-app = fastapi.FastAPI()
-class Body(pydantic.BaseModel):
-    text: str
-@app.post("/predict")
-def predict(body: Body):
-    return classify(body.text, truncation=True)[0]
-uvicorn.run(app, port=int(sys.argv[2]), log_level="error")
-"""
+
+@dataclass(frozen=True)
+class Peer:
+    """Another service of the same classifier.
+
+    Attributes:
+        name: what the table calls it.
+        path: where texts are posted.
+        body: the JSON of a text, as a function of it.
+        command: of its interpreter, the fine-tuned folder, a scratch folder and the port.
+    """
+
+    name: str
+    path: str
+    body: Callable[[str], Any]
+    command: Callable[[str, Path, Path, int], Sequence[str]]
+
+
+def _fastapi(python: str, run: Path, scratch: Path, port: int) -> list[str]:
+    return [python, str(PEERS_FOLDER / "fastapi_pipeline.py"), str(run), str(port)]
+
+
+def _paddlehub(python: str, run: Path, scratch: Path, port: int) -> list[str]:
+    """With as many processes as there are processors."""
+    module = {"init_args": {"directory": str(PEERS_FOLDER / "paddlehub_module")}}
+    config = {
+        "modules_info": {"travel": {**module, "predict_args": {}}}, "port": port,
+        "use_multiprocess": True, "workers": os.cpu_count(),
+    }  # fmt: skip
+    (scratch / "paddlehub.json").write_text(json.dumps(config))
+    script = Path(python).parent / "hub"
+    return [str(script), "serving", "start", "-c", str(scratch / "paddlehub.json")]
+
+
+def _simple_server(python: str, run: Path, scratch: Path, port: int) -> list[str]:
+    script = Path(python).parent / "paddlenlp"
+    options = ["--app-dir", str(PEERS_FOLDER), "--host", "127.0.0.1", "--port", str(port)]
+    return [str(script), "server", "simple_server:app", *options]
+
+
+PEERS_FOLDER = Path(__file__).parent / "serving_peers"
+PEERS = (
+    Peer("fastapi", "/predict", lambda text: {"text": text}, _fastapi),
+    Peer("paddlehub", "/predict/travel", lambda text: {"texts": [text]}, _paddlehub),
+    Peer(
+        "simple_server", "/models/travel",
+        lambda text: {
+            "data": {"text": [text]}, "parameters": {"max_seq_len": 128, "batch_size": 1},
+        },
+        _simple_server,
+    ),
+)  # fmt: skip
+OURS = Peer("hub", "/v1/models/travel:predict", lambda text: {"text": text}, lambda *_: [])
 
 
 def sentences() -> list[str]:
@@ -93,7 +137,8 @@ class _Client(asyncio.Protocol):
 
 async def _load(port: int, path: str, clients: int, rate: float, seconds: float) -> dict[str, Any]:
     loop = asyncio.get_running_loop()
-    bodies = [json.dumps({"text": text}, ensure_ascii=False).encode() for text in sentences()]
+    peer = next(peer for peer in (OURS, *PEERS) if peer.path == path)
+    bodies = [json.dumps(peer.body(text), ensure_ascii=False).encode() for text in sentences()]
     head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: "
     requests = [head.encode() + str(len(b)).encode() + b"\r\n\r\n" + b for b in bodies]
     taken: list[tuple[int, float]] = []
@@ -181,7 +226,7 @@ def load(
 
 def prepare(folder: Path) -> tuple[Path, Path]:
     """The fine-tuned folder, and its int8 export."""
-    run, fp32, int8 = folder / "run", folder / "fp32", folder / "int8"
+    run, int8 = folder / "run", folder / "int8"
     hub = [sys.executable, "-m", "hub"]
     quiet = {"check": True, "stdout": sys.stderr}
     if not run.exists():
@@ -189,22 +234,9 @@ def prepare(folder: Path) -> tuple[Path, Path]:
         subprocess.run(
             [*hub, "finetune", *data, "--output", str(run), "--max-steps", "10", "--quiet"], **quiet
         )
-    if not fp32.exists():
-        subprocess.run(
-            [*hub, "export", str(run), "--format", "onnx", "--output", str(fp32)], **quiet
-        )
     if not int8.exists():
-        from onnxruntime.quantization import QuantType, quantize_dynamic
-
-        from hub.registry.manifest import read_manifest, write_manifest
-
-        shutil.copytree(fp32, int8)
-        quantize_dynamic(
-            str(fp32 / "model.onnx"), str(int8 / "model.onnx"), weight_type=QuantType.QInt8
-        )
-        manifest = read_manifest(fp32)
-        assert manifest is not None
-        write_manifest(int8, manifest, list(manifest.files))
+        options = ["--precision", "int8", "--max-drop", "100", "--output", str(int8)]
+        subprocess.run([*hub, "export", str(run), *options], **quiet)
     return run, int8
 
 
@@ -232,13 +264,18 @@ def bare(folder: Path, seconds: float) -> dict[str, float]:
 class Service:
     """`hub serve`, or the peer, until the end of a `with`."""
 
-    def __init__(self, command: Sequence[str], port: int, path: str) -> None:
-        self.port, self.path = port, path
-        self._command = list(command)
+    def __init__(
+        self, command: Sequence[str], port: int, path: str, scratch: Path, **environment: str
+    ) -> None:
+        self.port, self.path, self._scratch = port, path, scratch
+        self._command, self._environment = list(command), environment
 
     def __enter__(self) -> Service:
         self._log = tempfile.TemporaryFile()
-        self._process = subprocess.Popen(self._command, stderr=self._log, stdout=self._log)
+        self._process = subprocess.Popen(
+            self._command, stderr=self._log, stdout=self._log, cwd=self._scratch,
+            env={**os.environ, **self._environment},
+        )  # fmt: skip
         self.pid = self._process.pid
         end = time.monotonic() + 120
         while time.monotonic() < end:
@@ -269,7 +306,16 @@ def hub_service(folder: Path, port: int, *options: str, scratch: Path | None = N
     token.write_text(TOKEN)
     command = [sys.executable, "-m", "hub", "serve", f"travel@1={folder}", "--port", str(port)]
     command += ["--admin-token", str(token), *options]
-    return Service(command, port, "/v1/models/travel:predict")
+    return Service(command, port, OURS.path, token.parent)
+
+
+def peer_service(peer: Peer, python: str, run: Path, scratch: Path, port: int) -> Service:
+    """Another service of the fine-tuned folder; what it keeps, it keeps in `scratch`."""
+    return Service(
+        peer.command(python, run, scratch, port), port, peer.path, scratch, BENCHMARK_RUN=str(run),
+        BENCHMARK_PEERS=str(PEERS_FOLDER.parent), BENCHMARK_SCRATCH=str(scratch),
+        HUB_HOME=str(scratch / "hub-home"),
+    )  # fmt: skip
 
 
 def overload(service: Service, capacity: float, seconds: float) -> dict[str, Any]:
@@ -373,7 +419,8 @@ def main() -> None:
         print(json.dumps(asyncio.run(work)))
         return
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--peer", help="a Python with torch, transformers, fastapi, uvicorn")
+    for peer in PEERS:
+        parser.add_argument(f"--{peer.name.replace('_', '-')}", metavar="PYTHON")
     parser.add_argument("--folder", type=Path, help="where the model is made, or lies")
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--rounds", type=int, default=3)
@@ -382,6 +429,7 @@ def main() -> None:
     parser.add_argument("--soak-s", type=float, default=0.0)
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
+    peers = [(peer, python) for peer in PEERS if (python := getattr(given, peer.name))]
     results: dict[str, Any] = {}
 
     def tell(name: str, value: Any) -> None:
@@ -391,7 +439,7 @@ def main() -> None:
             given.json.write_text(json.dumps(results, indent=2))
 
     with tempfile.TemporaryDirectory() as scratch:
-        folder = given.folder or Path(scratch)
+        folder = (given.folder or Path(scratch)).resolve()
         folder.mkdir(parents=True, exist_ok=True)
         run, int8 = prepare(folder)
         rounds = []
@@ -412,11 +460,12 @@ def main() -> None:
             with hub_service(int8, 8902, "--batch-size", "1") as service:
                 load(service.port, service.path, 2)
                 found["hub_unbatched"] = load(service.port, service.path, given.seconds)
-            if given.peer:
-                command = [given.peer, "-c", PEER, str(run), "8903"]
-                with Service(command, 8903, "/predict") as service:
+            for place, (peer, python) in enumerate(peers):
+                own = Path(scratch) / peer.name
+                own.mkdir(exist_ok=True)
+                with peer_service(peer, python, run, own, 8910 + place) as service:
                     load(service.port, service.path, 2)
-                    found["fastapi"] = load(service.port, service.path, given.seconds)
+                    found[peer.name] = load(service.port, service.path, given.seconds)
             rounds.append(found)
             tell(f"round {number + 1}", found)
         capacity = statistics.median(found["hub"]["per_s"] for found in rounds)
@@ -425,8 +474,8 @@ def main() -> None:
             "hub / bare, 32 together": lambda found: found["bare"]["batch"],
             "hub / unbatched": lambda found: found["hub_unbatched"]["per_s"],
         }
-        if given.peer:
-            others["hub / fastapi"] = lambda found: found["fastapi"]["per_s"]
+        for peer, _ in peers:
+            others[f"hub / {peer.name}"] = lambda found, name=peer.name: found[name]["per_s"]
         ratios = {
             name: statistics.median(found["hub"]["per_s"] / of(found) for found in rounds)
             for name, of in others.items()

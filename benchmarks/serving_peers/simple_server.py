@@ -19,7 +19,8 @@ graph = Path(os.environ["BENCHMARK_SCRATCH"]) / "graph"
 model, tokenizer = paddlenlp_classifier(Path(os.environ["BENCHMARK_RUN"]))
 model.eval()
 spec = [paddle.static.InputSpec([None, None], "int64") for _ in range(2)]
-paddle.jit.save(paddle.jit.to_static(model, input_spec=spec), str(graph / "model"))
+static = paddle.jit.to_static(model, input_spec=spec, full_graph=True)
+paddle.jit.save(static, str(graph / "model"))
 tokenizer.save_pretrained(str(graph))
 app = SimpleServer()
 app.register(

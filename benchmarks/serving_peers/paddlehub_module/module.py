@@ -36,8 +36,9 @@ class Travel:
     @serving
     def predict(self, texts: list[str], **options: object) -> list[str]:
         """A label for each text."""
+        paddle.disable_static()  # gunicorn's workers begin in static mode
         encoded = self.tokenizer(
-            texts, max_seq_len=128, padding=True, return_tensors="pd", truncation=True
+            texts, max_length=128, padding=True, return_tensors="pd", truncation=True
         )
         with paddle.no_grad():
             logits = self.model(encoded["input_ids"], encoded["token_type_ids"])
