@@ -74,7 +74,7 @@ def _paddlehub(python: str, run: Path, scratch: Path, port: int) -> list[str]:
 
 def _simple_server(python: str, run: Path, scratch: Path, port: int) -> list[str]:
     script = Path(python).parent / "paddlenlp"
-    options = ["--app-dir", str(PEERS_FOLDER), "--host", "127.0.0.1", "--port", str(port)]
+    options = ["--app_dir", str(PEERS_FOLDER), "--host", "127.0.0.1", "--port", str(port)]
     return [str(script), "server", "simple_server:app", *options]
 
 

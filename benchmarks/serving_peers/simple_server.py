@@ -30,5 +30,5 @@ app.register(
     model_handler=CustomModelHandler,
     post_handler=MultiClassificationPostHandler,
     precision="fp32",
-    device="cpu",
+    device_id=-1,
 )
