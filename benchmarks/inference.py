@@ -38,8 +38,8 @@ from peers import make_base_model, peak_memory_mb, read_table, run_side
 
 BATCH, ALONE = 32, 60
 Answer = Callable[[list[str], int], list[str]]
-HUB = [("onnx", "fp32"), ("onnx", "int8"), ("openvino", "fp32"), ("openvino", "bf16"),
-       ("paddle", "fp32")]  # fmt: skip
+HUB = [("onnx", "fp32"), ("onnx", "int8"), ("openvino", "fp32"), ("openvino", "int8"),
+       ("openvino", "bf16"), ("paddle", "fp32")]  # fmt: skip
 
 
 # --- the sides: each gives a function from texts and a batch size to labels ----------------------
@@ -242,10 +242,11 @@ def main() -> None:
             folder = (arguments.folder / name).resolve()
             run = make_run(arguments.shape, folder, scratch, arguments.epochs, arguments.max_steps)
             module = hub.Module(directory=run)
+            train_texts = [text for text, _ in read_table(folder / "train.tsv")]
             sides: list[tuple[str, str, str, Path]] = []
             for engine, precision in HUB:
                 output = scratch / f"{name}-{engine}-{precision}"
-                export(module, output, engine, precision=precision)
+                export(module, output, engine, precision=precision, calibration=train_texts)
                 sides.append((f"hub {engine} {precision}", "hub", sys.executable, output))
             for precision in ("fp32", "int8"):
                 output = scratch / f"{name}-onnx-{precision}"
