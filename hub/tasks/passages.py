@@ -86,8 +86,23 @@ class LongTexts:
         if self.windowed:
             made = f"{self.windows:,}"
             logger.info("%s: read in %s windows.", too_long.format(self.windowed), made)
-        if self.cut:
+        if self.cut and _is_news(self.texts):
             logger.warning("%s: only their beginning was read.", too_long.format(self.cut))
+
+
+_told_of_single_texts = False
+
+
+def _is_news(texts: int) -> bool:
+    """Whether to say that of so many texts some were cut.
+
+    Whoever asks one text after the other hears it once, and not a thousand times.
+    """
+    global _told_of_single_texts
+    if texts > 1:
+        return True
+    told, _told_of_single_texts = _told_of_single_texts, True
+    return not told
 
 
 def read(

@@ -7,6 +7,7 @@ import logging
 import pytest
 
 from hub.errors import InputError
+from hub.tasks import passages as passages_module
 from hub.tasks.passages import read
 from hub.tokenizers import WordPieceTokenizer
 
@@ -24,6 +25,18 @@ def test_texts_that_are_cut_are_counted_once(caplog: pytest.LogCaptureFixture) -
     assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
         ("WARNING", "2 of 4 texts are longer than 8 tokens: only their beginning was read.")
     ]
+
+
+def test_of_texts_read_one_by_one_the_first_that_is_cut_is_told(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(passages_module, "_told_of_single_texts", False)
+    for _ in range(3):
+        read(TOKENIZER, TEXTS[:1], 8)
+    assert len(caplog.records) == 1
+    for _ in range(2):
+        read(TOKENIZER, TEXTS[:2], 8)
+    assert len(caplog.records) == 3
 
 
 def test_texts_in_windows_are_told_without_a_warning(caplog: pytest.LogCaptureFixture) -> None:
