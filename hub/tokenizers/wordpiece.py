@@ -190,20 +190,23 @@ class WordPieceTokenizer(Tokenizer):
         return self._special("[CLS]"), self._special("[SEP]")
 
     def _pieces(self, texts: list[str], return_offsets: bool) -> Iterator[Pieces]:
-        if return_offsets:
-            whole = self.backend.encode_batch(texts, add_special_tokens=False)
-            yield from ((encoded.ids, encoded.offsets) for encoded in whole)
-            return
         plain = [self._plain is not None and is_plain(text) for text in texts]
         others = [text for text, is_one in zip(texts, plain, strict=True) if not is_one]
-        made = iter(self.backend.encode_batch_fast(others, add_special_tokens=False))
+        encode = self.backend.encode_batch if return_offsets else self.backend.encode_batch_fast
+        made = iter(encode(others, add_special_tokens=False))
         for text, is_one in zip(texts, plain, strict=True):
             known = self._plain if is_one else None
-            yield (next(made).ids if known is None else known.ids(text), None)
+            if known is None:
+                encoded = next(made)
+                yield encoded.ids, encoded.offsets if return_offsets else None
+            elif return_offsets:
+                yield known.ids_and_spans(text)
+            else:
+                yield known.ids(text), None
 
-    def _cut(self, word: str) -> list[int]:
-        ids: list[int] = self.backend.encode(word, add_special_tokens=False).ids
-        return ids
+    def _cut(self, word: str) -> Any:
+        encoded = self.backend.encode(word, add_special_tokens=False)
+        return encoded.ids, encoded.offsets
 
 
 def _basic_tokenization(

@@ -253,8 +253,14 @@ def test_a_plain_text_is_cut_as_the_library_cuts_it(lowercase: bool, style: str)
     texts = [text for c in plain for text in (c, f"a{c}b中{c}1", f"{c}{c}Ab1 {c}的")]
     texts += ["", "x" * 33, "ab1" * 33 + "a", "ab1" * 33 + "ab", " \t中\r\n", "a\u3000b"]
     for _ in range(2):  # the second time each word is known
+        library = tokenizer.backend.encode_batch(texts, add_special_tokens=False)
         with_offsets = tokenizer.encode(texts, return_offsets=True)
-        assert [e.input_ids for e in tokenizer.encode(texts)] == [e.input_ids for e in with_offsets]
+        for ours, placed, theirs in zip(
+            tokenizer.encode(texts), with_offsets, library, strict=True
+        ):
+            assert ours.input_ids == placed.input_ids and ours.input_ids[1:-1] == theirs.ids
+            assert placed.offsets is not None
+            assert list(map(tuple, placed.offsets[1:-1])) == theirs.offsets
 
 
 @given(
@@ -265,14 +271,18 @@ def test_any_text_has_the_ids_that_it_has_with_offsets(text: str) -> None:
         tokenizer = tokenizer_of(name)
         (encoding,) = tokenizer.encode([text], return_offsets=True)
         assert tokenizer.encode([text])[0].input_ids == encoding.input_ids
+        if not any("\ud800" <= character <= "\udfff" for character in text):
+            library = tokenizer.backend.encode(text, add_special_tokens=False)
+            assert encoding.input_ids[1:-1] == library.ids
+            assert encoding.offsets is not None and encoding.offsets[1:-1] == library.offsets
 
 
 def test_words_are_kept_up_to_a_number_and_a_length() -> None:
     calls: list[str] = []
 
-    def cut(word: str) -> list[int]:
+    def cut(word: str) -> tuple[list[int], list[tuple[int, int]]]:
         calls.append(word)
-        return [len(word)]
+        return [len(word)], [(0, len(word))]
 
     texts = PlainTexts(cut)
     for number in range(120_000):
@@ -282,6 +292,11 @@ def test_words_are_kept_up_to_a_number_and_a_length() -> None:
     for _ in range(2):
         assert texts.ids("a" * 32) == [32] and texts.ids("a" * 33) == [33]
     assert [len(word) for word in calls] == [32, 33, 33]
+    # Places beyond those that are kept at hand.
+    long = "第" * 2000 + "abc 号"
+    ids, spans = texts.ids_and_spans(long)
+    assert ids == [1] * 2000 + [3, 1]
+    assert spans == [*((n, n + 1) for n in range(2000)), (2000, 2003), (2004, 2005)]
 
 
 @pytest.mark.parametrize("word", ["天气", "abc"])
