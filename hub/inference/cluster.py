@@ -78,7 +78,7 @@ def predict_shards(
     Raises:
         InputError: there are no files, or two of one name.
         OutputError: the folder holds something else, or cannot be written.
-        DataError: a file cannot be answered, or its worker died again and again.
+        DataError: files cannot be answered (the others are), or a worker died again and again.
         MissingPackageError: ray is not installed.
     """
     names = [shard.stem for shard in shards]
@@ -165,10 +165,15 @@ class _Worker:
 def _hand_out(
     ray: Any, actors: list[Any], shards: list[Path], on_shard: Callable[[Answered], object]
 ) -> int:
-    """Give each worker a file as soon as it has none; the rows that were answered."""
+    """Give each worker a file as soon as it has none; the rows that were answered.
+
+    Raises:
+        DataError: some files cannot be answered; the others are.
+    """
     waiting = [str(shard.resolve()) for shard in reversed(shards)]
     running = {actor.answer.remote(waiting.pop()): actor for actor in actors}
     rows = 0
+    failed: list[Answered] = []
     while running:
         (ready, *_), _ = ray.wait(list(running))
         actor = running.pop(ready)
@@ -181,11 +186,18 @@ def _hand_out(
                 "memory. What is answered is kept; the same command goes on."
             ) from error
         if done.reason:
-            raise DataError(f"{done.name}: {done.reason} What is answered is kept.")
-        rows += done.rows
-        on_shard(done)
+            failed.append(done)
+        else:
+            rows += done.rows
+            on_shard(done)
         if waiting:
             running[actor.answer.remote(waiting.pop())] = actor
+    if failed:
+        named = "; ".join(f"{done.name}: {done.reason}" for done in failed[:3])
+        raise DataError(
+            f"{len(failed):,} of the files cannot be answered. {named} The answers to the others "
+            "are kept; the same command goes on with these."
+        )
     return rows
 
 
