@@ -87,7 +87,6 @@ def predict_shards(
     if len(set(names)) < len(names):
         double = next(name for name in names if names.count(name) > 1)
         raise InputError(f"Two files are called {double!r}: their answers would be one file.")
-    ray = _ray()
     folder = folder_of(model)
     manifest = folder / MANIFEST_FILE
     facts = {
@@ -102,6 +101,7 @@ def predict_shards(
     left = [shard for shard in shards if not (output / f"{shard.stem}.jsonl").exists()]
     rows = 0
     if left:
+        ray = _ray()
         local = address is None
         ray.init(
             address=address, include_dashboard=False, log_to_driver=False, logging_level="error",
