@@ -21,7 +21,7 @@ import statistics
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -110,16 +110,11 @@ def put_together(folder: Path, parts: tuple[str, str], scratch: Path) -> Path:
         for example in load_dataset(other, kind="token-classification"):
             intent = intents.get("".join(example.text.split()))
             if intent is not None:
-                entities = [_as_json(entity) for entity in example.label]
+                entities = [asdict(entity) for entity in example.label]
                 row = {"text": example.text, "intent": intent, "entities": entities}
                 lines.append(json.dumps(row, ensure_ascii=False))
         write_text(scratch / f"{part}.jsonl", "\n".join(lines) + "\n")
     return scratch
-
-
-def _as_json(entity: Any) -> dict[str, Any]:
-    """An entity as JSON lines have it."""
-    return {"start": entity.start, "end": entity.end, "type": entity.type}
 
 
 def find(folder: Path, part: str) -> Path | None:

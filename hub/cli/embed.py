@@ -12,8 +12,7 @@ from typing import Any
 import click
 
 from hub.cli.options import long_text_option, pooling_options, quiet_option
-from hub.cli.output import say
-from hub.constants import progress_interval_s
+from hub.cli.output import progress_bar, say
 from hub.errors import InputError
 
 
@@ -62,7 +61,7 @@ def embed_command(
     texts, total = _texts(file, text_column)
     loaded = _load(model, pooling, normalize, max_seq_len)
     assert loaded.task is not None
-    with _stoppable(), _bar(total, quiet) as bar:
+    with _stoppable(), progress_bar(total, "rows", quiet) as bar:
         rows, width = embed(
             loaded,
             texts,
@@ -109,19 +108,6 @@ def _standard_input() -> Iterator[str]:
                 f"Line {number:,} of the standard input is not UTF-8 ({error})."
             ) from None
         yield text.removesuffix("\n").removesuffix("\r")
-
-
-def _bar(total: int | None, quiet: bool) -> Any:
-    from tqdm.auto import tqdm
-
-    return tqdm(
-        total=total,
-        unit=" rows",
-        unit_scale=False,
-        mininterval=progress_interval_s(),
-        dynamic_ncols=True,
-        disable=quiet,
-    )
 
 
 @contextlib.contextmanager

@@ -99,7 +99,7 @@ def export_command(
     """
     from hub.data import load_dataset
     from hub.errors import InputError
-    from hub.inference.export import export
+    from hub.inference.export import export, measures_ranges
     from hub.inference.loading import load_module
     from hub.inference.verification import rows_of_run
     from hub.models.installation import folder_of
@@ -120,16 +120,19 @@ def export_command(
         rows = load_dataset(data, kind=kind, split="dev")
     else:
         rows = rows_of_run(folder_of(model), module)
-    texts = _calibration_texts(module, folder_of(model), calibration)
+    format, precision = format or "onnx", precision or "fp32"
+    texts = None
+    if auto or calibration is not None or measures_ranges(format, precision, static):
+        texts = _calibration_texts(module, folder_of(model), calibration)
     if auto:
         exported = _export_fastest(module, output, rows, max_drop, texts, overwrite)
     else:
         exported = export(
             module,
             output,
-            format or "onnx",
+            format,
             overwrite,
-            precision=precision or "fp32",
+            precision=precision,
             data=rows,
             max_drop=max_drop,
             static=static,

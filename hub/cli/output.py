@@ -9,6 +9,8 @@ from typing import Any
 
 import click
 
+from hub.constants import progress_interval_s
+
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON document on stdout and nothing else."
 )
@@ -22,6 +24,19 @@ def say(line: str) -> None:
 def print_json(document: Any) -> None:
     """Print one JSON document on stdout."""
     click.echo(json.dumps(document, ensure_ascii=False, indent=2))
+
+
+def progress_bar(total: int | None, unit: str, quiet: bool) -> Any:
+    """A bar on stderr that counts to `total`; None is not known."""
+    from tqdm.auto import tqdm
+
+    return tqdm(
+        total=total,
+        unit=f" {unit}",
+        mininterval=progress_interval_s(),
+        dynamic_ncols=True,
+        disable=quiet,
+    )
 
 
 def print_table(

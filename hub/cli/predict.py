@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from hub.cli.options import long_text_option, quiet_option
-from hub.cli.output import json_option, print_json, say
+from hub.cli.output import json_option, print_json, progress_bar, say
 from hub.errors import InputError
 
 # Of a vector people see the first ones only; --json has all.
@@ -153,19 +153,13 @@ def _answer_file(
     quiet: bool,
     options: dict[str, Any],
 ) -> None:
-    from tqdm.auto import tqdm
-
-    from hub.constants import progress_interval_s
     from hub.data.texts import read_texts
     from hub.inference.files import identity_of, predict_file
 
     file = read_texts(source, text_column)
     for note in file.notes:
         say(f"note      {note}")
-    with tqdm(
-        total=len(file), unit=" rows", disable=quiet, dynamic_ncols=True,
-        mininterval=progress_interval_s(),
-    ) as bar:  # fmt: skip
+    with progress_bar(len(file), "rows", quiet) as bar:
         before = predict_file(
             loaded, file, output, identity=identity_of(model, file), on_rows=bar.update, **options
         )
@@ -176,18 +170,12 @@ def _answer_file(
 def _answer_shards(
     model: str, source: Path, output: Path, quiet: bool, overwrite: bool, **how: Any
 ) -> None:
-    from tqdm.auto import tqdm
-
-    from hub.constants import progress_interval_s
     from hub.data.corpus import corpus_files
     from hub.inference.cluster import Answered, predict_shards
 
     shards = corpus_files([source])
     done: list[str] = []
-    with tqdm(
-        total=len(shards), unit=" files", disable=quiet, dynamic_ncols=True,
-        mininterval=progress_interval_s(),
-    ) as bar:  # fmt: skip
+    with progress_bar(len(shards), "files", quiet) as bar:
 
         def tell(answered: Answered) -> None:
             done.append(answered.name)

@@ -15,12 +15,12 @@ from hub.data.examples import Example, Label
 from hub.errors import InputError
 from hub.module import Module
 from hub.tasks import LabelledTask
-from hub.tasks.answering import run
 from hub.tasks.encoded_passages import read_all
 from hub.tasks.sequence_classification import SequenceClassification, has_pairs
 from hub.training.callbacks import Callback
 from hub.training.distillation.teacher import Teacher
 from hub.training.finetune import FinetuneResult, finetune
+from hub.training.loop import compute_outputs
 
 # Texts that the teacher is asked about at a time.
 _AT_A_TIME = 2_000
@@ -117,6 +117,6 @@ def _answers(teacher: Module, texts: Sequence[str]) -> list[Label]:
         passages = read_all(
             teacher.tokenizer, part, teacher.max_seq_len, teacher.long_text, task.needs_offsets
         )
-        outputs = run(task, teacher.tokenizer, teacher.compute, passages, 64)
+        outputs = compute_outputs(teacher, passages, 64)
         labels += task.decide(outputs, passages, teacher.tokenizer)
     return labels

@@ -19,6 +19,7 @@ from hub.compression.rewriting import Arrays, check_output, rewrite
 from hub.data import TextDataset
 from hub.data.batches import collate, shuffled_batches
 from hub.errors import InputError
+from hub.inference.verification import evenly
 from hub.module import Module
 from hub.tasks import LabelledTask
 from hub.tasks.encoded_passages import read_all
@@ -103,7 +104,7 @@ def prune(
     # The rows of a head in the maps to queries, keys and values stand together.
     columns = np.arange(config.attention_size).reshape(config.num_attention_heads, -1)
     kept_columns = [columns[_largest(row, kept_heads)].ravel() for row in found.heads]
-    kept_layers = np.unique(np.linspace(0, config.num_hidden_layers - 1, count).round().astype(int))
+    kept_layers = evenly(config.num_hidden_layers, count)
     numbers = {int(old): new for new, old in enumerate(kept_layers)}
 
     def cut(arrays: Arrays) -> Arrays:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 import re
 from pathlib import Path
@@ -12,12 +11,9 @@ from typing import Any
 import numpy as np
 
 from hub.backend import paddle
-from hub.constants import CONFIG_FILE, WEIGHTS_FILE
 from hub.errors import InputError
-from hub.files import write_text
-from hub.models.ernie import checkpoints
+from hub.models.creation import write_model
 from hub.models.ernie.config import ErnieConfig
-from hub.models.ernie.formats import write_safetensors
 from hub.models.ernie.initialization import initialize
 from hub.models.ernie.modeling import ErnieModel
 from hub.module import Module
@@ -76,10 +72,7 @@ def create_student(shape: str, teacher: Module, folder: Path, seed: int = 0) -> 
         _take_components(encoder.embeddings, theirs.embeddings)
     made = folder / shape
     made.mkdir()
-    write_safetensors(checkpoints.to_arrays(network, config.model_type), made / WEIGHTS_FILE)
-    text = json.dumps(config.to_dict(), ensure_ascii=False, indent=2)
-    write_text(made / CONFIG_FILE, text + "\n")
-    teacher.tokenizer.save(made, teacher.max_seq_len)
+    write_model(made, network, config, teacher.tokenizer, teacher.max_seq_len)
     return made
 
 
@@ -110,9 +103,9 @@ def _take_components(ours: Any, theirs: Any) -> None:
     width = ours.word_embeddings.weight.shape[1]
     # Of a symmetric matrix `eigh` gives the largest last.
     directions = np.linalg.eigh(centred.T @ centred)[1][:, ::-1][:, :width]
-    for name in ("word_embeddings", "position_embeddings", "token_type_embeddings"):
-        table = getattr(theirs, name).weight.numpy()
-        getattr(ours, name).weight.set_value((table @ directions).astype(np.float32))
-    if theirs.use_task_id:
-        table = theirs.task_type_embeddings.weight.numpy()
-        ours.task_type_embeddings.weight.set_value((table @ directions).astype(np.float32))
+    kinds = ["word", "position", "token_type", *(["task_type"] if theirs.use_task_id else [])]
+    for kind in kinds:
+        table = getattr(theirs, f"{kind}_embeddings").weight.numpy()
+        getattr(ours, f"{kind}_embeddings").weight.set_value(
+            (table @ directions).astype(np.float32)
+        )

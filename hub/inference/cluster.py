@@ -21,12 +21,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hub.constants import MANIFEST_FILE
 from hub.data.texts import read_texts
 from hub.errors import DataError, HubError, InputError, MissingPackageError, OutputError
-from hub.files import sha256_of, write_text
-from hub.inference.files import identity_of, predict_file
-from hub.models.installation import folder_of
+from hub.files import write_text
+from hub.inference.files import identity_of, model_identity, predict_file
 
 _FACTS, _WORKING = ".made-from", ".working"
 # How often a worker is replaced, and a file tried again, after it died.
@@ -87,10 +85,8 @@ def predict_shards(
     if len(set(names)) < len(names):
         double = next(name for name in names if names.count(name) > 1)
         raise InputError(f"Two files are called {double!r}: their answers would be one file.")
-    folder = folder_of(model)
-    manifest = folder / MANIFEST_FILE
     facts = {
-        "model": sha256_of(manifest) if manifest.exists() else model,
+        "model": model_identity(model),
         "task": task,
         "column": text_column,
         **(options or {}),
@@ -220,19 +216,17 @@ def _prepare(output: Path, facts: str, overwrite: bool) -> None:
     try:
         output.mkdir(parents=True, exist_ok=True)
         path = output / _FACTS
-        own = path.exists()
-        if not own and any(output.iterdir()):
-            raise OutputError(f"{output} holds other files: choose another --output.")
-        if own and path.read_text(encoding="utf-8") != facts:
-            if not overwrite:
-                raise OutputError(
-                    f"{output} holds answers of another model or with other options: choose "
-                    "another --output, or --overwrite them."
-                )
-            own = False
-        if not own or overwrite:
+        if not path.exists():
+            if any(output.iterdir()):
+                raise OutputError(f"{output} holds other files: choose another --output.")
+        elif overwrite:
             for old in output.glob("*.jsonl"):
                 old.unlink()
+        elif path.read_text(encoding="utf-8") != facts:
+            raise OutputError(
+                f"{output} holds answers of another model or with other options: choose another "
+                "--output, or --overwrite them."
+            )
         write_text(path, facts)
     except OSError as error:
         raise OutputError(f"{output} cannot be written: {error.strerror or error}.") from error

@@ -96,7 +96,7 @@ def export(
         ModelError: the exported graph's output differs from the module's, or loses too much.
     """
     _check_choice(format, precision)
-    static = precision == "int8" and (static or format == "openvino")
+    static = measures_ranges(format, precision, static)
     if module.task is None:
         raise InputError(f"{module.name} has no task to answer: fine-tune it before exporting.")
     folder = Path(output)
@@ -137,6 +137,11 @@ def export(
     except OSError as error:
         raise OutputError(f"{folder} cannot be written: {error.strerror or error}.") from error
     return Exported(folder, format, precision, size, found)
+
+
+def measures_ranges(format: str, precision: str, static: bool) -> bool:
+    """Whether an export measures ranges on texts beforehand; arguments as in `export`."""
+    return precision == "int8" and (static or format == "openvino")
 
 
 def _check_choice(format: str, precision: str) -> None:

@@ -98,16 +98,21 @@ def predict_file(
 
 def identity_of(model: str | Path, source: TextFile) -> dict[str, Any]:
     """What answers depend on: the model's files, and the file of texts as it is now."""
-    folder = folder_of(model)
-    manifest = folder / MANIFEST_FILE
     status = source.path.stat()
     return {
-        "model": sha256_of(manifest) if manifest.exists() else str(folder),
+        "model": model_identity(model),
         "source": str(source.path.resolve()),
         "bytes": status.st_size,
         "changed": status.st_mtime_ns,
         "column": source.column,
     }
+
+
+def model_identity(model: str | Path) -> str:
+    """What tells a model's files from others: a digest of its manifest, or its folder."""
+    folder = folder_of(model)
+    manifest = folder / MANIFEST_FILE
+    return sha256_of(manifest) if manifest.exists() else str(folder)
 
 
 def _same(facts: Path, wanted: str) -> bool:

@@ -5,13 +5,17 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hub.constants import CONFIG_FILE, WEIGHTS_FILE
 from hub.errors import InputError, ModelError
 from hub.files import write_text
 from hub.models.ernie.config import ErnieConfig
 from hub.registry.catalogue import find_model
-from hub.tokenizers import WordPieceTokenizer, read_vocabulary
+from hub.tokenizers import Tokenizer, WordPieceTokenizer, read_vocabulary
+
+if TYPE_CHECKING:
+    from hub.backend import paddle
 
 
 def read_shape(shape: str) -> ErnieConfig:
@@ -49,8 +53,6 @@ def create_model(
     Raises:
         InputError: the vocabulary is missing or lacks a special token.
     """
-    from hub.models.ernie import checkpoints
-    from hub.models.ernie.formats import write_safetensors
     from hub.models.ernie.heads import ErnieForMaskedLM
     from hub.models.ernie.initialization import initialize
 
@@ -64,8 +66,30 @@ def create_model(
     )
     network = ErnieForMaskedLM(config)
     initialize(network, config, seed)
+    write_model(folder, network, config, tokenizer, min(config.max_position_embeddings, 512))
+    return config
+
+
+def write_model(
+    folder: Path,
+    network: paddle.nn.Layer,
+    config: ErnieConfig,
+    tokenizer: Tokenizer,
+    max_seq_len: int,
+) -> None:
+    """Write a folder that `hub.Module` opens as a pretrained model.
+
+    Args:
+        folder: an existing folder.
+        network: with an encoder.
+        config: the encoder's.
+        tokenizer: the model's.
+        max_seq_len: what the tokenizer's files say of the tokens read at a time.
+    """
+    from hub.models.ernie import checkpoints
+    from hub.models.ernie.formats import write_safetensors
+
     write_safetensors(checkpoints.to_arrays(network, config.model_type), folder / WEIGHTS_FILE)
     text = json.dumps(config.to_dict(), ensure_ascii=False, indent=2) + "\n"
     write_text(folder / CONFIG_FILE, text)
-    tokenizer.save(folder, min(config.max_position_embeddings, 512))
-    return config
+    tokenizer.save(folder, max_seq_len)

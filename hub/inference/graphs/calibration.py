@@ -10,7 +10,7 @@ from onnx import TensorProto, helper
 
 from hub.data.batches import Batch
 from hub.errors import MissingPackageError
-from hub.inference.graphs.simplification import initializers
+from hub.inference.graphs.simplification import initializers, linear_weight
 
 # The part of a batch's values that a range holds. A few outliers would make the steps of all
 # others coarse; they are cut to the range's end.
@@ -22,12 +22,8 @@ Ranges = dict[str, tuple[float, float]]
 def linear_inputs(graph: onnx.GraphProto) -> list[str]:
     """The names of what linear maps with a weight [K, N] read, each once."""
     arrays = initializers(graph)
-    names = [
-        node.input[0]
-        for node in graph.node
-        if node.op_type == "MatMul" and node.input[1] in arrays and arrays[node.input[1]].ndim == 2
-    ]
-    return list(dict.fromkeys(names))
+    maps = (node for node in graph.node if linear_weight(node, arrays) is not None)
+    return list(dict.fromkeys(node.input[0] for node in maps))
 
 
 def calibrate(model: onnx.ModelProto, batches: Iterable[Batch]) -> Ranges:

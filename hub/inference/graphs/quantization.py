@@ -22,7 +22,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from hub.inference.graphs.calibration import Ranges
-from hub.inference.graphs.simplification import drop_unread, initializers
+from hub.inference.graphs.simplification import drop_unread, initializers, linear_weight
 
 _LARGEST = 127
 _LEVELS = 255
@@ -50,18 +50,16 @@ def quantize(
     done: list[str] = []
     nodes: list[onnx.NodeProto] = []
     inputs: dict[str, tuple[str, str, str]] = {}
-    ranged: set[str] = set()
     tables: dict[str, tuple[str, str]] = {}
     made: dict[str, np.ndarray] = {}
     for node in graph.node:
-        name = node.input[1] if node.op_type == "MatMul" else ""
-        weight = arrays.get(name)
-        if weight is not None and weight.ndim == 2 and not keep(name):
+        weight = linear_weight(node, arrays)
+        if weight is not None and not keep(node.input[1]):
             if ranges is None:
                 nodes += _linear_map(node, weight, inputs, made)
             else:
-                nodes += _static_map(node, weight, ranges, ranged, made)
-            done.append(name)
+                nodes += _static_map(node, weight, ranges, made)
+            done.append(node.input[1])
             continue
         table = arrays.get(node.input[0]) if node.op_type == "Gather" else None
         if table is not None and _is_table(table):
@@ -109,6 +107,16 @@ def _is_table(array: np.ndarray) -> bool:
     return array.dtype == np.float32 and array.ndim == 2 and array.size >= _SMALLEST_TABLE
 
 
+def _int8_weight(name: str, weight: np.ndarray, made: dict[str, np.ndarray]) -> list[str]:
+    """The names of a weight's int8 values, scales and zeros; several maps may share them."""
+    parts = [f"{name}.{part}" for part in ("int8", "scale", "zero")]
+    if parts[0] not in made:
+        values, scales = quantize_symmetric(weight, axis=0)
+        zeros = np.zeros(weight.shape[1], np.int8)
+        made.update(zip(parts, (values, scales.ravel(), zeros), strict=True))
+    return parts
+
+
 def _linear_map(
     node: onnx.NodeProto,
     weight: np.ndarray,
@@ -122,16 +130,14 @@ def _linear_map(
         inputs[source] = (f"{source}.uint8", f"{source}.scale", f"{source}.zero")
         nodes.append(helper.make_node("DynamicQuantizeLinear", [source], list(inputs[source])))
     values, scale, zero = inputs[source]
-    made[f"{name}.int8"], scales = quantize_symmetric(weight, axis=0)
-    made[f"{name}.scale"] = scales.ravel()
-    made[f"{name}.zero"] = np.zeros(weight.shape[1], np.int8)
+    weights, weight_scale, weight_zero = _int8_weight(name, weight, made)
     return [
         *nodes,
         helper.make_node(
-            "MatMulInteger", [values, f"{name}.int8", zero, f"{name}.zero"], [f"{output}.int32"]
+            "MatMulInteger", [values, weights, zero, weight_zero], [f"{output}.int32"]
         ),
         helper.make_node("Cast", [f"{output}.int32"], [f"{output}.float"], to=TensorProto.FLOAT),
-        helper.make_node("Mul", [scale, f"{name}.scale"], [f"{output}.scales"]),
+        helper.make_node("Mul", [scale, weight_scale], [f"{output}.scales"]),
         helper.make_node("Mul", [f"{output}.float", f"{output}.scales"], [output]),
     ]
 
@@ -140,14 +146,12 @@ def _static_map(
     node: onnx.NodeProto,
     weight: np.ndarray,
     ranges: Ranges,
-    ranged: set[str],
     made: dict[str, np.ndarray],
 ) -> list[onnx.NodeProto]:
     """A `MatMul` with a weight [K, N] between what is quantized and read back."""
     source, name, output = node.input[0], node.input[1], node.output[0]
     nodes = []
-    if source not in ranged:
-        ranged.add(source)
+    if f"{source}.scale" not in made:
         low, high = ranges[source]
         scale = np.float32((high - low) / _LEVELS or 1.0)
         made[f"{source}.scale"] = np.array(scale, np.float32)
@@ -159,11 +163,7 @@ def _static_map(
                 "DequantizeLinear", [f"{source}.uint8", *names], [f"{source}.restored"]
             ),
         ]
-    if f"{name}.int8" not in made:
-        made[f"{name}.int8"], scales = quantize_symmetric(weight, axis=0)
-        made[f"{name}.scale"] = scales.ravel()
-        made[f"{name}.zero"] = np.zeros(weight.shape[1], np.int8)
-    parts = [f"{name}.{part}" for part in ("int8", "scale", "zero")]
+    parts = _int8_weight(name, weight, made)
     return [
         *nodes,
         helper.make_node("DequantizeLinear", parts, [f"{output}.weight"], axis=1),

@@ -59,15 +59,15 @@ def fuse_linear_maps(graph: onnx.GraphProto) -> None:
     readers = _readers(graph)
     by_input: dict[str, list[tuple[onnx.NodeProto, onnx.NodeProto, str]]] = defaultdict(list)
     for node in graph.node:
-        if node.op_type != "MatMul" or node.input[1] not in arrays:
+        weight = linear_weight(node, arrays)
+        if weight is None:
             continue
         followers = readers[node.output[0]]
         if len(followers) != 1 or followers[0].op_type != "Add":
             continue
         add = followers[0]
         bias = add.input[1] if add.input[0] == node.output[0] else add.input[0]
-        width = arrays[node.input[1]].shape[-1]
-        if arrays[node.input[1]].ndim == 2 and bias in arrays and arrays[bias].shape == (width,):
+        if bias in arrays and arrays[bias].shape == (weight.shape[1],):
             by_input[node.input[0]].append((node, add, bias))
     made: dict[int, list[onnx.NodeProto]] = {}
     gone: set[int] = set()
@@ -109,6 +109,12 @@ def _fused(
 def initializers(graph: onnx.GraphProto) -> dict[str, np.ndarray]:
     """The graph's weights, by their names."""
     return {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+
+
+def linear_weight(node: onnx.NodeProto, arrays: dict[str, np.ndarray]) -> np.ndarray | None:
+    """The weight [K, N] of a linear map; None if the node is none."""
+    weight = arrays.get(node.input[1]) if node.op_type == "MatMul" else None
+    return weight if weight is not None and weight.ndim == 2 else None
 
 
 def drop_unread(graph: onnx.GraphProto) -> None:
