@@ -2,7 +2,7 @@
 
     python benchmarks/finetune.py DATA_FOLDER [--sets smp2017_ecdt chnsenticorp] [--shape nano|base]
         [--transformers PYTHON] [--paddlenlp PYTHON] [--epochs 3] [--rows N] [--max-seq-len 128]
-        [--rounds 1] [--output finetune.json]
+        [--bf16] [--rounds 1] [--output finetune.json]
 
 DATA_FOLDER holds a folder for each set with `train.tsv` and `dev.tsv` (columns text and label).
 Each side is a process of its own, in turns: the same initial weights (nano: those of
@@ -13,7 +13,8 @@ says: transformers with its `Trainer` and padding to the longest row of a batch;
 tokenizer, data collator and model, a loop over them, and Paddle as installed.
 
 --transformers PYTHON has transformers, accelerate and PyTorch; --paddlenlp PYTHON has PaddleNLP and
-PaddlePaddle. What is not given is left out. The figures: rows a second over the whole training,
+PaddlePaddle. What is not given is left out. With --bf16 the sides that can train so are measured in
+bfloat16 as well. The figures: rows a second over the whole training,
 evaluations included; seconds from the process's start to its end; its peak memory; the last
 epoch's accuracy on dev.
 """
@@ -68,7 +69,7 @@ def train_with_hub(job: dict[str, Any], data: Data) -> tuple[float, float]:
     arguments = TrainingArguments(
         epochs=job["epochs"], batch_size=BATCH, learning_rate=RATE, weight_decay=DECAY,
         warmup_ratio=WARMUP, max_seq_len=job["max_seq_len"], max_steps=job["max_steps"],
-        patience=None, seed=1,
+        patience=None, seed=1, precision="bf16" if job["bf16"] else "fp32",
     )  # fmt: skip
     trainer = Trainer(module, arguments=arguments, progress=False)
 
@@ -120,7 +121,7 @@ def train_with_transformers(job: dict[str, Any], data: Data) -> tuple[float, flo
             scratch, num_train_epochs=job["epochs"], max_steps=job["max_steps"] or -1,
             per_device_train_batch_size=BATCH, per_device_eval_batch_size=64, learning_rate=RATE,
             weight_decay=DECAY, warmup_steps=WARMUP, eval_strategy="epoch", save_strategy="no",
-            use_cpu=True, report_to=[], disable_tqdm=True, seed=1,
+            use_cpu=True, bf16=job["bf16"], report_to=[], disable_tqdm=True, seed=1,
         )  # fmt: skip
         trainer = Trainer(
             model, arguments, train_dataset=train, eval_dataset=dev, compute_metrics=accuracy,
@@ -195,9 +196,12 @@ def train_with_paddlenlp(job: dict[str, Any], data: Data) -> tuple[float, float]
     return time.perf_counter() - started, accuracy
 
 
+_IN_BF16 = ", bf16"
 SIDES = {
     "hub": train_with_hub,
+    f"hub{_IN_BF16}": train_with_hub,
     "transformers": train_with_transformers,
+    f"transformers{_IN_BF16}": train_with_transformers,
     "PaddleNLP": train_with_paddlenlp,
 }
 
@@ -205,7 +209,8 @@ SIDES = {
 def work(job: dict[str, Any]) -> None:
     """Train on one side; the figures go to the job's file."""
     data = Data(job)
-    seconds, accuracy = SIDES[job["side"]](job, data)
+    side = job["side"]
+    seconds, accuracy = SIDES[side]({**job, "bf16": side.endswith(_IN_BF16)}, data)
     rows = len(data.labels) * job["epochs"]
     if job["max_steps"]:
         rows = job["max_steps"] * BATCH
@@ -275,6 +280,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, help="learn from the first so many rows")
     parser.add_argument("--max-steps", type=int, help="stop after so many steps")
     parser.add_argument("--max-seq-len", type=int, default=128)
+    parser.add_argument("--bf16", action="store_true", help="measure bfloat16 as well")
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--output", type=Path, default=Path("finetune.json"))
     arguments = parser.parse_args()
@@ -289,8 +295,9 @@ def main() -> None:
         make_model(arguments.shape, model)
         for _ in range(arguments.rounds):
             for name in arguments.sets:
-                for side, python in pythons.items():
-                    if python is None:
+                for side in SIDES:
+                    python = pythons[side.removesuffix(_IN_BF16)]
+                    if python is None or (side.endswith(_IN_BF16) and not arguments.bf16):
                         continue
                     job = {
                         "data": str((arguments.folder / name).resolve()), "model": str(model),

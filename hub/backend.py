@@ -153,4 +153,18 @@ def use_device(name: str) -> None:
         ) from error
 
 
-__all__ = ["environment_for", "paddle", "use_device"]
+def bundled_library(name: str) -> ctypes.CDLL | None:
+    """A library that PaddlePaddle brings along and has loaded; None if this build has no such one.
+
+    Args:
+        name: the file's, such as "libiomp5.so".
+    """
+    path = Path(paddle.__file__).parent / "libs" / name
+    try:
+        return ctypes.CDLL(str(path)) if path.exists() else None
+    except OSError as error:
+        logger.debug("%s cannot be loaded: %s", path, error)
+        return None
+
+
+__all__ = ["bundled_library", "environment_for", "paddle", "use_device"]

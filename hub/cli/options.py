@@ -53,7 +53,7 @@ def task_options(function: Decorated) -> Decorated:
 precision_option = click.option(
     "--precision",
     type=click.Choice(["fp32", "bf16", "fp16"]),
-    help="Mixed precision, on accelerators; by default fp32.",
+    help="Mixed precision; by default fp32. On a CPU: bf16, where the processor has it.",
 )
 
 long_text_option = click.option(

@@ -58,7 +58,7 @@ class TrainingArguments:
             all weights.
         quantization_aware: compute with weights and inputs rounded as int8 has them, so that the
             model learns to lose little by it.
-        precision: compute in "fp32", or on accelerators in "bf16" or "fp16" (mixed precision).
+        precision: compute in "fp32", or mixed with "bf16" (also on CPUs that have it) or "fp16".
         skip_nonfinite: leave out a step whose loss is not a number, instead of stopping; three in a
             row stop the run all the same.
         metric: the dev metric that chooses the best checkpoint; None is the task's default.

@@ -113,6 +113,7 @@ class TrainingLoop:
         self.callbacks = callbacks
         self.lessons = lessons
         self.nonfinite = 0
+        self.computed = 0  # tokens of the step in progress, with padding
         self.best: dict[str, np.ndarray] | None = None
         self.started = time.monotonic() - self.state.seconds
         self.saved = time.monotonic()
@@ -173,7 +174,7 @@ class TrainingLoop:
         update.begin(step)
         mine = update.group.part(rows)
         size = self.arguments.micro_batch_size or len(rows)
-        value = 0.0
+        value, self.computed = 0.0, 0
         for start in range(0, len(mine), size):
             part = mine[start : start + size]
             loss = self._loss(part) * (len(part) / len(rows))
@@ -191,12 +192,13 @@ class TrainingLoop:
             update.apply(step)
         else:
             self._refuse(value, rows)
-        update.end()
+        update.end(self.computed)
         return value if math.isfinite(value) else None
 
     def _loss(self, rows: np.ndarray) -> paddle.Tensor:
         """The mean loss of some rows, and with R-Drop how far two outputs for them lie apart."""
         batch = collate(self.train.encodings, rows, self.module.tokenizer.pad_token_id)
+        self.computed += batch.input_ids.size
         inputs = [paddle.to_tensor(array) for array in batch.inputs.values()]
         targets = [self.train.window_targets[row] for row in rows]
         with self.update.computing():

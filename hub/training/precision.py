@@ -1,4 +1,8 @@
-"""The precision that a run computes in: Paddle's automatic mixed precision, or plain float32."""
+"""The precision that a run computes in: float32, or mixed with one of half the bits.
+
+Accelerators have Paddle's automatic mixed precision. On a CPU bf16 is of matrix products alone
+(`hub.models.ernie.cpu_layers`).
+"""
 
 from __future__ import annotations
 
@@ -7,8 +11,10 @@ from typing import Any, Literal
 
 import numpy as np
 
+from hub import onednn
 from hub.backend import paddle
 from hub.errors import InputError
+from hub.models.ernie.cpu_layers import bfloat16_products
 
 _TYPES: dict[str, Literal["bfloat16", "float16"]] = {"bf16": "bfloat16", "fp16": "float16"}
 
@@ -36,6 +42,8 @@ class Precision:
         """While entered, what the network computes is in this precision."""
         if self.name == "fp32":
             return nullcontext()
+        if paddle.get_device() == "cpu":
+            return bfloat16_products()
         return paddle.amp.auto_cast(level="O1", dtype=_TYPES[self.name])
 
     def backward(self, loss: paddle.Tensor) -> None:
@@ -78,9 +86,16 @@ def check_precision(name: str, device: str) -> None:
     if name == "fp32":
         return
     if device == "cpu":
+        if name == "bf16" and onednn.has_bfloat16():
+            return
+        if name == "bf16":
+            raise InputError(
+                "This processor has no instructions for bf16 (AVX512-BF16 or AMX), or this build "
+                "of PaddlePaddle cannot use them: leave --precision at fp32."
+            )
         raise InputError(
             f"PaddlePaddle trains in {name} on GPUs and other accelerators only, and computes on "
-            "the CPU here: leave --precision at fp32."
+            "the CPU here: take --precision bf16 where the processor has it, or leave it at fp32."
         )
     supported = {
         "bf16": paddle.amp.is_bfloat16_supported,

@@ -279,7 +279,7 @@ class Trainer:
         for callback in callbacks:
             callback.on_train_begin(arguments, self.state, len(train.encodings), metric)
         try:
-            with StopRequests(is_launched=group.size > 1) as stop:
+            with update.waiting, StopRequests(is_launched=group.size > 1) as stop:
                 loop.run(stop)
             if dev is not None and self.task.is_tuned:
                 outputs = compute_outputs(self.module, dev.passages, arguments.eval_batch_size)

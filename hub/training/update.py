@@ -15,6 +15,7 @@ from hub.training.averaging import AveragedWeights
 from hub.training.parallel import Group
 from hub.training.precision import Precision
 from hub.training.signals import StopRequests
+from hub.training.waiting import Waiting
 
 
 class Update:
@@ -27,6 +28,9 @@ class Update:
         group: the processes that train together.
         average: the decay of the weights' moving average; 0 keeps none.
         seed: of dropout, where several processes train: each draws for its own rows.
+
+    Attributes:
+        waiting: how threads wait in its steps; entered while there are any.
 
     Raises:
         InputError: the device cannot compute in the precision.
@@ -48,11 +52,13 @@ class Update:
         self._precision = Precision(precision)
         self._average = AveragedWeights(network, average) if average else None
         self._seed = seed
+        self.waiting = Waiting.of_openmp(self.group.size)
         self._stop_signal: int | None = None
 
     def begin(self, step: int) -> None:
         """Prepare step `step`, counted from 0."""
         self.network.train()
+        self.waiting.begin()
         if self.group.size > 1:
             # Only the first process's checkpoints are kept, so that each draw must follow from what
             # all of them know.
@@ -88,12 +94,17 @@ class Update:
         if self._average is not None:
             self._average.update(step)
 
-    def end(self) -> None:
-        """Forget the gradients, and go on in the schedule."""
+    def end(self, size: int) -> None:
+        """Forget the gradients, and go on in the schedule.
+
+        Args:
+            size: the number of tokens, with padding, that the step has computed.
+        """
         self.optimizer.clear_grad()
         scheduler = getattr(self.optimizer, "_learning_rate", None)
         if isinstance(scheduler, paddle.optimizer.lr.LRScheduler):
             scheduler.step()
+        self.waiting.end(size)
 
     @contextmanager
     def measured_weights(self) -> Iterator[None]:

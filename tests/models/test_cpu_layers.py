@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from hub import onednn
 from hub.backend import paddle
-from hub.models.ernie import cpu_layers
+from hub.models.ernie import cpu_layers, dropout
 from hub.models.ernie.config import ErnieConfig
+from hub.models.ernie.heads import ErnieForMaskedLM
 from hub.models.ernie.modeling import ErnieModel
 from hub.training.optimization import ClipByGlobalNorm
 
@@ -71,11 +73,43 @@ def test_an_encoder_has_the_same_gradients_with_and_without(
         return found
 
     own = run()
-    monkeypatch.setattr(cpu_layers, "_trains_on_cpu", lambda layer, x: False)
+    monkeypatch.setattr(cpu_layers, "_is_on_cpu", lambda x: False)
     plain = run()
     assert own.keys() == plain.keys() and len(own) > 30
     for name, value in plain.items():
         assert np.abs(own[name] - value).max() < 1e-5, name
+
+
+@pytest.mark.skipif(not onednn.has_bfloat16(), reason="the processor has no bfloat16")
+def test_products_in_bfloat16_are_near_and_recomputed_alike() -> None:
+    config = ErnieConfig(
+        vocab_size=50, hidden_size=16, num_hidden_layers=2, num_attention_heads=4,
+        intermediate_size=32,
+    )  # fmt: skip
+    network = ErnieForMaskedLM(config)
+    ids = paddle.to_tensor([[1, 7, 8, 9, 2], [1, 5, 6, 4, 2]])
+
+    def run(in_bfloat16: bool, recompute: bool) -> dict[str, np.ndarray]:
+        network.train()
+        network.encoder.recompute = recompute
+        dropout.seed(3)
+        with cpu_layers.bfloat16_products(in_bfloat16):
+            scores = network(ids)
+        (scores**2).mean().backward()
+        found = {n: p.grad.numpy() for n, p in network.named_parameters() if p.grad is not None}
+        network.clear_gradients()
+        return {"scores": scores.numpy(), **found}
+
+    exact, near, again = run(False, False), run(True, False), run(True, True)
+    assert not cpu_layers.multiplies_in_bfloat16()
+    # Of a key's bias nothing but rounding errors is left: a softmax does not see it.
+    least = 1e-3 * max(np.abs(value).max() for value in exact.values())
+    for name, value in exact.items():
+        error = np.abs(near[name] - value).max() / max(least, np.abs(value).max())
+        assert error < (0.02 if name == "scores" else 0.2), name
+        assert np.array_equal(near[name], again[name]), name
+    one, other = (np.concatenate([g.ravel() for g in run.values()]) for run in (exact, near))
+    assert 0.999 < one @ other / np.linalg.norm(one) / np.linalg.norm(other) < 1
 
 
 @pytest.mark.parametrize("limit", [0.5, 100.0])

@@ -180,10 +180,14 @@ def test_a_device_that_is_not_there_is_refused_in_a_sentence() -> None:
     assert paddle.get_device() == "cpu"
 
 
-def test_a_precision_that_the_device_lacks_is_refused_in_a_sentence() -> None:
-    for name in ("bf16", "fp16"):
-        with pytest.raises(InputError, match=f"trains in {name} on GPUs"):
-            Precision(name)
+def test_a_precision_that_the_device_lacks_is_refused_in_a_sentence(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with pytest.raises(InputError, match="trains in fp16 on GPUs"):
+        Precision("fp16")
+    monkeypatch.setattr("hub.onednn.has_bfloat16", lambda: False)
+    with pytest.raises(InputError, match="no instructions for bf16"):
+        Precision("bf16")
     assert Precision("fp32").get_state() == {}
     with pytest.raises(InputError, match="precision is 'int4'"):
         TrainingArguments(precision="int4")

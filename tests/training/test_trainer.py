@@ -14,6 +14,7 @@ import pytest
 import safetensors.numpy
 
 import hub
+from hub import onednn
 from hub.backend import paddle
 from hub.errors import DataError, HubError, InputError, OutputError, TrainingError
 from hub.models.ernie.dropout import Dropout
@@ -409,6 +410,26 @@ def test_recomputation_changes_memory_and_nothing_else(
     resumed = trainer(tmp_path / "run", epochs=1, recompute=True)
     resumed.train(toy_train, eval_dataset=toy_dev, resume=True)
     assert digest(resumed) == digest(plain)
+
+
+@pytest.mark.skipif(not onednn.has_bfloat16(), reason="the processor has no bfloat16")
+def test_a_run_in_bfloat16_learns_and_is_resumed_to_the_bit(
+    trainer: Callable[..., Trainer], toy_train: Rows, toy_dev: Rows, tmp_path: Path
+) -> None:
+    whole, exact = trainer(epochs=10, precision="bf16"), trainer(epochs=10)
+    for subject in (whole, exact):
+        subject.train(toy_train, eval_dataset=toy_dev)
+    losses, others = (
+        [entry["loss"] for entry in subject.state.history] for subject in (whole, exact)
+    )
+    assert losses[-1] < losses[0] / 2
+    assert losses != others and losses[:2] == pytest.approx(others[:2], rel=0.02)
+    stopped = trainer(tmp_path / "run", [Recorder(stop_at=9)], epochs=10, precision="bf16")
+    with pytest.raises(TrainingInterrupted):
+        stopped.train(toy_train, eval_dataset=toy_dev)
+    resumed = trainer(tmp_path / "run", epochs=10, precision="bf16")
+    resumed.train(toy_train, eval_dataset=toy_dev, resume=True)
+    assert digest(resumed) == digest(whole)
 
 
 # --- PaddleHub's spelling ------------------------------------------------------------------------

@@ -1,33 +1,57 @@
-"""Linear maps and layer norms that train faster on a CPU; their values and gradients are the same.
+"""Layers that train faster on a CPU; in float32 their values and gradients are Paddle's.
 
-Paddle's CPU kernels add a bias, sum a bias's gradient and differentiate a layer norm on one thread,
-element by element. Here matrix products do most of it, which MKL computes on all threads. While
-nothing is trained, on other devices and in traced graphs, Paddle's own layers run.
+Paddle's CPU kernels add a bias, sum a bias's gradient, compute softmax, and differentiate GELU and
+a layer norm on one thread, element by element. Here matrix products do what they can of it, which
+MKL computes on all threads, and oneDNN the rest (`hub/onednn.py`). On other devices, in traced
+graphs, and where oneDNN is missing, Paddle's own layers run.
 
 Shapes: N rows, D values in each.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
-import numpy as np
-
+from hub import onednn
 from hub.backend import paddle
 
 nn = paddle.nn
 F = paddle.nn.functional
 
+_in_bfloat16: ContextVar[bool] = ContextVar("in_bfloat16", default=False)
+
+
+def multiplies_in_bfloat16() -> bool:
+    """Whether products are computed in bfloat16 at present."""
+    return _in_bfloat16.get()
+
+
+@contextmanager
+def bfloat16_products(wanted: bool = True) -> Iterator[None]:
+    """While entered, training multiplies in bfloat16 and sums up in float32.
+
+    Weights, outputs and gradients stay float32; products of what was computed while it was entered
+    are in bfloat16 in the backward pass too.
+    """
+    before = _in_bfloat16.set(wanted)
+    try:
+        yield
+    finally:
+        _in_bfloat16.reset(before)
+
 
 @paddle.jit.not_to_static
-def _trains_on_cpu(layer: nn.Layer, x: paddle.Tensor) -> bool:
-    return (
-        layer.training
-        and paddle.in_dynamic_mode()
-        and paddle.is_grad_enabled()
-        and x.place.is_cpu_place()
-        and x.dtype == paddle.float32
-    )
+def _is_on_cpu(x: paddle.Tensor) -> bool:
+    """Whether `x` is computed now (and not traced), on the CPU, in float32."""
+    return paddle.in_dynamic_mode() and x.place.is_cpu_place() and x.dtype == paddle.float32
+
+
+@paddle.jit.not_to_static
+def _has_onednn(x: paddle.Tensor) -> bool:
+    return _is_on_cpu(x) and onednn.is_available()
 
 
 class Linear(nn.Linear):
@@ -35,8 +59,8 @@ class Linear(nn.Linear):
 
     def forward(self, x: paddle.Tensor) -> paddle.Tensor:
         """Map `x` [..., in] to [..., out]."""
-        if _trains_on_cpu(self, x):
-            mapped = _Linear.apply(x, self.weight, self.bias)  # type: ignore[no-untyped-call]
+        if self.training and _is_on_cpu(x):
+            mapped = _linear(x, self.weight, self.bias)
         else:
             mapped = F.linear(x, self.weight, self.bias)
         return mapped
@@ -47,7 +71,7 @@ class LayerNorm(nn.LayerNorm):
 
     def forward(self, x: paddle.Tensor) -> paddle.Tensor:
         """Normalize `x` [..., D]."""
-        if _trains_on_cpu(self, x):
+        if _has_onednn(x):
             normal = _LayerNorm.apply(  # type: ignore[no-untyped-call]
                 x, self.weight, self.bias, self._epsilon
             )
@@ -56,32 +80,132 @@ class LayerNorm(nn.LayerNorm):
         return normal
 
 
+def gelu(x: paddle.Tensor) -> paddle.Tensor:
+    """`paddle.nn.functional.gelu` of `x` [..., D]."""
+    return _Gelu.apply(x) if _has_onednn(x) else F.gelu(x)  # type: ignore[no-untyped-call]
+
+
+def softmax(x: paddle.Tensor) -> paddle.Tensor:
+    """`paddle.nn.functional.softmax` over the last axis of `x`."""
+    return _Softmax.apply(x) if _has_onednn(x) else F.softmax(x)  # type: ignore[no-untyped-call]
+
+
+def scores_by_likeness(
+    x: paddle.Tensor, table: paddle.Tensor, bias: paddle.Tensor
+) -> paddle.Tensor:
+    """The products of `x` [..., D] with every row of `table` [V, D], plus `bias` [V]: [..., V]."""
+    if _is_on_cpu(x):
+        scores = _linear(x, table, bias, transposed=True)
+    else:
+        scores = paddle.matmul(x, table, transpose_y=True) + bias
+    return scores
+
+
+def _linear(
+    x: paddle.Tensor, weight: paddle.Tensor, bias: paddle.Tensor, transposed: bool = False
+) -> paddle.Tensor:
+    kind = _LinearInBfloat16 if _in_bfloat16.get() else _Linear
+    mapped: paddle.Tensor = kind.apply(x, weight, bias, transposed)  # type: ignore[no-untyped-call]
+    return mapped
+
+
 def _needed(*inputs: paddle.Tensor) -> list[bool]:
     """Which inputs are trained or stand above something that is; the others' gradient is None."""
     return [not tensor.stop_gradient for tensor in inputs]
 
 
+def _rows(x: paddle.Tensor) -> paddle.Tensor:
+    """[..., D] as [N, D]."""
+    return x.reshape([-1, x.shape[-1]])
+
+
+def _sum_of_rows(grads: paddle.Tensor) -> paddle.Tensor:
+    return paddle.matmul(paddle.ones([1, len(grads)]), grads).reshape([-1])
+
+
 class _Linear(paddle.autograd.PyLayer):
     @staticmethod
     def forward(
-        ctx: Any, x: paddle.Tensor, weight: paddle.Tensor, bias: paddle.Tensor
+        ctx: Any, x: paddle.Tensor, weight: paddle.Tensor, bias: paddle.Tensor, transposed: bool
     ) -> paddle.Tensor:
         ctx.save_for_backward(x, weight)
-        ctx.needed = _needed(x, weight, bias)
-        rows = x.reshape([-1, x.shape[-1]])
-        return paddle.addmm(bias, rows, weight).reshape([*x.shape[:-1], weight.shape[1]])
+        ctx.needed, ctx.transposed = _needed(x, weight, bias), transposed
+        mapped = (
+            paddle.matmul(_rows(x), weight, transpose_y=True) + bias
+            if transposed
+            else paddle.addmm(bias, _rows(x), weight)
+        )
+        return mapped.reshape([*x.shape[:-1], mapped.shape[-1]])
 
     @staticmethod
     def backward(ctx: Any, *arguments: paddle.Tensor) -> tuple[Any, ...]:
         (grad,) = arguments
         x, weight = ctx.saved_tensor()
-        rows, grads = x.reshape([-1, x.shape[-1]]), grad.reshape([-1, grad.shape[-1]])
-        of_x, of_weight, of_bias = ctx.needed
-        return (
-            paddle.matmul(grads, weight, transpose_y=True).reshape(x.shape) if of_x else None,
-            paddle.matmul(rows, grads, transpose_x=True) if of_weight else None,
-            paddle.matmul(paddle.ones([1, len(grads)]), grads).reshape([-1]) if of_bias else None,
-        )
+        rows, grads = _rows(x), _rows(grad)
+        of_x = of_weight = of_bias = None
+        if ctx.needed[0]:
+            of_x = paddle.matmul(grads, weight, transpose_y=not ctx.transposed).reshape(x.shape)
+        if ctx.needed[1]:
+            one, other = (grads, rows) if ctx.transposed else (rows, grads)
+            of_weight = paddle.matmul(one, other, transpose_x=True)
+        if ctx.needed[2]:
+            of_bias = _sum_of_rows(grads)
+        return of_x, of_weight, of_bias
+
+
+class _LinearInBfloat16(paddle.autograd.PyLayer):
+    @staticmethod
+    def forward(
+        ctx: Any, x: paddle.Tensor, weight: paddle.Tensor, bias: paddle.Tensor, transposed: bool
+    ) -> paddle.Tensor:
+        rows, rounded = onednn.to_bfloat16(_rows(x)), onednn.to_bfloat16(weight)
+        ctx.save_for_backward(rows, rounded)
+        ctx.needed, ctx.transposed, ctx.shape = _needed(x, weight, bias), transposed, x.shape
+        mapped = onednn.product(rows, rounded, transpose_b=transposed, bias=bias)
+        return mapped.reshape([*x.shape[:-1], mapped.shape[-1]])
+
+    @staticmethod
+    def backward(ctx: Any, *arguments: paddle.Tensor) -> tuple[Any, ...]:
+        (grad,) = arguments
+        rows, weight = ctx.saved_tensor()
+        exact = _rows(grad)
+        grads = onednn.to_bfloat16(exact)
+        of_x = of_weight = of_bias = None
+        if ctx.needed[0]:
+            of_x = onednn.product(grads, weight, transpose_b=not ctx.transposed).reshape(ctx.shape)
+        if ctx.needed[1]:
+            one, other = (grads, rows) if ctx.transposed else (rows, grads)
+            of_weight = onednn.product(one, other, transpose_a=True)
+        if ctx.needed[2]:
+            of_bias = _sum_of_rows(exact)
+        return of_x, of_weight, of_bias
+
+
+class _Gelu(paddle.autograd.PyLayer):
+    @staticmethod
+    def forward(ctx: Any, x: paddle.Tensor) -> paddle.Tensor:
+        ctx.save_for_backward(x)
+        return onednn.gelu(_rows(x)).reshape(x.shape)
+
+    @staticmethod
+    def backward(ctx: Any, *arguments: paddle.Tensor) -> paddle.Tensor:
+        (grad,) = arguments
+        (x,) = ctx.saved_tensor()
+        return onednn.gelu_gradient(_rows(x), _rows(grad)).reshape(x.shape)
+
+
+class _Softmax(paddle.autograd.PyLayer):
+    @staticmethod
+    def forward(ctx: Any, x: paddle.Tensor) -> paddle.Tensor:
+        shares = onednn.softmax(_rows(x))
+        ctx.save_for_backward(shares)
+        return shares.reshape(x.shape)
+
+    @staticmethod
+    def backward(ctx: Any, *arguments: paddle.Tensor) -> paddle.Tensor:
+        (grad,) = arguments
+        (shares,) = ctx.saved_tensor()
+        return onednn.softmax_gradient(shares, _rows(grad)).reshape(grad.shape)
 
 
 class _LayerNorm(paddle.autograd.PyLayer):
@@ -89,35 +213,17 @@ class _LayerNorm(paddle.autograd.PyLayer):
     def forward(
         ctx: Any, x: paddle.Tensor, weight: paddle.Tensor, bias: paddle.Tensor, epsilon: float
     ) -> paddle.Tensor:
-        ctx.save_for_backward(x, weight)
-        ctx.needed = _needed(x, weight, bias)
-        ctx.epsilon = epsilon
-        return F.layer_norm(x, x.shape[-1:], weight, bias, epsilon)
+        normal, mean, variance = onednn.layer_norm(_rows(x), weight, bias, epsilon)
+        ctx.save_for_backward(x, weight, bias, mean, variance)
+        ctx.needed, ctx.epsilon = _needed(x, weight, bias), epsilon
+        return normal.reshape(x.shape)
 
     @staticmethod
     def backward(ctx: Any, *arguments: paddle.Tensor) -> tuple[Any, ...]:
         (grad,) = arguments
-        x, weight = ctx.saved_tensor()
-        size = x.shape[-1]
-        rows, grads = x.numpy().reshape(-1, size), grad.numpy().reshape(-1, size)
-        scale = weight.numpy()
-        normal = rows - (rows @ np.full(size, 1 / size, np.float32))[:, None]
-        variance = np.einsum("nd,nd->n", normal, normal) / size
-        inverse = (1 / np.sqrt(variance + ctx.epsilon)).astype(np.float32)[:, None]
-        normal *= inverse
-        with_normal = grads * normal
-        ones = np.ones(len(rows), np.float32)
-        of_weight, of_bias = ones @ with_normal, ones @ grads
-        # The parts of the gradient along the mean and along the normalized row are taken out.
-        along_mean = (grads @ (scale / size))[:, None]
-        along_normal = (with_normal @ (scale / size))[:, None]
-        of_x = grads * scale
-        of_x -= along_mean
-        normal *= along_normal
-        of_x -= normal
-        of_x *= inverse
-        found = (of_x.reshape(x.shape), of_weight, of_bias)
-        return tuple(
-            paddle.to_tensor(array) if needed else None
-            for array, needed in zip(found, ctx.needed, strict=True)
+        x, weight, bias, mean, variance = ctx.saved_tensor()
+        of_x, of_weight, of_bias = onednn.layer_norm_gradient(
+            _rows(x), weight, bias, ctx.epsilon, mean, variance, _rows(grad)
         )
+        found = (of_x.reshape(x.shape), of_weight, of_bias)
+        return tuple(g if needed else None for g, needed in zip(found, ctx.needed, strict=True))

@@ -66,6 +66,6 @@ class Dropout(paddle.nn.Layer):
         if not x.place.is_cpu_place():
             return paddle.nn.functional.dropout(x, self.p)
         draws = np.frombuffer(_stream.generator.bytes(x.size), dtype=np.uint8)
-        kept = (draws >= self._dropped_levels).astype(np.float32)
-        kept *= _LEVELS / (_LEVELS - self._dropped_levels)
+        scale = np.float32(_LEVELS / (_LEVELS - self._dropped_levels))
+        kept = np.multiply(draws >= self._dropped_levels, scale, dtype=np.float32)
         return x * paddle.to_tensor(kept.reshape(x.shape)).astype(x.dtype)

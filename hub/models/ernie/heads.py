@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hub.backend import paddle
 from hub.models.ernie.config import ErnieConfig
+from hub.models.ernie.cpu_layers import LayerNorm, Linear, scores_by_likeness
 from hub.models.ernie.crf import LinearChainCRF
 from hub.models.ernie.dropout import Dropout
 from hub.models.ernie.modeling import ACTIVATIONS, ErnieModel
@@ -137,9 +138,9 @@ class PredictionTransform(nn.Layer):
 
     def __init__(self, config: ErnieConfig) -> None:
         super().__init__()
-        self.dense = nn.Linear(config.hidden_size, config.hidden_size)
+        self.dense = Linear(config.hidden_size, config.hidden_size)
         self.activation = ACTIVATIONS[config.hidden_act]
-        self.layer_norm = nn.LayerNorm(config.hidden_size, epsilon=config.layer_norm_eps)
+        self.layer_norm = LayerNorm(config.hidden_size, epsilon=config.layer_norm_eps)
 
     def forward(self, x: paddle.Tensor) -> paddle.Tensor:
         """Map `x` [..., D] to [..., D]."""
@@ -156,7 +157,7 @@ class PredictionHead(nn.Layer):
 
     def forward(self, x: paddle.Tensor, embeddings: paddle.Tensor) -> paddle.Tensor:
         """Map `x` [..., D] to the logits [..., V], with the word embeddings [V, D] as weights."""
-        return paddle.matmul(self.transform(x), embeddings, transpose_y=True) + self.bias
+        return scores_by_likeness(self.transform(x), embeddings, self.bias)
 
 
 class PretrainingHeads(nn.Layer):

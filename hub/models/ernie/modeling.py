@@ -13,7 +13,7 @@ from collections.abc import Callable
 from hub.backend import paddle
 from hub.errors import InputError
 from hub.models.ernie.config import ErnieConfig
-from hub.models.ernie.cpu_layers import LayerNorm, Linear
+from hub.models.ernie.cpu_layers import LayerNorm, Linear, gelu, softmax
 from hub.models.ernie.dropout import Dropout
 from hub.models.ernie.recomputation import recomputed
 
@@ -28,7 +28,7 @@ MASKED_SCORE = -1e4
 _LARGEST_SHAPED_BIAS = 16_000_000
 
 ACTIVATIONS: dict[str, Callable[[paddle.Tensor], paddle.Tensor]] = {
-    "gelu": F.gelu,
+    "gelu": gelu,
     "gelu_new": lambda x: F.gelu(x, approximate=True),
     "gelu_pytorch_tanh": lambda x: F.gelu(x, approximate=True),
     "relu": F.relu,
@@ -102,7 +102,7 @@ class SelfAttention(nn.Layer):
         scores = paddle.matmul(query * self.head_size**-0.5, key, transpose_y=True)
         if key_bias is not None:
             scores = scores + key_bias
-        weights = self.dropout(F.softmax(scores, axis=-1))  # [B, H, T, T]
+        weights = self.dropout(softmax(scores))  # [B, H, T, T]
         return paddle.matmul(weights, value).transpose([0, 2, 1, 3])
 
     def _attend_fused(

@@ -10,13 +10,14 @@ from typing import Any
 
 from hub.backend import paddle
 from hub.models.ernie import dropout
+from hub.models.ernie.cpu_layers import bfloat16_products, multiplies_in_bfloat16
 
 
 def recomputed(layer: paddle.nn.Layer, *inputs: paddle.Tensor | None) -> paddle.Tensor:
     """Compute `layer(*inputs)`, keeping only the inputs for the backward pass."""
     from paddle.distributed.fleet.utils import recompute
 
-    before = dropout.get_state()
+    before, in_bfloat16 = dropout.get_state(), multiplies_in_bfloat16()
     runs = 0
 
     def run(*arguments: paddle.Tensor | None) -> Any:
@@ -27,7 +28,8 @@ def recomputed(layer: paddle.nn.Layer, *inputs: paddle.Tensor | None) -> paddle.
         after = dropout.get_state()
         dropout.set_state(before)
         try:
-            return layer(*arguments)
+            with bfloat16_products(in_bfloat16):
+                return layer(*arguments)
         finally:
             dropout.set_state(after)
 

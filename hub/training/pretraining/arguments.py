@@ -32,7 +32,7 @@ class PretrainingArguments:
         held_out: the part of the sequences that is kept back to measure with.
         evaluations: how often it is measured with, at even distances along the run.
         recompute: compute each layer again for its gradients: less memory, more time.
-        precision: compute in "fp32", or on accelerators in "bf16" or "fp16".
+        precision: compute in "fp32", or mixed with "bf16" (also on CPUs that have it) or "fp16".
         seed: of the held-out choice, the order, the masks and dropout.
         checkpoint_minutes: how often a checkpoint is written.
     """

@@ -109,7 +109,7 @@ class PretrainingLoop:
                 f"learning rate ({update.optimizer.get_lr():.1e})."
             )
         update.apply(step)
-        update.end()
+        update.end(len(numbers) * self.arguments.max_seq_len)
         return value
 
     def _add_gradients(self, numbers: np.ndarray) -> float:

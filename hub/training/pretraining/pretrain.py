@@ -232,7 +232,7 @@ def _run(
             network, task, state, arguments, packed, update, store, [bar, *callbacks]
         )
         try:
-            with StopRequests(is_launched=group.size > 1) as stop:
+            with update.waiting, StopRequests(is_launched=group.size > 1) as stop:
                 loop.run(stop)
         finally:
             module.eval()
