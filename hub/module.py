@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
 import re
@@ -25,7 +26,7 @@ from hub.errors import InputError, ModelError, OutputError
 from hub.files import write_text
 from hub.models.conversion import check_vocabulary, default_length
 from hub.models.ernie import checkpoints, formats
-from hub.models.ernie.config import ErnieConfig, read_config
+from hub.models.ernie.config import MEAN_POOLING_SUFFIX, POOLINGS, ErnieConfig, read_config
 from hub.models.ernie.heads import ErnieForSentenceEmbedding
 from hub.models.ernie.initialization import initialize
 from hub.models.ernie.modeling import ErnieModel
@@ -49,6 +50,7 @@ from hub.tasks import (
     task_name,
 )
 from hub.tasks.passages import check_long_text
+from hub.tasks.sequence_classification import SequenceClassification
 from hub.tokenizers import Text, load_tokenizer
 
 logger = logging.getLogger(__name__)
@@ -82,6 +84,8 @@ class Module(paddle.nn.Layer):
         max_seq_len: the tokens read at a time (128, or what the folder says).
         long_text: what is done with longer texts: "cut" reads their beginning, "window" all of them
             in overlapping windows; None is what the folder says, else "cut".
+        classifier_pooling: what a new head for labels of a text reads: "cls", the first token, or
+            "mean", the mean over all tokens; None is what the folder says.
         seed: where the weights of a new head come from.
         quiet: show no progress bar while the model is fetched.
 
@@ -111,6 +115,7 @@ class Module(paddle.nn.Layer):
         load_checkpoint: str | Path | None = None,
         max_seq_len: int | None = None,
         long_text: str | None = None,
+        classifier_pooling: str | None = None,
         seed: int = 0,
         quiet: bool = False,
     ) -> None:
@@ -124,7 +129,7 @@ class Module(paddle.nn.Layer):
                 "cannot be trained or loaded as a Module."
             )
         raw = read_config(folder / CONFIG_FILE)
-        self.config = ErnieConfig.from_dict(raw)
+        self.config = _pooling_by(classifier_pooling, ErnieConfig.from_dict(raw))
         self.name = _name_of(self.entry, manifest, folder)
         self.base_model = manifest.base_model if manifest else self.name
         self.tokenizer = load_tokenizer(folder)
@@ -438,6 +443,9 @@ class Module(paddle.nn.Layer):
         if self.task is not None:
             prefix = _PREFIXES[self.config.model_type]
             config["architectures"] = [prefix + self.task.architecture]
+            by_mean = self.config.classifier_pooling == "mean"
+            if by_mean and isinstance(self.task, SequenceClassification):
+                config["model_type"] += MEAN_POOLING_SUFFIX
         if self.task is not None and self.task.labels:
             config["id2label"] = {str(i): label for i, label in enumerate(self.task.labels)}
             config["label2id"] = {label: i for i, label in enumerate(self.task.labels)}
@@ -457,6 +465,14 @@ class _BareEncoder(paddle.nn.Layer):
 
     def forward(self, *inputs: paddle.Tensor) -> tuple[paddle.Tensor, paddle.Tensor]:
         return self.encoder(*inputs)
+
+
+def _pooling_by(asked: str | None, config: ErnieConfig) -> ErnieConfig:
+    if asked is None:
+        return config
+    if asked not in POOLINGS:
+        raise InputError(f"classifier_pooling is {asked!r}; there is {', '.join(POOLINGS)}.")
+    return dataclasses.replace(config, classifier_pooling=asked)
 
 
 def _output_of(network: paddle.nn.Layer, batch: Batch) -> np.ndarray:

@@ -31,6 +31,11 @@ from hub.constants import DEFAULT_MODEL
 @click.option("--learning-rate", type=float, help="The highest one, after the warm-up.")
 @click.option("--max-seq-len", type=int, help="Tokens read at a time.")
 @long_text_option
+@click.option(
+    "--classifier-pooling",
+    type=click.Choice(["cls", "mean"]),
+    help="What a classifier reads of a text: its first token, or the mean; by default the model's.",
+)
 @click.option("--max-steps", type=int, help="Stop after this many steps.")
 @click.option("--patience", type=int, help="Epochs without a better metric before stopping.")
 @click.option("--metric", help="What chooses the best epoch, such as accuracy or macro_f1.")
@@ -97,6 +102,7 @@ def finetune_command(
     text_pair_column: str | None,
     label_column: str | None,
     skip_bad_rows: bool,
+    classifier_pooling: str | None,
     resume: bool,
     overwrite: bool,
     quiet: bool,
@@ -132,6 +138,7 @@ def finetune_command(
         model=model,
         task=task,
         task_options={"crf": True} if crf else None,
+        classifier_pooling=classifier_pooling,
         resume=resume,
         overwrite=overwrite,
         text_column=text_column,

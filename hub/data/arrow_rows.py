@@ -121,7 +121,7 @@ class _Blocks:
             writer.write_batch(block)
         content = stream.getvalue()
         try:
-            self._file = self._file or _temporary_file()
+            self._file = self._file or temporary_file()
             self._file.write(content)
             self._file.flush()
         except OSError as error:
@@ -146,7 +146,7 @@ class _Blocks:
             return reader.read_next_batch()
 
 
-def _temporary_file() -> Any:
+def temporary_file() -> Any:
     """A file without a name: where models are kept, as a system's own place may be memory."""
     try:
         home().mkdir(parents=True, exist_ok=True)

@@ -32,17 +32,33 @@ class Batch:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def split(self, count: int) -> list[Batch]:
-        """`count` batches of about as many rows each, in their order; their width stays.
+    def parts(self, tokens: int, at_least: int) -> list[tuple[np.ndarray, Batch]]:
+        """The rows in smaller batches, of like length in each, the longest first.
+
+        Args:
+            tokens: a part has about so many, padding included, or a single row.
+            at_least: how many parts there are, if there are as many rows.
+
+        Returns:
+            For each part the places of its rows in this batch, int64 [rows], and the part, as wide
+            as its longest row.
 
         Raises:
             ValueError: the batch has positions, which are numbers in the whole of it.
         """
         if self.positions is not None:
-            raise ValueError("a batch with positions cannot be split")
-        arrays = (self.rows, self.input_ids, self.token_type_ids, self.attention_mask)
-        parts = zip(*(np.array_split(array, count) for array in arrays), strict=True)
-        return [Batch(*part) for part in parts]
+            raise ValueError("a batch with positions cannot be cut")
+        lengths = self.attention_mask.sum(axis=1)
+        order = np.argsort(-lengths, kind="stable")
+        most = -(-len(order) // at_least)
+        parts = []
+        while len(order):
+            width = max(int(lengths[order[0]]), 1)
+            places, order = np.split(order, [min(most, max(1, round(tokens / width)))])
+            arrays = (self.input_ids, self.token_type_ids, self.attention_mask)
+            part = Batch(self.rows[places], *(array[places, :width] for array in arrays))
+            parts.append((places, part))
+        return parts
 
     @property
     def inputs(self) -> dict[str, np.ndarray]:

@@ -84,4 +84,5 @@ def _cells(line: str) -> list[str]:
 
 
 def _row(tokens: list[str], tags: list[str], lines: list[int]) -> Row:
-    return {"tokens": tokens, "tags": tags, LINES: lines}
+    whole = range(lines[0], lines[-1] + 1)  # but for a line that only says that a document starts
+    return {"tokens": tokens, "tags": tags, LINES: whole if len(whole) == len(lines) else lines}

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from hub.data.annotations import mentions_in
 from hub.data.columns import Chosen
 from hub.data.examples import BadRow, Entity, Example, Label, Text, Utterance
+from hub.data.kept_rows import KeptRows
 from hub.data.offsets import Located, locate
 from hub.data.schemas import Schema, cell, named
 from hub.data.tables import LINES, Row, Rows, divided
@@ -127,7 +128,7 @@ class TagEntities(_Entities):
 
     def examples(self, rows: Rows) -> Iterator[Example | BadRow]:
         """Every row as an example; all tags are looked at first."""
-        kept = list(rows)
+        kept = KeptRows(rows)
         self._marks_last = have_marks_last(_tags_in(kept, self.columns.label))
         if self._scheme is None:
             tags = _tags_in(kept, self.columns.label)
@@ -173,7 +174,7 @@ class TagEntities(_Entities):
         return [f"{source}: the tags of {rows} broke {self._scheme}, and were repaired"]
 
 
-def _tags_in(items: Sequence[tuple[int, Row] | BadRow], column: str) -> Iterator[list[str]]:
+def _tags_in(items: Iterable[tuple[int, Row] | BadRow], column: str) -> Iterator[list[str]]:
     for item in items:
         if not isinstance(item, BadRow):
             yield [tag for tag in divided(item[1].get(column)) if isinstance(tag, str)]

@@ -57,6 +57,7 @@ def finetune(
     model: str = DEFAULT_MODEL,
     task: str | None = None,
     task_options: dict[str, Any] | None = None,
+    classifier_pooling: str | None = None,
     resume: bool = False,
     overwrite: bool = False,
     text_column: str | None = None,
@@ -83,6 +84,7 @@ def finetune(
         model: a name of the catalogue, a team's model, or a model folder.
         task: what is to be learned, in any spelling; None finds it out from the data.
         task_options: what the task is besides its labels, such as `crf=True`.
+        classifier_pooling: what a classifier reads of a text, as `hub.Module` takes it.
         resume: go on with the unfinished run in `output`.
         overwrite: replace the model in `output`.
         text_column: the column with the text; None takes one of a usual name.
@@ -138,6 +140,7 @@ def finetune(
         task=learned.name,
         label_map=learned.labels,
         task_options=learned.options,
+        classifier_pooling=classifier_pooling,
         max_seq_len=arguments.max_seq_len,
         seed=arguments.seed,
     )

@@ -307,6 +307,8 @@ class Trainer:
             "dev data": None if dev is None else dev.fingerprint,
             **arguments.to_dict(),
         }
+        if self.module.config.classifier_pooling != "cls":
+            identity["classifier pooling"] = self.module.config.classifier_pooling
         if self.teacher is not None:
             identity["teacher"] = self.teacher.settings
         # What changes no result may change when a run is resumed.

@@ -82,7 +82,7 @@ def test_a_full_disk_means_memory(
     def full() -> Any:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(arrow_rows, "_temporary_file", full)
+    monkeypatch.setattr(arrow_rows, "temporary_file", full)
     examples = [Example(f"第{n}句", "是", n) for n in range(100)]
     assert list(stored(examples, monkeypatch, 10, 0)) == examples
     assert caplog.text.count("No space left on device") == 1

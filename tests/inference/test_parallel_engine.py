@@ -38,6 +38,8 @@ def test_the_output_is_that_of_one_thread(
         batch = collate(encodings, np.arange(count), module.tokenizer.pad_token_id)
         ours, wanted = several(batch), alone(batch)
         assert ours.shape == wanted.shape and len(ours) == count
+        if task == "ner":  # outputs of padding mean nothing
+            ours, wanted = (output * batch.attention_mask[..., None] for output in (ours, wanted))
         assert np.abs(ours - wanted).max() < 1e-5
 
 
@@ -67,7 +69,24 @@ def test_parts_are_computed_at_once_and_only_where_there_are_several() -> None:
     engine(batch_of(4, positions=np.array([1, 5])))
     assert whole == [1, 4]
     with pytest.raises(ValueError, match="positions"):
-        batch_of(4, positions=np.array([1])).split(2)
+        batch_of(4, positions=np.array([1])).parts(8, 2)
+
+
+def test_parts_are_of_like_length_and_hold_every_row_once() -> None:
+    lengths = np.array([3, 9, 1, 9, 2, 8, 3, 3])
+    mask = (np.arange(12) < lengths[:, None]).astype(np.int64)
+    ids = np.arange(96).reshape(8, 12) * mask
+    batch = Batch(np.arange(100, 108), ids, mask * 0, mask)
+    parts = batch.parts(tokens=18, at_least=2)
+    assert sorted(np.concatenate([places for places, _ in parts])) == list(range(8))
+    assert [part.input_ids.shape for _, part in parts] == [(2, 9), (2, 8), (4, 3)]
+    for places, part in parts:
+        width = part.input_ids.shape[1]
+        assert np.array_equal(part.rows, batch.rows[places])
+        assert np.array_equal(part.input_ids, ids[places, :width])
+        assert np.array_equal(part.attention_mask, mask[places, :width])
+    assert len(batch.parts(tokens=10_000, at_least=3)) == 3
+    assert len(batch.parts(tokens=1, at_least=1)) == 8
 
 
 def test_an_error_of_one_part_is_the_batchs() -> None:

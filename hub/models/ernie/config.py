@@ -13,6 +13,10 @@ from hub.errors import ModelError
 
 ACTIVATIONS = ("gelu", "gelu_new", "gelu_pytorch_tanh", "relu")
 MODEL_TYPES = ("ernie", "bert")
+POOLINGS = ("cls", "mean")
+# Behind the `model_type` of a fine-tuned classifier that reads the mean: transformers would read
+# the first token and answer wrongly; a type that it does not know makes it say so.
+MEAN_POOLING_SUFFIX = "-mean-pooling"
 _COUNTS = (
     "vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size",
     "max_position_embeddings", "type_vocab_size", "task_type_vocab_size",
@@ -26,7 +30,8 @@ class ErnieConfig:
     ERNIE 1.0 (https://arxiv.org/abs/1904.09223) is BERT's encoder
     (https://arxiv.org/abs/1810.04805); ERNIE 3.0's small models add an embedding for the task type.
     `head_dim` is the width of an attention head where heads were taken out, and together they are
-    narrower than the hidden state.
+    narrower than the hidden state. `classifier_pooling` says what a classifier of texts reads:
+    "cls", the first token through the pooler, or "mean", the mean over all tokens.
     """
 
     model_type: str = "ernie"
@@ -41,6 +46,7 @@ class ErnieConfig:
     task_type_vocab_size: int = 3
     use_task_id: bool = False
     head_dim: int | None = None
+    classifier_pooling: str = "cls"
     # arithmetic
     hidden_act: str = "relu"
     layer_norm_eps: float = 1e-12
@@ -63,6 +69,11 @@ class ErnieConfig:
         if self.hidden_act not in ACTIVATIONS:
             raise ModelError(
                 f"hidden_act is {self.hidden_act!r}; supported are {', '.join(ACTIVATIONS)}."
+            )
+        if self.classifier_pooling not in POOLINGS:
+            raise ModelError(
+                f"classifier_pooling is {self.classifier_pooling!r}; supported are "
+                f"{', '.join(POOLINGS)}."
             )
         width = self.head_dim
         if width is not None and (not isinstance(width, int) or width < 1):
@@ -111,6 +122,10 @@ class ErnieConfig:
             )
         known = {field.name for field in dataclasses.fields(cls)}
         chosen = {name: value for name, value in values.items() if name in known}
+        kind = chosen.get("model_type")
+        if isinstance(kind, str) and kind.endswith(MEAN_POOLING_SUFFIX):
+            chosen["model_type"] = kind.removesuffix(MEAN_POOLING_SUFFIX)
+            chosen["classifier_pooling"] = "mean"
         if "intermediate_size" not in chosen and "hidden_size" in chosen:
             chosen["intermediate_size"] = 4 * chosen["hidden_size"]
         return cls(**chosen)
@@ -127,8 +142,11 @@ class ErnieConfig:
     def to_dict(self) -> dict[str, Any]:
         """The fields as Hugging Face writes them."""
         values = dataclasses.asdict(self)
+        # What transformers knows nothing of is left out where it says nothing.
         if self.head_dim is None:
             del values["head_dim"]
+        if self.classifier_pooling == "cls":
+            del values["classifier_pooling"]
         return values
 
 

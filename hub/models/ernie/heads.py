@@ -17,12 +17,41 @@ def _head_dropout(config: ErnieConfig) -> Dropout:
     return Dropout(config.hidden_dropout_prob if p is None else p)
 
 
-class ErnieForSequenceClassification(nn.Layer):
+def mean_over_tokens(sequence: paddle.Tensor, attention_mask: paddle.Tensor) -> paddle.Tensor:
+    """The mean over a row's tokens, padding left out, of `sequence` [B, T, D]: [B, D]."""
+    counted = attention_mask.astype(sequence.dtype).unsqueeze(-1)  # [B, T, 1]
+    # A row of padding alone has the vector 0.
+    return (sequence * counted).sum(axis=1) / counted.sum(axis=1).clip(min=1.0)
+
+
+class TextEncoder(nn.Layer):
+    """An encoder, and of each text the one vector that classifiers read."""
+
+    def __init__(self, config: ErnieConfig) -> None:
+        super().__init__()
+        self.encoder = ErnieModel(config)
+        self.pools_by_mean = config.classifier_pooling == "mean"
+
+    def encode(
+        self,
+        input_ids: paddle.Tensor,
+        token_type_ids: paddle.Tensor | None,
+        attention_mask: paddle.Tensor | None,
+    ) -> tuple[paddle.Tensor, paddle.Tensor]:
+        """The sequence output [B, T, D] and the pooled output [B, D]; see `ErnieModel`."""
+        if attention_mask is None:
+            attention_mask = (input_ids != self.encoder.config.pad_token_id).astype("int64")
+        sequence, pooled = self.encoder(input_ids, token_type_ids, attention_mask)
+        if self.pools_by_mean:
+            pooled = mean_over_tokens(sequence, attention_mask)
+        return sequence, pooled
+
+
+class ErnieForSequenceClassification(TextEncoder):
     """One vector of class scores a text: a linear map of the pooled output."""
 
     def __init__(self, config: ErnieConfig, num_classes: int) -> None:
-        super().__init__()
-        self.encoder = ErnieModel(config)
+        super().__init__(config)
         self.dropout = _head_dropout(config)
         self.classifier = nn.Linear(config.hidden_size, num_classes)
 
@@ -33,7 +62,7 @@ class ErnieForSequenceClassification(nn.Layer):
         attention_mask: paddle.Tensor | None = None,
     ) -> paddle.Tensor:
         """Return the logits, [B, classes]; the arguments are `ErnieModel`'s."""
-        _, pooled = self.encoder(input_ids, token_type_ids, attention_mask)
+        _, pooled = self.encode(input_ids, token_type_ids, attention_mask)
         return self.classifier(self.dropout(pooled))
 
 
@@ -62,14 +91,13 @@ class ErnieForTokenClassification(nn.Layer):
         return self.classifier(self.dropout(sequence))
 
 
-class ErnieForIntentSlots(nn.Layer):
+class ErnieForIntentSlots(TextEncoder):
     """A text's intent from its pooled output and a tag a token from the sequence output."""
 
     def __init__(
         self, config: ErnieConfig, num_intents: int, num_tags: int, crf: bool = False
     ) -> None:
-        super().__init__()
-        self.encoder = ErnieModel(config)
+        super().__init__(config)
         self.dropout = _head_dropout(config)
         self.intent_classifier = nn.Linear(config.hidden_size, num_intents)
         self.slot_classifier = nn.Linear(config.hidden_size, num_tags)
@@ -86,7 +114,7 @@ class ErnieForIntentSlots(nn.Layer):
         The first `tags` columns are each token's tag scores. The others are the text's intent
         scores, the same for all of its tokens.
         """
-        sequence, pooled = self.encoder(input_ids, token_type_ids, attention_mask)
+        sequence, pooled = self.encode(input_ids, token_type_ids, attention_mask)
         tags = self.slot_classifier(self.dropout(sequence))
         intents = self.intent_classifier(self.dropout(pooled)).unsqueeze(1)
         return paddle.concat([tags, intents + paddle.zeros_like(tags[:, :, :1])], axis=-1)
@@ -127,9 +155,7 @@ class ErnieForSentenceEmbedding(nn.Layer):
         if self.pooling == "cls":
             pooled = sequence[:, 0]
         else:
-            counted = attention_mask.astype(sequence.dtype).unsqueeze(-1)  # [B, T, 1]
-            # A row of padding alone has the vector 0.
-            pooled = (sequence * counted).sum(axis=1) / counted.sum(axis=1).clip(min=1.0)
+            pooled = mean_over_tokens(sequence, attention_mask)
         return nn.functional.normalize(pooled, axis=-1) if self.normalize else pooled
 
 
