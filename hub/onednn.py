@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import ctypes
 import weakref
-from collections.abc import Iterable
 from ctypes import POINTER, byref, c_float, c_int, c_int64, c_size_t, c_uint, c_void_p
 from functools import cache, lru_cache
 from pathlib import Path
@@ -36,6 +35,7 @@ _SOURCE, _TARGET, _WEIGHTS, _BIAS = 1, 17, 33, 41
 _MEAN, _VARIANCE, _SCALE, _SHIFT = 49, 50, 51, 52
 _SOURCE_GRADIENT, _TARGET_GRADIENT = 129, 145
 _SCALE_GRADIENT, _SHIFT_GRADIENT = 255, 256
+_ANY = -(2**63)  # a length that is known when it is computed
 
 _BFLOAT16_INSTRUCTIONS = ("avx512_bf16", "amx_bf16")
 # How many primitives of a kind are kept: one for each shape that training meets.
@@ -84,7 +84,15 @@ def product(
     tensors = {_SOURCE: a, _WEIGHTS: b, _TARGET: target}
     if bias is not None:
         tensors[_BIAS] = bias
-    _product(rows, inner, columns, transpose_a, transpose_b, bias is not None)(tensors)
+    has_bias = bias is not None
+    if transpose_a:
+        _product(rows, inner, columns, transpose_a, transpose_b, has_bias)(tensors)
+    else:
+        # Compiled once for any number of rows, as fast as for one; it takes a megabyte each.
+        compiled = _product(_ANY, inner, columns, transpose_a, transpose_b, has_bias)
+        compiled(
+            tensors, {_SOURCE: _matrix(rows, inner, _BFLOAT16), _TARGET: _matrix(rows, columns)}
+        )
     return target
 
 
@@ -223,6 +231,12 @@ def _processor() -> str:
 # --- computations of fixed shapes ----------------------------------------------------------------
 
 
+def _at_end(owner: object, library: _Library, name: str, made: c_void_p) -> None:
+    """Call the function `name` for what was made when its owner is no more needed."""
+    ending = weakref.finalize(owner, library.call, name, made)
+    ending.atexit = False  # the library may be gone by then
+
+
 class _Form:
     """The shape, type and order in memory of a tensor."""
 
@@ -235,6 +249,12 @@ class _Form:
             "memory_desc_create_with_strides",
             c_int(len(shape)), numbers(*shape), c_int(type_), numbers(*strides),
         )  # fmt: skip
+        _at_end(self, _loaded(), "memory_desc_destroy", self.description)
+
+
+@lru_cache(_KEPT)
+def _matrix(rows: int, columns: int, type_: int = _FLOAT32) -> _Form:
+    return _Form((rows, columns), type_)
 
 
 class _Primitive:
@@ -253,20 +273,25 @@ class _Primitive:
         self._primitive = library.create("primitive_create", described)
         library.call("primitive_desc_destroy", described)
         self._forms = forms
-        descriptions = [form.description for form in set(forms.values())]
-        ending = weakref.finalize(self, _destroy, library, self._primitive, descriptions)
-        ending.atexit = False  # the library may be gone by then
+        _at_end(self, library, "primitive_destroy", self._primitive)
 
-    def __call__(self, tensors: dict[int, paddle.Tensor]) -> None:
-        """Compute; of every place a tensor, of which some are written to."""
-        library = _loaded()
+    def __call__(
+        self, tensors: dict[int, paddle.Tensor], forms: dict[int, _Form] | None = None
+    ) -> None:
+        """Compute.
+
+        Args:
+            tensors: of every place; some are written to.
+            forms: of those for whose form any number of rows was compiled.
+        """
+        library, forms = _loaded(), {**self._forms, **(forms or {})}
         arguments = (_Argument * len(tensors))()
         held = []  # what a copy of has been made has to live until all is computed
         for argument, (place, tensor) in zip(arguments, tensors.items(), strict=True):
             lying = tensor if tensor.is_contiguous() else tensor.contiguous()
             memory = library.create(
                 "memory_create",
-                self._forms[place].description, library.engine, c_void_p(lying.data_ptr()),
+                forms[place].description, library.engine, c_void_p(lying.data_ptr()),
             )  # fmt: skip
             held.append((lying, memory))
             argument.place, argument.memory = place, memory
@@ -277,12 +302,6 @@ class _Primitive:
         finally:
             for _, memory in held:
                 library.call("memory_destroy", memory)
-
-
-def _destroy(library: _Library, primitive: c_void_p, descriptions: Iterable[c_void_p]) -> None:
-    library.call("primitive_destroy", primitive)
-    for description in descriptions:
-        library.call("memory_desc_destroy", description)
 
 
 @lru_cache(_KEPT)
