@@ -65,7 +65,9 @@ def train_with_hub(job: dict[str, Any], data: Data) -> tuple[float, float]:
     from hub.training.arguments import TrainingArguments
     from hub.training.trainer import Trainer
 
-    module = hub.Module(directory=job["model"], task="seq-cls", label_map=data.names)
+    module = hub.Module(
+        directory=job["model"], task="seq-cls", label_map=data.names, classifier_pooling="cls"
+    )
     arguments = TrainingArguments(
         epochs=job["epochs"], batch_size=BATCH, learning_rate=RATE, weight_decay=DECAY,
         warmup_ratio=WARMUP, max_seq_len=job["max_seq_len"], max_steps=job["max_steps"],

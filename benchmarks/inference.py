@@ -196,6 +196,7 @@ def make_run(shape: str, folder: Path, scratch: Path, epochs: int, max_steps: in
     run = scratch / f"run-{folder.name}"
     finetune(
         folder / "train.tsv", run, dev=folder / "dev.tsv", model=model, changes=changes,
+        classifier_pooling="cls",  # what the others read
         progress=False, say=lambda line: print(f"    {line}", file=sys.stderr, flush=True),
     )  # fmt: skip
     return run

@@ -231,9 +231,9 @@ def prepare(folder: Path) -> tuple[Path, Path]:
     quiet = {"check": True, "stdout": sys.stderr}
     if not run.exists():
         data = [str(EXAMPLE / "train.tsv"), "--dev", str(EXAMPLE / "dev.tsv")]
-        subprocess.run(
-            [*hub, "finetune", *data, "--output", str(run), "--max-steps", "10", "--quiet"], **quiet
-        )
+        # The others read the first token of a text.
+        options = ["--max-steps", "10", "--classifier-pooling", "cls", "--quiet"]
+        subprocess.run([*hub, "finetune", *data, "--output", str(run), *options], **quiet)
     if not int8.exists():
         options = ["--precision", "int8", "--max-drop", "100", "--output", str(int8)]
         subprocess.run([*hub, "export", str(run), *options], **quiet)

@@ -31,7 +31,14 @@ FLOORS = {
     "hub.compression": 5,
     "hub.cli": 6,
 }
-FOUNDATIONS = {"hub.constants", "hub.errors", "hub.files", "hub.machine", "hub.backend"}
+FOUNDATIONS = {
+    "hub.constants",
+    "hub.errors",
+    "hub.files",
+    "hub.machine",
+    "hub.backend",
+    "hub.onednn",
+}
 # `hub.module` stands on the tasks, and these stand on it.
 ABOVE_MODULE = {"hub.inference", "hub.training", "hub.compression", "hub.cli"}
 MODULE_STANDS_ON = 2
