@@ -401,8 +401,9 @@ class Module(paddle.nn.Layer):
     def save(self, directory: str | Path) -> None:
         """Write the model folder: weights, configuration, tokenizer and `hub.json`.
 
-        The folder opens in this package and in Hugging Face `transformers`. Existing files of these
-        names are replaced one by one, each whole; `hub.json` comes last.
+        The folder opens in this package and, but for classifiers that read the mean over a text's
+        tokens, in Hugging Face `transformers`. Existing files of these names are replaced one by
+        one, each whole; `hub.json` comes last.
 
         Raises:
             InputError: the module has no task.

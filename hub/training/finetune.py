@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from hub.backend import use_device
+from hub.backend import paddle, use_device
 from hub.constants import (
     CHECKPOINT_DIRECTORY,
     DEFAULT_MODEL,
@@ -23,6 +23,7 @@ from hub.data.examples import BadRow, Label, entities_in, names_in
 from hub.files import write_text
 from hub.models.installation import check_name_is_known
 from hub.module import Module
+from hub.onednn import has_bfloat16
 from hub.tasks import IntentSlots, LabelledTask, TokenClassification, labelled_task_type
 from hub.tasks.base import Metrics, Targets, metric_title
 from hub.tasks.encoded_passages import read_all
@@ -74,7 +75,7 @@ def finetune(
 ) -> FinetuneResult:
     """Fine-tune a model on a file and write its folder.
 
-    The folder holds the model (for this package and for `transformers`), `metrics.json`,
+    The folder holds the model (see `hub.Module.save`), `metrics.json`,
     `metrics.jsonl` with an epoch a line, `report.md` with its plots, and a model card.
 
     Args:
@@ -146,7 +147,7 @@ def finetune(
     )
     arguments = default_arguments(module).with_changes(**(changes or {}))
     metric = check_metric(arguments.metric, learned)
-    _describe_model(module, say)
+    _describe_model(module, arguments.precision, say)
     baseline = None
     if group.is_first:
         prepare_output(folder, resume)
@@ -304,13 +305,16 @@ def _counts(data: TextDataset) -> dict[str, dict[str, int]]:
     return {"labels": data.label_counts()}
 
 
-def _describe_model(module: Module, say: Say) -> None:
+def _describe_model(module: Module, precision: str, say: Say) -> None:
     size = sum(parameter.size for parameter in module.network.parameters())
     trained = "" if _pretrained(module) else ", NOT pretrained"
     say(
         f"model     {module.name}: {module.config.num_hidden_layers} layers, "
         f"{size / 1e6:.1f} million parameters{trained}; {where_it_computes()}"
+        f"{', ' + precision if precision != 'fp32' else ''}"
     )
+    if precision == "fp32" and paddle.get_device() == "cpu" and has_bfloat16():
+        say("          this processor trains faster with --precision bf16")
 
 
 def _pretrained(module: Module) -> bool:
