@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -41,6 +43,26 @@ def test_the_output_is_that_of_one_thread(
         if task == "ner":  # outputs of padding mean nothing
             ours, wanted = (output * batch.attention_mask[..., None] for output in (ours, wanted))
         assert np.abs(ours - wanted).max() < 1e-5
+
+
+def test_openvino_has_inferred_before_threads_can_come_to_it(
+    tiny_folder: Path, tmp_path: Path
+) -> None:
+    # Two threads at the first inference of a process wait for each other for ever.
+    module = hub.Module(directory=tiny_folder, task="seq-cls", label_map=["甲", "乙"])
+    export(module, tmp_path / "m", "openvino")
+    script = """
+import sys, threading
+import openvino
+from pathlib import Path
+done = []
+infer = openvino.InferRequest.infer
+openvino.InferRequest.infer = lambda *given: (done.append(threading.get_ident()), infer(*given))[1]
+from hub.inference.engines import open_engine
+open_engine("openvino", Path(sys.argv[1]), 2)
+assert done == [threading.get_ident()], done
+"""
+    subprocess.run([sys.executable, "-c", script, str(tmp_path / "m")], check=True, timeout=120)
 
 
 def test_parts_are_computed_at_once_and_only_where_there_are_several() -> None:

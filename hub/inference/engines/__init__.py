@@ -23,6 +23,11 @@ PRECISIONS = {
 }
 
 
+# The tokens of a part of a batch: for short and long texts alike, fewer cost more calls and more
+# cost padding. OpenVINO prepares every shape anew, and is given few.
+_ONNX_TOKENS = 96
+
+
 def open_engine(engine: str, folder: Path, threads: int | None, precision: str = "fp32") -> Forward:
     """Load the graph of `folder` into its engine; None threads is one a processor.
 
@@ -40,7 +45,9 @@ def open_engine(engine: str, folder: Path, threads: int | None, precision: str =
         from hub.inference.engines.onnx import OnnxEngine
 
         path = folder / GRAPH_FILES["onnx"][0]
-        return ParallelEngine(OnnxEngine(path, count), lambda: OnnxEngine(path, 1), count)
+        return ParallelEngine(
+            OnnxEngine(path, count), lambda: OnnxEngine(path, 1), count, _ONNX_TOKENS
+        )
     if engine == "openvino":
         from hub.inference.engines.openvino import OpenVinoEngine
 

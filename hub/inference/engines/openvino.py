@@ -10,6 +10,10 @@ import numpy as np
 from hub.data.batches import Batch
 from hub.errors import MissingPackageError, ModelError
 
+# OpenVINO's binding prepares something at the first inference of a process, and two threads that
+# come to it at once wait for each other for ever.
+_first_inference = threading.Lock()
+
 
 class OpenVinoEngine:
     """A graph compiled by OpenVINO for the CPU; safe to be called from several threads.
@@ -43,6 +47,9 @@ class OpenVinoEngine:
         self._inputs = [port.get_any_name() for port in self._compiled.inputs]
         # A request of its own for each thread: one cannot be used by two at a time.
         self._local = threading.local()
+        nothing, one = np.zeros((1, 2), np.int64), np.zeros(1, np.int64)
+        with _first_inference:
+            self(Batch(one, nothing, nothing, nothing + 1, one))
 
     def __call__(self, batch: Batch) -> np.ndarray:
         """The graph's output for a batch, float32 [B, ...]."""

@@ -18,9 +18,6 @@ import numpy as np
 from hub.data.batches import Batch
 from hub.tasks.base import Forward
 
-# The tokens of a part: for short and long texts alike, fewer cost more calls and more cost padding.
-_TOKENS = 96
-
 
 class ParallelEngine:
     """Computes batches with several threads.
@@ -30,12 +27,21 @@ class ParallelEngine:
         open_part: gives what computes with one thread, from several threads at once. It is called
             when the first batch of several texts comes: a service of single texts does without.
         threads: how many.
+        tokens: a part has about so many, padding included; None cuts into as many parts as there
+            are threads.
     """
 
-    def __init__(self, whole: Forward, open_part: Callable[[], Forward], threads: int) -> None:
+    def __init__(
+        self,
+        whole: Forward,
+        open_part: Callable[[], Forward],
+        threads: int,
+        tokens: int | None = None,
+    ) -> None:
         self._whole = whole
         self._open_part = open_part
         self._threads = threads
+        self._tokens = tokens
         self._part: Forward | None = None
         self._pool: ThreadPoolExecutor | None = None
         self._opening = threading.Lock()
@@ -45,7 +51,7 @@ class ParallelEngine:
         # Positions are numbers in the whole batch, and their outputs no rows of it.
         if len(batch) == 1 or batch.positions is not None:
             return self._whole(batch)
-        parts = batch.parts(_TOKENS, self._threads)
+        parts = batch.parts(self._tokens or batch.input_ids.size, self._threads)
         waiting = deque(range(len(parts)))
         outputs: list[np.ndarray] = [np.empty(0)] * len(parts)
 
