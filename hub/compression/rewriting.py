@@ -64,7 +64,8 @@ def rewrite(
     contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     write_safetensors(contiguous, folder / WEIGHTS_FILE)
     settings = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
-    settings.update(config)
+    # The type is not only the encoder's: it says as well what transformers may not read.
+    settings.update({**config, "model_type": settings["model_type"]})
     write_text(folder / CONFIG_FILE, json.dumps(settings, ensure_ascii=False, indent=2) + "\n")
     if write_more is not None:
         write_more(folder)

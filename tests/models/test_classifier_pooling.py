@@ -10,6 +10,8 @@ import pytest
 
 import hub
 from hub.backend import paddle
+from hub.compression.pruning import prune
+from hub.data import load_dataset
 from hub.data.batches import collate
 from hub.errors import InputError, ModelError
 from hub.inference.export import export
@@ -68,6 +70,19 @@ def test_a_fine_tuned_folder_and_its_exports_read_as_it_was_trained(
     # transformers reads the first token: it is to refuse a folder that reads the mean.
     kind = json.loads((run / "config.json").read_text(encoding="utf-8"))["model_type"]
     assert (kind == "ernie") == (pooling == "cls")
+
+
+def test_a_pruned_folder_reads_what_its_model_reads(
+    tiny_folder: Path, tmp_path: Path, toy_train: Rows
+) -> None:
+    module = hub.Module(
+        directory=tiny_folder, task="seq-cls", label_map=sorted({label for _, label in toy_train}),
+        classifier_pooling="mean",
+    )  # fmt: skip
+    prune(module, load_dataset(toy_train), tmp_path / "pruned", width=0.5)
+    values = json.loads((tmp_path / "pruned" / "config.json").read_text(encoding="utf-8"))
+    assert values["model_type"] == "ernie-mean-pooling"
+    assert hub.Module(directory=tmp_path / "pruned").config.classifier_pooling == "mean"
 
 
 def test_other_tasks_of_a_model_that_classifies_by_the_mean_stay_as_they_were(

@@ -43,6 +43,15 @@ def test_values_and_gradients_are_paddles(kind: str, shape: tuple[int, ...]) -> 
         assert np.abs(found - expected).max() < 2e-5 * max(1, np.abs(expected).max()), name
 
 
+def test_nothing_is_computed_of_nothing() -> None:
+    empty = paddle.zeros([0, 3])
+    assert cpu_layers.gelu(empty).shape == cpu_layers.softmax(empty).shape == [0, 3]
+    assert cpu_layers.LayerNorm(3)(empty).shape == [0, 3]
+    assert cpu_layers.Linear(3, 2)(empty).shape == [0, 2]
+    scores = cpu_layers.scores_by_likeness(empty, paddle.ones([5, 3]), paddle.ones([5]))
+    assert scores.shape == [0, 5]
+
+
 def test_a_frozen_layer_passes_gradients_on() -> None:
     first, second = cpu_layers.Linear(3, 3), cpu_layers.Linear(3, 3)
     for parameter in second.parameters():

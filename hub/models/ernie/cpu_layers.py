@@ -45,8 +45,13 @@ def bfloat16_products(wanted: bool = True) -> Iterator[None]:
 
 @paddle.jit.not_to_static
 def _is_on_cpu(x: paddle.Tensor) -> bool:
-    """Whether `x` is computed now (and not traced), on the CPU, in float32."""
-    return paddle.in_dynamic_mode() and x.place.is_cpu_place() and x.dtype == paddle.float32
+    """Whether `x` is computed now (and not traced), on the CPU, in float32, and not empty."""
+    return (
+        paddle.in_dynamic_mode()
+        and x.place.is_cpu_place()
+        and x.dtype == paddle.float32
+        and x.size > 0
+    )
 
 
 @paddle.jit.not_to_static
