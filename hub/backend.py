@@ -27,19 +27,11 @@ from pathlib import Path
 
 from hub.constants import THREADS_VARIABLE
 from hub.errors import HubError, InputError
-from hub.machine import thread_count
+from hub.machine import has_instructions, is_amd, thread_count
 
 logger = logging.getLogger(__name__)
 
 _SUPPORTED = "paddlepaddle>=3.2,<4"
-
-
-def _is_amd_with_avx2() -> bool:
-    try:
-        text = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")
-    except OSError:  # not Linux
-        return False
-    return "AuthenticAMD" in text and " avx2 " in text
 
 
 # By which libraries learn how many threads to compute with.
@@ -62,7 +54,7 @@ def environment_for(threads: int) -> dict[str, str]:
 
 def _prepare_environment() -> None:
     threads = str(thread_count())
-    if _is_amd_with_avx2():
+    if is_amd() and has_instructions("avx2"):
         os.environ.setdefault("MKL_DEBUG_CPU_TYPE", "5")
     for name in _THREAD_VARIABLES:
         os.environ.setdefault(name, threads)

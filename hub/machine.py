@@ -1,9 +1,10 @@
-"""What this process may use of the machine."""
+"""The machine, and what this process may use of it."""
 
 from __future__ import annotations
 
 import math
 import os
+from functools import cache
 from pathlib import Path
 
 from hub.constants import THREADS_VARIABLE
@@ -20,6 +21,24 @@ def cpu_count() -> int:
         count = os.cpu_count() or 1
     share = container_share(_CGROUP)
     return count if share is None else max(1, min(count, math.ceil(share)))
+
+
+def has_instructions(*names: str) -> bool:
+    """Whether the processor has any of these, by Linux' names such as "avx2"; elsewhere False."""
+    return any(f" {name} " in _processor() for name in names)
+
+
+def is_amd() -> bool:
+    """Whether the processor is AMD's; False where that is not known."""
+    return "AuthenticAMD" in _processor()
+
+
+@cache
+def _processor() -> str:
+    try:
+        return Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")
+    except OSError:  # not Linux
+        return ""
 
 
 def container_share(cgroup: Path) -> float | None:

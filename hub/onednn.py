@@ -14,13 +14,15 @@ from __future__ import annotations
 
 import ctypes
 import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from ctypes import POINTER, byref, c_float, c_int, c_int64, c_size_t, c_uint, c_void_p
 from functools import cache, lru_cache
-from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from hub.backend import bundled_library, paddle
 from hub.errors import HubError
+from hub.machine import has_instructions
 
 _MAJOR_VERSION = 3
 
@@ -37,7 +39,6 @@ _SOURCE_GRADIENT, _TARGET_GRADIENT = 129, 145
 _SCALE_GRADIENT, _SHIFT_GRADIENT = 255, 256
 _ANY = -(2**63)  # a length that is known when it is computed
 
-_BFLOAT16_INSTRUCTIONS = ("avx512_bf16", "amx_bf16")
 # How many primitives of a kind are kept: one for each shape that training meets.
 _KEPT = 1024
 
@@ -49,22 +50,20 @@ def is_available() -> bool:
 
 def has_bfloat16() -> bool:
     """Whether products in bfloat16 are faster here than in float32."""
-    return is_available() and any(f" {name} " in _processor() for name in _BFLOAT16_INSTRUCTIONS)
+    return is_available() and has_instructions("avx512_bf16", "amx_bf16")
 
 
 def to_bfloat16(x: paddle.Tensor) -> paddle.Tensor:
     """Round `x` [N, D] to bfloat16."""
-    target = paddle.empty(x.shape, "bfloat16")
-    _rounding(*x.shape)({_SOURCE: x, _TARGET: target})
-    return target
+    return _filled(_rounding, _TARGET, {_SOURCE: x}, "bfloat16")
 
 
 def product(
     a: paddle.Tensor,
     b: paddle.Tensor,
-    *,
     transpose_a: bool = False,
     transpose_b: bool = False,
+    *,
     bias: paddle.Tensor | None = None,
 ) -> paddle.Tensor:
     """The matrix product of two bfloat16 tensors, summed up in float32.
@@ -98,32 +97,23 @@ def product(
 
 def gelu(x: paddle.Tensor) -> paddle.Tensor:
     """GELU by the error function (https://arxiv.org/abs/1606.08415) of `x` [N, D]."""
-    target = paddle.empty(x.shape)
-    _gelu(*x.shape)({_SOURCE: x, _TARGET: target})
-    return target
+    return _filled(_gelu, _TARGET, {_SOURCE: x})
 
 
 def gelu_gradient(x: paddle.Tensor, gradient: paddle.Tensor) -> paddle.Tensor:
     """The gradient of GELU's input `x` [N, D] from that of its output."""
-    found = paddle.empty(x.shape)
-    tensors = {_SOURCE: x, _TARGET_GRADIENT: gradient, _SOURCE_GRADIENT: found}
-    _gelu_gradient(*x.shape)(tensors)
-    return found
+    return _filled(_gelu_gradient, _SOURCE_GRADIENT, {_SOURCE: x, _TARGET_GRADIENT: gradient})
 
 
 def softmax(x: paddle.Tensor) -> paddle.Tensor:
     """The softmax of every row of `x` [N, D]."""
-    target = paddle.empty(x.shape)
-    _softmax(*x.shape)({_SOURCE: x, _TARGET: target})
-    return target
+    return _filled(_softmax, _TARGET, {_SOURCE: x})
 
 
 def softmax_gradient(result: paddle.Tensor, gradient: paddle.Tensor) -> paddle.Tensor:
     """The gradient of a softmax's input from its `result` [N, D] and the gradient of that."""
-    found = paddle.empty(result.shape)
-    tensors = {_TARGET: result, _TARGET_GRADIENT: gradient, _SOURCE_GRADIENT: found}
-    _softmax_gradient(*result.shape)(tensors)
-    return found
+    tensors = {_TARGET: result, _TARGET_GRADIENT: gradient}
+    return _filled(_softmax_gradient, _SOURCE_GRADIENT, tensors)
 
 
 def layer_norm(
@@ -220,14 +210,6 @@ def _loaded() -> _Library:
     return library
 
 
-@cache
-def _processor() -> str:
-    try:
-        return Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")
-    except OSError:  # not Linux
-        return ""
-
-
 # --- computations of fixed shapes ----------------------------------------------------------------
 
 
@@ -257,6 +239,22 @@ def _matrix(rows: int, columns: int, type_: int = _FLOAT32) -> _Form:
     return _Form((rows, columns), type_)
 
 
+@contextmanager
+def _described(name: str, *arguments: Any) -> Iterator[c_void_p]:
+    """While entered, what a function describes: a computation, to be made or to make its gradient.
+
+    Args:
+        name: the function's, without what all of them end with.
+        arguments: what it is given.
+    """
+    library = _loaded()
+    described = library.create(f"{name}_primitive_desc_create", *arguments)
+    try:
+        yield described
+    finally:
+        library.call("primitive_desc_destroy", described)
+
+
 class _Primitive:
     """A computation, compiled for its forms."""
 
@@ -265,13 +263,11 @@ class _Primitive:
 
         Args:
             forms: of every tensor that it is given, by its place.
-            name: the function that describes it.
-            arguments: that function's.
+            name, arguments: what describes it; see `_described`.
         """
         library = _loaded()
-        described = library.create(f"{name}_primitive_desc_create", *arguments)
-        self._primitive = library.create("primitive_create", described)
-        library.call("primitive_desc_destroy", described)
+        with _described(name, *arguments) as described:
+            self._primitive = library.create("primitive_create", described)
         self._forms = forms
         _at_end(self, library, "primitive_destroy", self._primitive)
 
@@ -304,6 +300,19 @@ class _Primitive:
                 library.call("memory_destroy", memory)
 
 
+def _filled(
+    compiled: Callable[[int, int], _Primitive],
+    place: int,
+    tensors: dict[int, paddle.Tensor],
+    type_: Literal["float32", "bfloat16"] = "float32",
+) -> paddle.Tensor:
+    """What a computation writes to `place`, a tensor of the same shape as those it is given."""
+    shape = next(iter(tensors.values())).shape
+    found = paddle.empty(shape, type_)
+    compiled(*shape)({**tensors, place: found})
+    return found
+
+
 @lru_cache(_KEPT)
 def _rounding(rows: int, width: int) -> _Primitive:
     engine = _loaded().engine
@@ -331,7 +340,7 @@ def _product(
     )  # fmt: skip
 
 
-def _described_gelu(form: _Form) -> tuple[Any, ...]:
+def _inputs_of_gelu(form: _Form) -> tuple[Any, ...]:
     shape = form.description
     numbers = c_float(0), c_float(0)  # which other functions of its kind take
     return (
@@ -342,25 +351,22 @@ def _described_gelu(form: _Form) -> tuple[Any, ...]:
 @lru_cache(_KEPT)
 def _gelu(rows: int, width: int) -> _Primitive:
     form = _Form((rows, width))
-    return _Primitive({_SOURCE: form, _TARGET: form}, "eltwise_forward", *_described_gelu(form))
+    return _Primitive({_SOURCE: form, _TARGET: form}, "eltwise_forward", *_inputs_of_gelu(form))
 
 
 @lru_cache(_KEPT)
 def _gelu_gradient(rows: int, width: int) -> _Primitive:
-    library, form = _loaded(), _Form((rows, width))
-    forward = library.create("eltwise_forward_primitive_desc_create", *_described_gelu(form))
+    form = _Form((rows, width))
     shape = form.description
-    try:
+    with _described("eltwise_forward", *_inputs_of_gelu(form)) as forward:
         return _Primitive(
             {_SOURCE: form, _TARGET_GRADIENT: form, _SOURCE_GRADIENT: form},
-            "eltwise_backward", library.engine, c_int(_GELU_ERF), shape, shape, shape, c_float(0),
+            "eltwise_backward", _loaded().engine, c_int(_GELU_ERF), shape, shape, shape, c_float(0),
             c_float(0), forward, None,
         )  # fmt: skip
-    finally:
-        library.call("primitive_desc_destroy", forward)
 
 
-def _described_softmax(form: _Form) -> tuple[Any, ...]:
+def _inputs_of_softmax(form: _Form) -> tuple[Any, ...]:
     shape, axis = form.description, c_int(1)
     engine = _loaded().engine
     return engine, c_int(_FORWARD_TRAINING), c_int(_SOFTMAX), shape, shape, axis, None
@@ -369,25 +375,22 @@ def _described_softmax(form: _Form) -> tuple[Any, ...]:
 @lru_cache(_KEPT)
 def _softmax(rows: int, width: int) -> _Primitive:
     form = _Form((rows, width))
-    return _Primitive({_SOURCE: form, _TARGET: form}, "softmax_forward", *_described_softmax(form))
+    return _Primitive({_SOURCE: form, _TARGET: form}, "softmax_forward", *_inputs_of_softmax(form))
 
 
 @lru_cache(_KEPT)
 def _softmax_gradient(rows: int, width: int) -> _Primitive:
-    library, form = _loaded(), _Form((rows, width))
-    forward = library.create("softmax_forward_primitive_desc_create", *_described_softmax(form))
+    form = _Form((rows, width))
     shape = form.description
-    try:
+    with _described("softmax_forward", *_inputs_of_softmax(form)) as forward:
         return _Primitive(
             {_TARGET: form, _TARGET_GRADIENT: form, _SOURCE_GRADIENT: form},
-            "softmax_backward", library.engine, c_int(_SOFTMAX), shape, shape, shape, c_int(1),
+            "softmax_backward", _loaded().engine, c_int(_SOFTMAX), shape, shape, shape, c_int(1),
             forward, None,
         )  # fmt: skip
-    finally:
-        library.call("primitive_desc_destroy", forward)
 
 
-def _described_norm(whole: _Form, a_row: _Form, epsilon: float) -> tuple[Any, ...]:
+def _inputs_of_norm(whole: _Form, a_row: _Form, epsilon: float) -> tuple[Any, ...]:
     return (
         _loaded().engine, c_int(_FORWARD_TRAINING), whole.description, whole.description,
         a_row.description, c_float(epsilon), c_uint(_USE_SCALE_AND_SHIFT), None,
@@ -400,26 +403,20 @@ def _layer_norm(rows: int, width: int, epsilon: float) -> _Primitive:
     return _Primitive(
         {_SOURCE: whole, _TARGET: whole, _MEAN: a_row, _VARIANCE: a_row, _SCALE: a_value,
          _SHIFT: a_value},
-        "layer_normalization_forward", *_described_norm(whole, a_row, epsilon),
+        "layer_normalization_forward", *_inputs_of_norm(whole, a_row, epsilon),
     )  # fmt: skip
 
 
 @lru_cache(_KEPT)
 def _layer_norm_gradient(rows: int, width: int, epsilon: float) -> _Primitive:
-    library = _loaded()
     whole, a_row, a_value = _Form((rows, width)), _Form((rows,)), _Form((width,))
-    forward = library.create(
-        "layer_normalization_forward_primitive_desc_create",
-        *_described_norm(whole, a_row, epsilon),
-    )
     shape = whole.description
-    try:
+    inputs = _inputs_of_norm(whole, a_row, epsilon)
+    with _described("layer_normalization_forward", *inputs) as forward:
         return _Primitive(
             {_SOURCE: whole, _TARGET_GRADIENT: whole, _SOURCE_GRADIENT: whole, _MEAN: a_row,
              _VARIANCE: a_row, _SCALE: a_value, _SHIFT: a_value, _SCALE_GRADIENT: a_value,
              _SHIFT_GRADIENT: a_value},
-            "layer_normalization_backward", library.engine, c_int(_BACKWARD), shape, shape, shape,
+            "layer_normalization_backward", _loaded().engine, c_int(_BACKWARD), shape, shape, shape,
             a_row.description, c_float(epsilon), c_uint(_USE_SCALE_AND_SHIFT), forward, None,
         )  # fmt: skip
-    finally:
-        library.call("primitive_desc_destroy", forward)

@@ -7,9 +7,6 @@ can be read, and memory holds a block of it at a time.
 
 from __future__ import annotations
 
-import logging
-import os
-import tempfile
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache, partial
@@ -19,13 +16,12 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 import numpy as np
 
-from hub.constants import MANY_ROWS, home
+from hub.constants import MANY_ROWS
 from hub.data.examples import Entity, Example, Label, LazyExamples, Text, Utterance
+from hub.data.overflow import Overflow
 
 if TYPE_CHECKING:
     import pyarrow
-
-logger = logging.getLogger(__name__)
 
 # A block has fewer rows if they are long: an Arrow array holds 2 GB of text at most.
 _BLOCK_CHARACTERS = 1 << 24
@@ -33,7 +29,7 @@ _BLOCK_CHARACTERS = 1 << 24
 MEMORY_BYTES = 256 << 20
 
 T = TypeVar("T")
-# A block in memory, or where it lies in the file: (start, bytes).
+# A block in memory, or its place in the file.
 _Block = Any
 # What a label is: one name, several names or entities, an intent with entities.
 _NAME, _PARTS, _UTTERANCE = range(3)
@@ -99,13 +95,13 @@ class _Blocks:
         self.ends: list[int] = []
         self._blocks: list[_Block] = []
         self._room = MEMORY_BYTES
-        self._file: Any = None
-        self._written = 0
+        self._overflow = Overflow()
 
     def append(self, block: pyarrow.RecordBatch) -> None:
         self.ends.append(block.num_rows + (self.ends[-1] if self.ends else 0))
         self._room -= block.nbytes
-        self._blocks.append(block if self._room >= 0 else self._put(block))
+        stays = self._room >= 0 or self._overflow.is_full
+        self._blocks.append(block if stays else self._put(block))
 
     def __iter__(self) -> Iterator[pyarrow.RecordBatch]:
         return map(self._get, self._blocks)
@@ -119,40 +115,16 @@ class _Blocks:
         stream = pyarrow.BufferOutputStream()
         with pyarrow.ipc.new_stream(stream, block.schema) as writer:
             writer.write_batch(block)
-        content = stream.getvalue()
-        try:
-            self._file = self._file or temporary_file()
-            self._file.write(content)
-            self._file.flush()
-        except OSError as error:
-            logger.warning(
-                "There is no room on the disk for a large data set (%s): it is kept in memory.",
-                error.strerror or error,
-            )
-            self._room = 1 << 62  # the file may end with a part of the block: nothing follows it
-            return block
-        place = (self._written, content.size)
-        self._written += content.size
-        return place
+        place = self._overflow.put(memoryview(stream.getvalue()))
+        return block if place is None else place
 
     def _get(self, block: _Block) -> pyarrow.RecordBatch:
         if not isinstance(block, tuple):
             return block
         import pyarrow
 
-        start, size = block
-        content = os.pread(self._file.fileno(), size, start)
-        with pyarrow.ipc.open_stream(content) as reader:
+        with pyarrow.ipc.open_stream(self._overflow.get(block)) as reader:
             return reader.read_next_batch()
-
-
-def temporary_file() -> Any:
-    """A file without a name: where models are kept, as a system's own place may be memory."""
-    try:
-        home().mkdir(parents=True, exist_ok=True)
-        return tempfile.TemporaryFile(dir=home())
-    except OSError:
-        return tempfile.TemporaryFile()
 
 
 class _Column(Sequence[T], Generic[T]):

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 import pickle
 from collections.abc import Iterator
 from itertools import islice
-from typing import Any
 
 from hub.constants import MANY_ROWS
-from hub.data.arrow_rows import temporary_file
 from hub.data.examples import BadRow
+from hub.data.overflow import Overflow, Place
 from hub.data.tables import Row, Rows
-
-logger = logging.getLogger(__name__)
 
 _Item = tuple[int, Row] | BadRow
 
@@ -29,29 +25,18 @@ class KeptRows:
 
     def __init__(self, rows: Rows, in_memory: int = 4 * MANY_ROWS) -> None:
         self._first: list[_Item] = list(islice(rows, in_memory))
-        self._starts: list[int] = []  # of each block in the file
+        self._places: list[Place] = []  # of each block in the file
         self._last: list[_Item] = []
-        self._file: Any = None
+        self._overflow = Overflow()
         while block := list(islice(rows, in_memory)):
-            try:
-                self._write(block)
-            except OSError as error:
-                logger.warning(
-                    "There is no room on the disk for a large data set (%s): it is kept in memory.",
-                    error.strerror or error,
-                )
+            place = self._overflow.put(pickle.dumps(block, pickle.HIGHEST_PROTOCOL))
+            if place is None:
                 self._last = [*block, *rows]
-
-    def _write(self, block: list[_Item]) -> None:
-        self._file = self._file or temporary_file()
-        start = self._file.tell()
-        pickle.dump(block, self._file, protocol=pickle.HIGHEST_PROTOCOL)
-        self._file.flush()
-        self._starts.append(start)
+            else:
+                self._places.append(place)
 
     def __iter__(self) -> Iterator[_Item]:
         yield from self._first
-        for start in self._starts:
-            self._file.seek(start)
-            yield from pickle.load(self._file)
+        for place in self._places:
+            yield from pickle.loads(self._overflow.get(place))
         yield from self._last

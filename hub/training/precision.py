@@ -85,14 +85,14 @@ def check_precision(name: str, device: str) -> None:
     """
     if name == "fp32":
         return
-    if device == "cpu":
-        if name == "bf16" and onednn.has_bfloat16():
+    if device == "cpu" and name == "bf16":
+        if onednn.has_bfloat16():
             return
-        if name == "bf16":
-            raise InputError(
-                "This processor has no instructions for bf16 (AVX512-BF16 or AMX), or this build "
-                "of PaddlePaddle cannot use them: leave --precision at fp32."
-            )
+        raise InputError(
+            "This processor has no instructions for bf16 (AVX512-BF16 or AMX), or this build of "
+            "PaddlePaddle cannot use them: leave --precision at fp32."
+        )
+    if device == "cpu":
         raise InputError(
             f"PaddlePaddle trains in {name} on GPUs and other accelerators only, and computes on "
             "the CPU here: take --precision bf16 where the processor has it, or leave it at fp32."

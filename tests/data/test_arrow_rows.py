@@ -11,7 +11,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hub.data import Entity, Example, TextDataset, Utterance, arrow_rows, load_dataset, loading
+from hub.data import (
+    Entity,
+    Example,
+    TextDataset,
+    Utterance,
+    arrow_rows,
+    load_dataset,
+    loading,
+    overflow,
+)
 from hub.data.bad_rows import BadRows, fault_in
 from hub.data.check import check
 from hub.data.examples import BadRow
@@ -71,7 +80,7 @@ def test_what_is_beyond_the_memory_lies_in_a_file_that_leaves_nothing(
 ) -> None:
     examples = [Example(f"第{n}句", "是", n) for n in range(100)]
     rows = stored(examples, monkeypatch, 10, 1000)
-    assert rows._blocks._written > 0
+    assert rows._blocks._overflow.written > 0
     assert list(rows) == examples
     assert list((tmp_path / "hub-home").iterdir()) == []
 
@@ -82,7 +91,7 @@ def test_a_full_disk_means_memory(
     def full() -> Any:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(arrow_rows, "temporary_file", full)
+    monkeypatch.setattr(overflow, "temporary_file", full)
     examples = [Example(f"第{n}句", "是", n) for n in range(100)]
     assert list(stored(examples, monkeypatch, 10, 0)) == examples
     assert caplog.text.count("No space left on device") == 1

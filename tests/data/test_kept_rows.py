@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from hub.data import kept_rows, load_dataset
+from hub.data import load_dataset, overflow
 from hub.data.examples import BadRow, Entity
 from hub.data.kept_rows import KeptRows
 
@@ -27,14 +27,14 @@ def test_every_iteration_gives_all_rows_in_their_order(count: int) -> None:
 
 def test_what_is_beyond_memorys_share_lies_in_the_file() -> None:
     kept = KeptRows(some(100), in_memory=10)
-    assert len(kept._first) == 10 and kept._last == [] and len(kept._starts) == 9
+    assert len(kept._first) == 10 and kept._last == [] and len(kept._places) == 9
 
 
 @pytest.mark.parametrize("written", [0, 1, 3])
 def test_a_full_disk_costs_memory_and_no_row(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, written: int
 ) -> None:
-    original = kept_rows.temporary_file
+    original = overflow.temporary_file
     flushed = 0
 
     def full() -> Any:
@@ -54,10 +54,10 @@ def test_a_full_disk_costs_memory_and_no_row(
 
         return Full()
 
-    monkeypatch.setattr(kept_rows, "temporary_file", full)
+    monkeypatch.setattr(overflow, "temporary_file", full)
     kept = KeptRows(some(50), in_memory=10)
     assert list(kept) == list(kept) == list(some(50))
-    assert "kept in memory" in caplog.text and len(kept._starts) == written
+    assert "kept in memory" in caplog.text and len(kept._places) == written
 
 
 def test_the_scheme_is_found_where_only_the_last_sentence_shows_it(

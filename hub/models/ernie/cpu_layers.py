@@ -10,7 +10,7 @@ Shapes: N rows, D values in each.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -128,13 +128,38 @@ def _sum_of_rows(grads: paddle.Tensor) -> paddle.Tensor:
     return paddle.matmul(paddle.ones([1, len(grads)]), grads).reshape([-1])
 
 
+def _gradients(
+    ctx: Any,
+    rows: paddle.Tensor,
+    weight: paddle.Tensor,
+    grads: paddle.Tensor,
+    product: Callable[[paddle.Tensor, paddle.Tensor, bool, bool], paddle.Tensor],
+) -> tuple[paddle.Tensor | None, paddle.Tensor | None]:
+    """The gradients of a linear map's input and weight, as far as they are needed.
+
+    Args:
+        ctx: what the forward pass left: `needed`, `transposed` and the input's `shape`.
+        rows: the input, [N, K].
+        weight: [K, M], or its transpose.
+        grads: the output's gradient, [N, M].
+        product: of two matrices, and whether the first and the second are to be transposed.
+    """
+    of_x = of_weight = None
+    if ctx.needed[0]:
+        of_x = product(grads, weight, False, not ctx.transposed).reshape(ctx.shape)
+    if ctx.needed[1]:
+        one, other = (grads, rows) if ctx.transposed else (rows, grads)
+        of_weight = product(one, other, True, False)
+    return of_x, of_weight
+
+
 class _Linear(paddle.autograd.PyLayer):
     @staticmethod
     def forward(
         ctx: Any, x: paddle.Tensor, weight: paddle.Tensor, bias: paddle.Tensor, transposed: bool
     ) -> paddle.Tensor:
         ctx.save_for_backward(x, weight)
-        ctx.needed, ctx.transposed = _needed(x, weight, bias), transposed
+        ctx.needed, ctx.transposed, ctx.shape = _needed(x, weight, bias), transposed, x.shape
         mapped = (
             paddle.matmul(_rows(x), weight, transpose_y=True) + bias
             if transposed
@@ -146,16 +171,9 @@ class _Linear(paddle.autograd.PyLayer):
     def backward(ctx: Any, *arguments: paddle.Tensor) -> tuple[Any, ...]:
         (grad,) = arguments
         x, weight = ctx.saved_tensor()
-        rows, grads = _rows(x), _rows(grad)
-        of_x = of_weight = of_bias = None
-        if ctx.needed[0]:
-            of_x = paddle.matmul(grads, weight, transpose_y=not ctx.transposed).reshape(x.shape)
-        if ctx.needed[1]:
-            one, other = (grads, rows) if ctx.transposed else (rows, grads)
-            of_weight = paddle.matmul(one, other, transpose_x=True)
-        if ctx.needed[2]:
-            of_bias = _sum_of_rows(grads)
-        return of_x, of_weight, of_bias
+        grads = _rows(grad)
+        of_bias = _sum_of_rows(grads) if ctx.needed[2] else None
+        return *_gradients(ctx, _rows(x), weight, grads, paddle.matmul), of_bias
 
 
 class _LinearInBfloat16(paddle.autograd.PyLayer):
@@ -173,17 +191,10 @@ class _LinearInBfloat16(paddle.autograd.PyLayer):
     def backward(ctx: Any, *arguments: paddle.Tensor) -> tuple[Any, ...]:
         (grad,) = arguments
         rows, weight = ctx.saved_tensor()
-        exact = _rows(grad)
-        grads = onednn.to_bfloat16(exact)
-        of_x = of_weight = of_bias = None
-        if ctx.needed[0]:
-            of_x = onednn.product(grads, weight, transpose_b=not ctx.transposed).reshape(ctx.shape)
-        if ctx.needed[1]:
-            one, other = (grads, rows) if ctx.transposed else (rows, grads)
-            of_weight = onednn.product(one, other, transpose_a=True)
-        if ctx.needed[2]:
-            of_bias = _sum_of_rows(exact)
-        return of_x, of_weight, of_bias
+        grads = _rows(grad)
+        of_bias = _sum_of_rows(grads) if ctx.needed[2] else None
+        rounded = onednn.to_bfloat16(grads)
+        return *_gradients(ctx, rows, weight, rounded, onednn.product), of_bias
 
 
 class _Gelu(paddle.autograd.PyLayer):

@@ -40,7 +40,7 @@ class TextEncoder(nn.Layer):
     ) -> tuple[paddle.Tensor, paddle.Tensor]:
         """The sequence output [B, T, D] and the pooled output [B, D]; see `ErnieModel`."""
         if attention_mask is None:
-            attention_mask = (input_ids != self.encoder.config.pad_token_id).astype("int64")
+            attention_mask = self.encoder.mask_of(input_ids)
         sequence, pooled = self.encoder(input_ids, token_type_ids, attention_mask)
         if self.pools_by_mean:
             pooled = mean_over_tokens(sequence, attention_mask)
@@ -150,7 +150,7 @@ class ErnieForSentenceEmbedding(nn.Layer):
     ) -> paddle.Tensor:
         """Return the vectors, [B, D]; the arguments are `ErnieModel`'s."""
         if attention_mask is None:
-            attention_mask = (input_ids != self.encoder.config.pad_token_id).astype("int64")
+            attention_mask = self.encoder.mask_of(input_ids)
         sequence, _ = self.encoder(input_ids, token_type_ids, attention_mask)
         if self.pooling == "cls":
             pooled = sequence[:, 0]

@@ -249,7 +249,7 @@ class ErnieModel(nn.Layer):
         if token_type_ids is None:
             token_type_ids = paddle.zeros_like(input_ids)
         if attention_mask is None:
-            attention_mask = (input_ids != self.config.pad_token_id).astype("int64")
+            attention_mask = self.mask_of(input_ids)
         hidden = self.embeddings(input_ids, token_type_ids)
         if paddle.in_dynamic_mode():
             key_bias = _shaped_key_bias(attention_mask, hidden, self.config.num_attention_heads)
@@ -261,3 +261,7 @@ class ErnieModel(nn.Layer):
             else:
                 hidden = layer(hidden, key_bias)
         return hidden, self.pooler(hidden)
+
+    def mask_of(self, input_ids: paddle.Tensor) -> paddle.Tensor:
+        """The attention mask of `input_ids` [B, T] that none was given for: padding by its id."""
+        return (input_ids != self.config.pad_token_id).astype("int64")
