@@ -10,7 +10,13 @@ from typing import Any
 import click
 
 from hub.cli.launching import device_options
-from hub.cli.options import data_options, long_text_option, precision_option, task_options
+from hub.cli.options import (
+    data_options,
+    long_text_option,
+    precision_option,
+    shard_option,
+    task_options,
+)
 from hub.cli.output import json_option, print_json, say
 from hub.constants import DEFAULT_MODEL
 
@@ -87,6 +93,7 @@ from hub.constants import DEFAULT_MODEL
     "--mlflow-model", help="With --track mlflow, register the model as a version of this one."
 )
 @device_options
+@shard_option
 @click.option("--resume", is_flag=True, help="Go on with the unfinished run in --output.")
 @click.option("--overwrite", is_flag=True, help="Replace the model in --output.")
 @click.option("--quiet", "-q", is_flag=True, help="No progress bar.")

@@ -56,6 +56,13 @@ precision_option = click.option(
     help="Mixed precision; by default fp32. On a CPU: bf16, where the processor has it.",
 )
 
+shard_option = click.option(
+    "--shard-optimizer",
+    is_flag=True,
+    default=None,
+    help="Of several processes each keeps the optimizer's state of its part of the weights (ZeRO).",
+)
+
 long_text_option = click.option(
     "--long-text",
     type=click.Choice(["cut", "window"]),

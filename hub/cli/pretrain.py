@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from hub.cli.launching import device_options
-from hub.cli.options import precision_option, quiet_option
+from hub.cli.options import precision_option, quiet_option, shard_option
 from hub.cli.output import json_option, print_json, say
 from hub.constants import DEFAULT_MODEL
 
@@ -51,6 +51,7 @@ from hub.constants import DEFAULT_MODEL
 @click.option("--recompute", is_flag=True, default=None, help="Less memory, more time.")
 @precision_option
 @device_options
+@shard_option
 @click.option("--resume", is_flag=True, help="Go on with the unfinished run in --output.")
 @click.option("--overwrite", is_flag=True, help="Replace the model in --output.")
 @quiet_option

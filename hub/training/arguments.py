@@ -59,6 +59,8 @@ class TrainingArguments:
         quantization_aware: compute with weights and inputs rounded as int8 has them, so that the
             model learns to lose little by it.
         precision: compute in "fp32", or mixed with "bf16" (also on CPUs that have it) or "fp16".
+        shard_optimizer: where several processes train, each keeps the optimizer's state of a part
+            of the weights only (ZeRO, stage 1): less memory, the same result.
         skip_nonfinite: leave out a step whose loss is not a number, instead of stopping; three in a
             row stop the run all the same.
         metric: the dev metric that chooses the best checkpoint; None is the task's default.
@@ -93,6 +95,7 @@ class TrainingArguments:
     lora: int = 0
     quantization_aware: bool = False
     precision: str = "fp32"
+    shard_optimizer: bool = False
     skip_nonfinite: bool = False
     metric: str | None = None
     seed: int = 42
@@ -122,7 +125,10 @@ class TrainingArguments:
                 raise InputError(f"{name} must be a number from 0, not {value!r}.")
         if self.long_text is not None:
             check_long_text(self.long_text)
-        for name in ("recompute", "freeze_embeddings", "skip_nonfinite", "quantization_aware"):
+        for name in (
+            "recompute", "freeze_embeddings", "skip_nonfinite", "quantization_aware",
+            "shard_optimizer",
+        ):  # fmt: skip
             if not isinstance(getattr(self, name), bool):
                 raise InputError(f"{name} must be True or False, not {getattr(self, name)!r}.")
         if not 0 < self.layer_decay <= 1:

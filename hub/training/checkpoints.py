@@ -25,6 +25,7 @@ from hub.errors import ModelError, OutputError, TrainingError
 from hub.files import write_text, write_whole
 from hub.models.ernie import dropout
 from hub.models.ernie.formats import read_safetensors
+from hub.training.sharding import Shares
 from hub.training.state import TrainingState
 
 logger = logging.getLogger(__name__)
@@ -44,7 +45,13 @@ class _DamagedError(Exception):
 
 
 class Companion(Protocol):
-    """What else a checkpoint holds: see `hub.training.update.Update`."""
+    """What else a checkpoint holds: see `hub.training.update.Update`.
+
+    Attributes:
+        shares: where several processes keep the optimizer's state, which of them keeps what.
+    """
+
+    shares: Shares | None
 
     def get_state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Arrays, and what JSON can hold."""
@@ -84,22 +91,32 @@ class CheckpointStore:
     ) -> None:
         """Write a checkpoint aside, sync it, make it the latest, then delete the one before.
 
+        Processes that share the optimizer's state all call it at the same step.
+
         Raises:
             OutputError: it cannot be written; the last good checkpoint is untouched.
             TrainingError: a weight is not a number; the same.
+            LostWorkerError: a process that had a share has ended; the same.
         """
+        shares = None if companion is None else companion.shares
         if not self.writes:
+            if shares is not None:
+                shares.collect(_optimizer_tensors(network, optimizer)[0])
             return
         name = self._free_name(state.step)
         temporary = self.folder / f".{name}.{os.getpid()}"
         try:
             shutil.rmtree(temporary, ignore_errors=True)
             temporary.mkdir(parents=True)
-            tensors, scheduler = _optimizer_arrays(network, optimizer)
-            weights = _weights(network)
+            # One after the other, so that two copies of everything are never in memory.
+            weights = copy_weights(network)
             _check_finite(weights, state.step)
             _save_arrays(weights, temporary / _WEIGHTS)
-            _save_arrays(tensors, temporary / _OPTIMIZER)
+            del weights
+            tensors, scheduler = _optimizer_tensors(network, optimizer)
+            arrays = _copies(tensors) if shares is None else shares.collect(tensors)
+            _save_arrays(arrays, temporary / _OPTIMIZER)
+            del arrays
             more_arrays, more = ({}, {}) if companion is None else companion.get_state()
             if more_arrays:
                 _save_arrays(more_arrays, temporary / _MORE)
@@ -204,7 +221,9 @@ class CheckpointStore:
                 "Resume with the same arguments and data, or start without --resume."
             )
         set_weights(network, weights)
-        _restore_optimizer(network, optimizer, arrays, scheduler)
+        shares = None if companion is None else companion.shares
+        kept = dict(network.named_parameters()) if shares is None else shares.own
+        _restore_optimizer(kept, optimizer, arrays, scheduler)
         dropout.set_state(stream)
         if companion is not None:
             companion.set_state(more_arrays, content.get("more", {}))
@@ -241,10 +260,6 @@ class CheckpointStore:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def _weights(network: paddle.nn.Layer) -> dict[str, np.ndarray]:
-    return {name: parameter.numpy() for name, parameter in network.named_parameters()}
-
-
 def _check_finite(weights: dict[str, np.ndarray], step: int) -> None:
     """See that what is kept can be gone on from.
 
@@ -261,7 +276,11 @@ def _check_finite(weights: dict[str, np.ndarray], step: int) -> None:
 
 def copy_weights(network: paddle.nn.Layer) -> dict[str, np.ndarray]:
     """The network's parameters, copied out of it."""
-    return {name: value.copy() for name, value in _weights(network).items()}
+    return _copies(dict(network.named_parameters()))
+
+
+def _copies(tensors: dict[str, paddle.Tensor]) -> dict[str, np.ndarray]:
+    return {name: tensor.numpy() for name, tensor in tensors.items()}
 
 
 def set_weights(network: paddle.nn.Layer, weights: dict[str, np.ndarray]) -> None:
@@ -274,9 +293,9 @@ def _save_arrays(arrays: dict[str, np.ndarray], path: Path) -> None:
     write_whole(path, lambda p: safetensors.numpy.save_file(arrays, p))
 
 
-def _optimizer_arrays(
+def _optimizer_tensors(
     network: paddle.nn.Layer, optimizer: paddle.optimizer.Optimizer
-) -> tuple[dict[str, np.ndarray], dict[str, Any] | None]:
+) -> tuple[dict[str, paddle.Tensor], dict[str, Any] | None]:
     """The optimizer's tensors under names that the next process knows as well.
 
     Paddle names them after its parameters' own names ("linear_3.w_0_moment1_0"), which count the
@@ -286,12 +305,12 @@ def _optimizer_arrays(
     scheduler = values.pop(_SCHEDULER_KEY, None)
     values.pop("master_weights", None)
     names = {parameter.name: name for name, parameter in network.named_parameters()}
-    arrays = {}
+    tensors = {}
     for key, value in values.items():
         owner = max((n for n in names if key.startswith(f"{n}_")), key=len, default=None)
         if owner is not None:
-            arrays[f"{names[owner]}|{key[len(owner) :]}"] = np.asarray(value.numpy())
-    return arrays, None if scheduler is None else _plain(scheduler)
+            tensors[f"{names[owner]}|{key[len(owner) :]}"] = value
+    return tensors, None if scheduler is None else _plain(scheduler)
 
 
 def _plain(value: Any) -> Any:
@@ -305,16 +324,17 @@ def _plain(value: Any) -> Any:
 
 
 def _restore_optimizer(
-    network: paddle.nn.Layer,
+    kept: dict[str, paddle.Tensor],
     optimizer: paddle.optimizer.Optimizer,
     arrays: dict[str, np.ndarray],
     scheduler: dict[str, Any] | None,
 ) -> None:
-    parameters = {name: parameter.name for name, parameter in network.named_parameters()}
+    """Give the optimizer its state of the parameters `kept`."""
     values: dict[str, Any] = {}
     for key, array in arrays.items():
         owner, _, suffix = key.partition("|")
-        values[parameters[owner] + suffix] = paddle.to_tensor(array)
+        if owner in kept:
+            values[kept[owner].name + suffix] = paddle.to_tensor(array)
     if scheduler is not None:
         values[_SCHEDULER_KEY] = scheduler
     optimizer.set_state_dict(values)

@@ -114,12 +114,28 @@ class TrainingLoop:
         self.lessons = lessons
         self.nonfinite = 0
         self.computed = 0  # tokens of the step in progress, with padding
-        self.best: dict[str, np.ndarray] | None = None
+        self.best: dict[str, np.ndarray] | None = None  # where no store keeps them
         self.started = time.monotonic() - self.state.seconds
         self.saved = time.monotonic()
 
     def run(self, stop: StopRequests) -> None:
         state = self.state
+        try:
+            self._epochs(stop)
+        except LostWorkerError as error:
+            self._give_up(error)
+        if state.best_metric is not None:
+            best = self.best
+            if best is None and self.store is not None:
+                best = self.store.load_best()
+            assert best is not None  # kept with the metric, in memory or in the store
+            set_weights(self.network, best)
+        else:
+            with self.update.measured_weights():
+                last = copy_weights(self.network)
+            set_weights(self.network, last)
+
+    def _epochs(self, stop: StopRequests) -> None:
         while not self._finished():
             self._epoch(stop)
             self._end_epoch()
@@ -128,15 +144,6 @@ class TrainingLoop:
             is_alone = self.update.group.size == 1
             if is_alone and stop.received is not None and not self._finished():
                 self._stop(stop.received)
-        if state.best_metric is not None:
-            if self.best is None and self.store is not None:
-                self.best = self.store.load_best()
-            if self.best is not None:
-                set_weights(self.network, self.best)
-        else:
-            with self.update.measured_weights():
-                last = copy_weights(self.network)
-            set_weights(self.network, last)
 
     def _finished(self) -> bool:
         state, patience = self.state, self.arguments.patience
@@ -165,7 +172,7 @@ class TrainingLoop:
                 callback.on_step(state, loss, len(rows))
             if (asked := self.update.asked_to_stop(stop)) is not None:
                 self._stop(asked)
-            if time.monotonic() - self.saved > 60 * arguments.checkpoint_minutes:
+            if self.update.save_is_due:
                 self._save()
 
     def _step(self, rows: np.ndarray, stop: StopRequests) -> float | None:
@@ -183,10 +190,8 @@ class TrainingLoop:
             if self.arguments.adversarial:
                 with adversarial_embeddings(self.network, self.arguments.adversarial):
                     update.backward(self._loss(part) * (len(part) / len(rows)))
-        try:
-            value = update.add_up(value, stop)
-        except LostWorkerError as error:
-            self._give_up(error)
+        is_due = time.monotonic() - self.saved > 60 * self.arguments.checkpoint_minutes
+        value = update.add_up(value, stop, is_due)
         if math.isfinite(value):
             self.nonfinite = 0
             update.apply(step)
@@ -273,9 +278,11 @@ class TrainingLoop:
             return
         state.best_metric, state.best_epoch = metrics[self.metric], state.epoch + 1
         state.stale_epochs = 0
-        self.best = copy_weights(self.network)
+        best = copy_weights(self.network)
         if self.store is not None:
-            self.store.save_best(self.best)
+            self.store.save_best(best)
+        if self.store is None or not self.store.writes:
+            self.best = best
 
     def _save(self) -> None:
         if self.store is None:
@@ -287,12 +294,16 @@ class TrainingLoop:
     def _give_up(self, error: LostWorkerError) -> NoReturn:
         """Keep what was learned before a step that another process did not finish.
 
+        Where that process had a share of it, the last checkpoint is what there is.
+
         Raises:
             LostWorkerError: always; it says how to go on.
         """
         self.update.optimizer.clear_grad()
-        self._save()
-        raise lost_worker(error, self.state.step, self.state.total_steps, self.store is not None)
+        if self.update.shares is None:
+            self._save()
+        is_kept = self.store is not None and self.store.exists()
+        raise lost_worker(error, self.state.step, self.state.total_steps, is_kept)
 
     def _stop(self, signal_number: int) -> None:
         self._save()

@@ -9,7 +9,9 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
@@ -17,6 +19,11 @@ from hub.backend import paddle
 from hub.constants import WORKER_COUNT_VARIABLE
 from hub.errors import TrainingError
 from hub.machine import thread_count
+
+T = TypeVar("T")
+
+# The numbers of a bucket, 16 MB.
+_BUCKET = 1 << 22
 
 
 class LostWorkerError(TrainingError):
@@ -39,6 +46,21 @@ def lost_worker(
     lost = LostWorkerError(f"{error} The run stopped at step {step} of {total_steps}.{kept}")
     lost.__cause__ = error
     return lost
+
+
+def buckets(parameters: Sequence[paddle.Tensor]) -> Iterator[list[paddle.Tensor]]:
+    """Parameters that are sent together: few messages, each of them small beside the network.
+
+    One that is larger than a bucket is alone.
+    """
+    bucket: list[paddle.Tensor] = []
+    for parameter in parameters:
+        if bucket and sum(p.size for p in bucket) + parameter.size > _BUCKET:
+            yield bucket
+            bucket = []
+        bucket.append(parameter)
+    if bucket:
+        yield bucket
 
 
 @dataclass(frozen=True)
@@ -78,30 +100,68 @@ class Group:
         parameters = [p for p in network.parameters() if not p.stop_gradient]
         there = [p.grad is not None for p in parameters]
         head = paddle.to_tensor([*numbers, *map(float, there)], dtype="float64")
-        gradients = [
-            p.grad.reshape([-1]) if p.grad is not None else paddle.zeros([p.size], p.dtype)
-            for p in parameters
-        ]
-        flat = paddle.concat(gradients)
-        try:
+        with self._reaching_others():
             paddle.distributed.all_reduce(head)
-            paddle.distributed.all_reduce(flat)
+        sums = head.numpy()
+        counts = sums[len(numbers) :]
+        summed = [p for p, count in zip(parameters, counts, strict=True) if count]
+        for bucket in buckets(summed):
+            flat = paddle.concat(
+                [
+                    p.grad.reshape([-1]) if p.grad is not None else paddle.zeros([p.size], p.dtype)
+                    for p in bucket
+                ]
+            )
+            with self._reaching_others():
+                paddle.distributed.all_reduce(flat)
+            for parameter, piece in zip(bucket, flat.split([p.size for p in bucket]), strict=True):
+                gradient = piece.reshape(parameter.shape)
+                if parameter.grad is None:
+                    parameter.grad = gradient
+                else:
+                    parameter.grad.set_value(gradient)
+        return [float(value) for value in sums[: len(numbers)]]
+
+    def broadcast(self, tensor: paddle.Tensor, rank: int) -> None:
+        """Let all processes have the values that `tensor` has in process `rank`.
+
+        Raises:
+            LostWorkerError: another process has ended.
+        """
+        with self._reaching_others():
+            paddle.distributed.broadcast(tensor, src=rank)
+
+    def send_to_first(self, tensor: paddle.Tensor, rank: int) -> None:
+        """Let the first process have the values that `tensor` has in process `rank`.
+
+        Raises:
+            LostWorkerError: another process has ended.
+        """
+        with self._reaching_others():
+            if self.rank == rank:
+                paddle.distributed.send(tensor, dst=0)
+            elif self.is_first:
+                paddle.distributed.recv(tensor, src=rank)
+
+    def gather(self, value: T) -> list[T]:
+        """What each process gives, by rank; something small.
+
+        Raises:
+            LostWorkerError: another process has ended.
+        """
+        values: list[T] = []
+        with self._reaching_others():
+            paddle.distributed.all_gather_object(values, value)
+        return values
+
+    @contextlib.contextmanager
+    def _reaching_others(self) -> Iterator[None]:
+        try:
+            yield
         except RuntimeError as error:
             raise LostWorkerError(
                 f"Another of the run's {self.size} processes has ended, or cannot be reached."
             ) from error
-        sums = head.numpy()
-        counts = sums[len(numbers) :]
-        offset = 0
-        for parameter, count in zip(parameters, counts, strict=True):
-            if count:
-                summed = flat[offset : offset + parameter.size].reshape(parameter.shape)
-                if parameter.grad is None:
-                    parameter.grad = summed
-                else:
-                    parameter.grad.set_value(summed)
-            offset += parameter.size
-        return [float(value) for value in sums[: len(numbers)]]
 
 
 _joined: Group | None = None

@@ -27,6 +27,7 @@ from hub.training.low_rank import low_rank
 from hub.training.optimization import default_optimizer
 from hub.training.parallel import Group, join
 from hub.training.quantization_aware import rounded
+from hub.training.sharding import Shares
 from hub.training.signals import StopRequests
 from hub.training.state import TrainingState
 from hub.training.techniques import check_techniques, freeze, set_dropout
@@ -250,11 +251,16 @@ class Trainer:
         batches = math.ceil(len(train.encodings) / arguments.batch_size)
         steps = batches * arguments.epochs
         steps = min(steps, arguments.max_steps or steps)
-        optimizer = self.optimizer or default_optimizer(network, arguments, steps)
+        shares = None
+        if arguments.shard_optimizer:
+            if self.optimizer is not None:
+                raise InputError("shard_optimizer is for the optimizer that hub.Trainer makes.")
+            shares = Shares(network, group)
+        optimizer = self.optimizer or default_optimizer(network, arguments, steps, shares)
         store = self._checkpoint_store(arguments, train, dev, group)
         update = Update(
             network, optimizer, precision=arguments.precision, group=group, average=arguments.ema,
-            seed=arguments.seed,
+            seed=arguments.seed, shares=shares,
         )  # fmt: skip
         dropout.seed(arguments.seed)
         paddle.seed(arguments.seed)
@@ -312,7 +318,10 @@ class Trainer:
         if self.teacher is not None:
             identity["teacher"] = self.teacher.settings
         # What changes no result may change when a run is resumed.
-        for name in ("checkpoint_minutes", "eval_batch_size", "keep_checkpoints", "recompute"):
+        for name in (
+            "checkpoint_minutes", "eval_batch_size", "keep_checkpoints", "recompute",
+            "shard_optimizer",
+        ):  # fmt: skip
             del identity[name]
         return CheckpointStore(
             self.checkpoint_dir, identity, arguments.keep_checkpoints, writes=group.is_first

@@ -14,6 +14,7 @@ from hub.models.ernie import dropout
 from hub.training.averaging import AveragedWeights
 from hub.training.parallel import Group
 from hub.training.precision import Precision
+from hub.training.sharding import Shares
 from hub.training.signals import StopRequests
 from hub.training.waiting import Waiting
 
@@ -28,9 +29,11 @@ class Update:
         group: the processes that train together.
         average: the decay of the weights' moving average; 0 keeps none.
         seed: of dropout, where several processes train: each draws for its own rows.
+        shares: which process changes which parameter; None is all of them every one.
 
     Attributes:
         waiting: how threads wait in its steps; entered while there are any.
+        save_is_due: whether the processes agree to write a checkpoint after the step in progress.
 
     Raises:
         InputError: the device cannot compute in the precision.
@@ -45,6 +48,7 @@ class Update:
         group: Group | None = None,
         average: float = 0.0,
         seed: int = 0,
+        shares: Shares | None = None,
     ) -> None:
         self.network = network
         self.optimizer = optimizer
@@ -52,6 +56,8 @@ class Update:
         self._precision = Precision(precision)
         self._average = AveragedWeights(network, average) if average else None
         self._seed = seed
+        self.shares = shares
+        self.save_is_due = False
         self.waiting = Waiting.of_openmp(self.group.size)
         self._stop_signal: int | None = None
 
@@ -72,13 +78,27 @@ class Update:
         """Add the gradients of `loss`: its part of the mean over the batch of all processes."""
         self._precision.backward(loss)
 
-    def add_up(self, loss: float, stop: StopRequests) -> float:
-        """Sum the gradients and the loss over the processes, and agree on whether to stop.
+    def add_up(self, loss: float, stop: StopRequests, is_due: bool = False) -> float:
+        """Sum the gradients and the loss over the processes, and agree on what comes after.
+
+        Args:
+            loss: this process's part of the mean loss.
+            stop: whether it was asked to stop.
+            is_due: whether a checkpoint is due; the first process's word counts.
+
+        Returns:
+            The mean loss over the batch of all processes.
 
         Raises:
             LostWorkerError: another process has ended.
         """
-        loss, asked = self.group.add_up(self.network, loss, float(stop.received is not None))
+        loss, asked, due = self.group.add_up(
+            self.network,
+            loss,
+            float(stop.received is not None),
+            float(is_due and self.group.is_first),
+        )
+        self.save_is_due = due > 0
         if asked:
             # Of several processes all stop after the same step, whichever of them was told to.
             self._stop_signal = stop.received or signal.SIGTERM
@@ -89,8 +109,14 @@ class Update:
         return stop.received if self.group.size == 1 else self._stop_signal
 
     def apply(self, step: int) -> None:
-        """Change the weights by the gradients; `step` as in `begin`."""
+        """Change the weights by the gradients; `step` as in `begin`.
+
+        Raises:
+            LostWorkerError: another process has ended, while it had a share of the weights.
+        """
         self._precision.step(self.optimizer)
+        if self.shares is not None:
+            self.shares.exchange()
         if self._average is not None:
             self._average.update(step)
 

@@ -13,11 +13,15 @@ from pathlib import Path
 
 import pytest
 
+import hub
 from hub.backend import paddle, use_device
 from hub.errors import InputError
 from hub.training.arguments import TrainingArguments
 from hub.training.launching import Launch, without_options
+from hub.training.optimization import default_optimizer
+from hub.training.parallel import Group
 from hub.training.precision import Precision
+from hub.training.sharding import Shares
 
 ROOT = Path(__file__).parents[2]
 WORKER = Path(__file__).with_name("parallel_worker.py")
@@ -56,6 +60,57 @@ def test_two_processes_learn_what_one_does(model: Path, tmp_path: Path) -> None:
     assert one["losses"][-1] < 0.8 * one["losses"][0]
 
 
+def test_processes_that_share_the_optimizers_state_learn_the_same(
+    model: Path, tmp_path: Path
+) -> None:
+    launcher = ("-m", "paddle.distributed.launch", "--nproc_per_node", "2", "--log_dir", tmp_path)
+
+    def losses(name: str, *arguments: str, alone: bool = False) -> list[float]:
+        command = (() if alone else launcher) + (WORKER, model, tmp_path / f"{name}.json")
+        process = run(*command, *arguments)
+        said = process.communicate(timeout=120)
+        assert process.returncode == 0, said
+        return json.loads((tmp_path / f"{name}.json").read_text())["losses"]
+
+    each = losses("each")
+    assert losses("shared", "shard_optimizer=true") == each
+    # The first process's checkpoint holds what all kept, however many go on from it.
+    stopped = losses("stopped", "shard_optimizer=true", "stop_at=7")
+    assert stopped[:7] == each[:7] and len(stopped) < len(each)
+    shutil.copytree(tmp_path / "stopped", tmp_path / "alone")
+    resumed = losses("stopped", "shard_optimizer=true", "resume=true")
+    assert stopped + resumed == each
+    assert stopped + losses("alone", "resume=true", alone=True) == pytest.approx(each, abs=1e-5)
+
+
+def test_each_process_keeps_the_optimizers_state_of_its_share(model: Path) -> None:
+    module = hub.Module(directory=model, task="seq-cls", label_map=["a", "b"])
+    network = module.network
+    before = {name: p.numpy() for name, p in network.named_parameters()}
+    network(paddle.to_tensor([[2, 7, 3]])).square().sum().backward()
+    changed, sizes = [], []
+    for rank in range(3):
+        shares = Shares(network, Group(rank, 3))
+        optimizer = default_optimizer(network, TrainingArguments(), 10, shares)
+        optimizer.step()
+        changed.append({n for n, p in network.named_parameters() if (p.numpy() != before[n]).any()})
+        sizes.append(sum(v.size for k, v in optimizer.state_dict().items() if "moment1" in k))
+        for name, parameter in network.named_parameters():
+            parameter.set_value(before[name])
+        assert changed[-1] <= set(shares.own)
+    trained = {name for name, p in network.named_parameters() if p.grad is not None}
+    assert set.union(*changed) == trained and sum(map(len, changed)) == len(trained)
+    assert max(sizes) < 0.6 * sum(sizes)
+
+    with pytest.raises(InputError, match="single process"):
+        Shares(network, Group())
+    own = paddle.optimizer.SGD(parameters=module.parameters())
+    with pytest.raises(InputError, match=r"hub\.Trainer makes"):
+        hub.Trainer(module, own, progress=False).finetune_and_eval(
+            [("一", "a"), ("二", "b")] * 4, [("一", "a"), ("二", "b")], shard_optimizer=True
+        )
+
+
 def table(path: Path, rows: int) -> Path:
     """A data file of so many rows."""
     lines = [
@@ -88,13 +143,16 @@ def until(condition: object, process: subprocess.Popen[str]) -> None:
 
 
 @pytest.mark.slow
-def test_a_killed_process_ends_the_run_and_it_can_be_resumed(model: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("more", [(), ("--shard-optimizer",)], ids=["each all", "shared"])
+def test_a_killed_process_ends_the_run_and_it_can_be_resumed(
+    model: Path, tmp_path: Path, more: tuple[str, ...]
+) -> None:
     data, output = table(tmp_path / "train.tsv", 600), tmp_path / "run"
     command = (
         "-m", "hub", "finetune", data, "--dev", table(tmp_path / "dev.tsv", 20), "--model", model,
         "--output", output, "--epochs", "3", "--batch-size", "4", "--learning-rate", "1e-3",
         "--patience", "50",
-        "--checkpoint-minutes", "0", "--nproc", "2", "-q",
+        "--checkpoint-minutes", "0", "--nproc", "2", "-q", *more,
     )  # fmt: skip
     process = run(*command)
     until((output / "checkpoint" / "latest.json").exists, process)

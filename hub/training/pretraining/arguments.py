@@ -32,6 +32,7 @@ class PretrainingArguments:
         held_out: the part of the sequences that is kept back to measure with.
         evaluations: how often it is measured with, at even distances along the run.
         recompute: compute each layer again for its gradients: less memory, more time.
+        shard_optimizer: as in `TrainingArguments`.
         precision: compute in "fp32", or mixed with "bf16" (also on CPUs that have it) or "fp16".
         seed: of the held-out choice, the order, the masks and dropout.
         checkpoint_minutes: how often a checkpoint is written.
@@ -49,6 +50,7 @@ class PretrainingArguments:
     held_out: float = 0.01
     evaluations: int = 10
     recompute: bool = False
+    shard_optimizer: bool = False
     precision: str = "fp32"
     seed: int = 42
     checkpoint_minutes: float = 5.0
@@ -97,6 +99,7 @@ class PretrainingArguments:
             weight_decay=self.weight_decay,
             max_grad_norm=self.max_grad_norm,
             precision=self.precision,
+            shard_optimizer=self.shard_optimizer,
         )
 
     def with_changes(self, **changes: Any) -> PretrainingArguments:

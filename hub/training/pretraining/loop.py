@@ -67,8 +67,11 @@ class PretrainingLoop:
         state = self.state
         if not state.history:
             self._measure()
-        while state.step < state.total_steps:
-            self._epoch(stop)
+        try:
+            while state.step < state.total_steps:
+                self._epoch(stop)
+        except LostWorkerError as error:
+            self._give_up(error)
         self.network.eval()
 
     def _epoch(self, stop: StopRequests) -> None:
@@ -87,7 +90,7 @@ class PretrainingLoop:
             if _is_due(state.step, state.total_steps, arguments.evaluations):
                 self._measure()
                 self._save()
-            elif time.monotonic() - self.saved > 60 * arguments.checkpoint_minutes:
+            elif self.update.save_is_due:
                 self._save()
             asked = self.update.asked_to_stop(stop)
             if asked is not None and state.step < state.total_steps:
@@ -99,10 +102,8 @@ class PretrainingLoop:
         update, step = self.update, self.state.step
         update.begin(step)
         value = self._add_gradients(numbers)
-        try:
-            value = update.add_up(value, stop)
-        except LostWorkerError as error:
-            self._give_up(error)
+        is_due = time.monotonic() - self.saved > 60 * self.arguments.checkpoint_minutes
+        value = update.add_up(value, stop, is_due)
         if not math.isfinite(value):
             raise TrainingError(
                 f"The loss of step {self.state.step + 1} is {value}: the run diverged. Lower the "
@@ -161,8 +162,10 @@ class PretrainingLoop:
 
     def _give_up(self, error: LostWorkerError) -> NoReturn:
         self.update.optimizer.clear_grad()
-        self._save()
-        raise lost_worker(error, self.state.step, self.state.total_steps, self.store is not None)
+        if self.update.shares is None:  # else it had a part of what a checkpoint needs
+            self._save()
+        is_kept = self.store is not None and self.store.exists()
+        raise lost_worker(error, self.state.step, self.state.total_steps, is_kept)
 
     def _stop(self, signal_number: int) -> None:
         self._save()

@@ -42,6 +42,7 @@ from hub.training.pretraining.card import write_card
 from hub.training.pretraining.loop import PretrainingLoop
 from hub.training.pretraining.packed_corpus import UNCUT_LENGTH, PackedCorpus, encode_corpus
 from hub.training.provenance import versions
+from hub.training.sharding import Shares
 from hub.training.signals import StopRequests
 from hub.training.state import TrainingState
 from hub.training.update import Update
@@ -207,19 +208,21 @@ def _run(
     if arguments.max_tokens is not None:
         a_step = arguments.batch_size * arguments.max_seq_len
         steps = min(steps, math.ceil(arguments.max_tokens / a_step))
-    optimizer = default_optimizer(network, arguments.optimization, steps)
+    group = join()
+    shares = Shares(network, group) if arguments.shard_optimizer else None
+    optimizer = default_optimizer(network, arguments.optimization, steps, shares)
     identity = {
         "model": module.name,
         "corpus": f"{packed.token_count} tokens, {packed.fingerprint}",
         **arguments.to_dict(),
     }
     # What changes no result may change when a run is resumed.
-    for name in ("checkpoint_minutes", "recompute"):
+    for name in ("checkpoint_minutes", "recompute", "shard_optimizer"):
         del identity[name]
-    group = join()
     update = Update(
-        network, optimizer, precision=arguments.precision, group=group, seed=arguments.seed
-    )
+        network, optimizer, precision=arguments.precision, group=group, seed=arguments.seed,
+        shares=shares,
+    )  # fmt: skip
     store = CheckpointStore(folder / CHECKPOINT_DIRECTORY, identity, writes=group.is_first)
     dropout.seed(arguments.seed)
     paddle.seed(arguments.seed)
