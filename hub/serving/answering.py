@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from starlette.requests import Request
@@ -14,10 +14,13 @@ from starlette.types import Receive, Scope, Send
 
 from hub.errors import RequestError
 from hub.serving.engine import Outcome, Wishes
-from hub.serving.gate import Record, record_of
+from hub.serving.gate import Record, encode_json, record_of
 from hub.serving.service import Served, Service, Version
 from hub.serving.settings import Limits
 from hub.tokenizers import Text
+
+# Most answers are there before it is worth asking whether anybody still waits for them.
+_PATIENT_S = 0.05
 
 
 class Json(Response):
@@ -27,7 +30,7 @@ class Json(Response):
 
     def render(self, content: Any) -> bytes:
         """UTF-8."""
-        return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
+        return encode_json(content)
 
 
 class Lines(Response):
@@ -74,7 +77,8 @@ class Answerer:
         """The model that a request is for.
 
         Raises:
-            RequestError: the service takes no requests, or there is no such model.
+            RequestError: the service takes no requests, there is no such model, or too much waits
+                for it.
         """
         record.counted = True
         reason = self.service.not_ready()
@@ -83,6 +87,12 @@ class Answerer:
             raise RequestError(503, reason, f"The service is {reason}.", retry_after_s=1)
         served = self.service.find(request.path_params["name"])
         record.model = served.plan.name
+        versions = list(served.versions.values())
+        if not any(version.batcher.room(1) for version in versions):
+            # Refused before its body is read: under overload that leaves time for the others.
+            if len(versions) == 1:
+                record.version = versions[0].name
+            raise versions[0].batcher.refusal()
         return served
 
     def version(
@@ -115,17 +125,8 @@ class Answerer:
         deadline = time.monotonic() + self.limits.deadline_s
         with version.used(), self.service.metrics.inflight.track_inprogress():
             job = version.batcher.submit(texts, wishes, deadline)
-
-            async def watch() -> None:
-                while (await request.receive())["type"] != "http.disconnect":
-                    pass
-                version.batcher.give_up(job, "cancelled")
-
-            watcher = asyncio.ensure_future(watch())
-            try:
+            with _watched(request, lambda: version.batcher.give_up(job, "cancelled")):
                 outcomes = await version.batcher.wait(job)
-            finally:
-                watcher.cancel()
         record.queued_s = job.queued_s
         if record.arm == "split":
             self.service.shadow(served, texts, wishes, outcomes)
@@ -186,7 +187,27 @@ class Answerer:
             body["error"] = {"code": error.code, "message": str(error)}
         else:
             body.update(answer or {})
-        return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+        return encode_json(body) + b"\n"
+
+
+@contextmanager
+def _watched(request: Request, on_left: Callable[[], None]) -> Iterator[None]:
+    """While entered for longer than most requests take, see whether the caller leaves."""
+
+    async def watch() -> None:
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+        on_left()
+
+    watchers: list[asyncio.Task[None]] = []
+    loop = asyncio.get_running_loop()
+    timer = loop.call_later(_PATIENT_S, lambda: watchers.append(loop.create_task(watch())))
+    try:
+        yield
+    finally:
+        timer.cancel()
+        for watcher in watchers:
+            watcher.cancel()
 
 
 def first_error(outcomes: Sequence[Outcome]) -> RequestError | None:

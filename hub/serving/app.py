@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Awaitable, Callable
 
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route, Router
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from hub.serving.admin import Admin
 from hub.serving.answering import Answerer, Json
@@ -23,6 +22,23 @@ from hub.serving.pages import Pages
 from hub.serving.protocols import OwnProtocol, PaddleHubProtocol
 from hub.serving.service import Service
 from hub.serving.tracing import span_maker
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+class Answering:
+    """An endpoint as an ASGI application.
+
+    Starlette would wrap it in two layers that answer errors, which the gate does.
+    """
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        response = await self._endpoint(Request(scope, receive, send))
+        await response(scope, receive, send)
 
 
 def create_app(
@@ -52,11 +68,11 @@ def create_app(
     async def metrics(_: Request) -> Response:
         return Response(await fleet.metrics(), headers={"content-type": CONTENT_TYPE_LATEST})
 
-    def post(path: str, endpoint: Callable[..., Any]) -> Route:
-        return Route(path, endpoint, methods=["POST"])
+    def post(path: str, endpoint: Endpoint) -> Route:
+        return Route(path, Answering(endpoint), methods=["POST"])
 
-    def get(path: str, endpoint: Callable[..., Any]) -> Route:
-        return Route(path, endpoint, methods=["GET"])
+    def get(path: str, endpoint: Endpoint) -> Route:
+        return Route(path, Answering(endpoint), methods=["GET"])
 
     v2_model = "/v2/models/{name}"
     v2_version = "/v2/models/{name}/versions/{version}"
@@ -85,8 +101,10 @@ def create_app(
         get("/favicon.ico", pages.icon),
         get("/admin/models", admin.status),
         post("/admin/models/{name}/versions", admin.deploy),
-        Route("/admin/models/{name}/versions/{version}", admin.unload, methods=["DELETE"]),
-        Route("/admin/models/{name}/traffic", admin.traffic, methods=["PUT"]),
+        Route(
+            "/admin/models/{name}/versions/{version}", Answering(admin.unload), methods=["DELETE"]
+        ),
+        Route("/admin/models/{name}/traffic", Answering(admin.traffic), methods=["PUT"]),
         post("/admin/models/{name}/rollback", admin.rollback),
         post("/admin/reload", admin.reload),
     ]

@@ -30,6 +30,12 @@ logger = logging.getLogger(__name__)
 # a few more: short texts cost about the same.
 _LIKE, _AND_A_FEW = 1.5, 8
 
+# What a job's caller is told, by the reason for which it was given up.
+_GIVEN_UP = {
+    "expired": (504, "deadline", "The answer did not come in time."),
+    "cancelled": (499, "left", "The caller left before the answer came."),
+}
+
 
 class Computing(Protocol):
     """What the batcher needs of an engine."""
@@ -138,13 +144,7 @@ class Batcher:
         wait = len(self._waiting) / self._rate if self._rate else 0.0
         if not self.room(len(texts)) or wait > deadline - time.monotonic() > 0:
             # What could only expire is better told to come back now than given up later.
-            self.observer.rejected("full")
-            raise RequestError(
-                429,
-                "queue_full",
-                "Too many texts are waiting; try again in a moment.",
-                retry_after_s=self.retry_after_s(),
-            )
+            raise self.refusal()
         job = Job(len(texts), deadline, asyncio.get_running_loop().create_future())
         size_of = self.engine.size_of
         for index, text in enumerate(texts):
@@ -152,6 +152,16 @@ class Batcher:
         self.observer.queued(len(self._waiting))
         self._wake.set()
         return job
+
+    def refusal(self) -> RequestError:
+        """Count a request as refused, and say so."""
+        self.observer.rejected("full")
+        return RequestError(
+            429,
+            "queue_full",
+            "Too many texts are waiting; try again in a moment.",
+            retry_after_s=self.retry_after_s(),
+        )
 
     def retry_after_s(self) -> float:
         """How long it takes until the queue is worked off, as far as is known."""
@@ -163,21 +173,24 @@ class Batcher:
         Raises:
             RequestError: they did not come in time, or the caller left.
         """
-        remaining = job.deadline - time.monotonic()
-        if not job.done.done():
-            await asyncio.wait((job.done,), timeout=max(0.0, remaining))
-        if not job.done.done():
-            self.give_up(job, "expired")
-            raise RequestError(504, "deadline", "The answer did not come in time.")
-        if job.done.cancelled():
-            raise RequestError(499, "left", "The caller left before the answer came.")
-        return job.done.result()
+        remaining = max(0.0, job.deadline - time.monotonic())
+        timer = job.done.get_loop().call_later(remaining, self.give_up, job, "expired")
+        try:
+            return await job.done
+        finally:
+            timer.cancel()
 
     def give_up(self, job: Job, reason: str) -> None:
-        """Forget a job whose answer nobody waits for: it is not computed."""
+        """Forget a job whose answer is of no use any more: it is not computed.
+
+        Args:
+            job: the job; one that is done is left as it is.
+            reason: "expired", or "cancelled" if its caller left.
+        """
         if not job.done.done():
-            job.done.cancel()
             self.observer.rejected(reason)
+            _refuse(job, RequestError(*_GIVEN_UP[reason]))
+            job.done.exception()  # nobody need be waiting for it
 
     # --- the loop --------------------------------------------------------------------------------
 
@@ -246,8 +259,7 @@ class Batcher:
             if item.job.done.done():
                 continue
             if now >= item.job.deadline:
-                self.observer.rejected("expired")
-                _refuse(item.job, RequestError(504, "deadline", "The answer did not come in time."))
+                self.give_up(item.job, "expired")
                 continue
             alive.append(item)
         self._waiting = alive

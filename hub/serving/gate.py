@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import json
 import logging
+import random
 import re
-import secrets
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hub.errors import HubError, RequestError
 from hub.serving.keys import KeyFile
-from hub.serving.logs import event
+from hub.serving.logs import Thinned, event
 from hub.serving.metrics import Metrics
 
 logger = logging.getLogger(__name__)
@@ -39,6 +39,7 @@ _HEADERS = [
     (b"referrer-policy", b"no-referrer"),
     (b"cross-origin-resource-policy", b"same-origin"),
 ]
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 _STRICT_POLICY = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
 
 
@@ -99,6 +100,7 @@ class Gate:
         self._keys, self._admin = keys, admin
         self._log_texts, self._span = log_texts, span
         self._most, self._in_hand = most, 0
+        self._refused = Thinned()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request; whatever goes wrong is an answer too."""
@@ -183,6 +185,9 @@ class Gate:
             self._metrics.requests.labels(model, version, record.arm, str(status)).inc()
             if record.version is not None and status == 200:
                 self._metrics.seconds.labels(model, version).observe(took)
+        left_out = self._refused.admit() if status == 429 else 0
+        if left_out is None:
+            return
         quiet = path in _OPEN_PATHS or path == "/metrics"
         facts: dict[str, Any] = {
             "request_id": record.request_id,
@@ -203,6 +208,8 @@ class Gate:
             facts["caller"] = record.caller
         if record.code is not None:
             facts["code"] = record.code
+        if left_out:
+            facts["left_out"] = left_out
         if self._log_texts and record.said is not None:
             facts["said"] = record.said
         event("request", logging.DEBUG if quiet and status < 400 else logging.INFO, **facts)
@@ -213,7 +220,7 @@ def _request_id(headers: Headers) -> str:
     if _ID.fullmatch(given) and given.isascii():
         return given
     trace = _TRACE.fullmatch(headers.get("traceparent", ""))
-    return trace[1] if trace else secrets.token_hex(8)
+    return trace[1] if trace else f"{random.getrandbits(64):016x}"  # an id, not a secret
 
 
 def _secret(headers: Headers) -> str | None:
@@ -242,6 +249,11 @@ def _refusal(error: Exception) -> RequestError:
     return RequestError(500, "defect", "The service failed on this request; the log says more.")
 
 
+def encode_json(value: Any) -> bytes:
+    """Compact JSON in UTF-8 whose Chinese is readable."""
+    return _ENCODER.encode(value).encode()
+
+
 def error_body(refusal: RequestError, record: Record) -> dict[str, Any]:
     """A refusal in the shape of the protocol that was spoken."""
     if record.protocol == "paddlehub":
@@ -261,7 +273,7 @@ def error_body(refusal: RequestError, record: Record) -> dict[str, Any]:
 async def _send_refusal(
     refusal: RequestError, record: Record, send: Callable[[Message], Awaitable[None]]
 ) -> None:
-    body = json.dumps(error_body(refusal, record), ensure_ascii=False).encode()
+    body = encode_json(error_body(refusal, record))
     headers = [
         (b"content-type", b"application/json"),
         (b"content-length", str(len(body)).encode()),

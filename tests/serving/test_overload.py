@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
+import logging
 import os
 import signal
 import socket
@@ -15,6 +17,7 @@ from pathlib import Path
 import pytest
 import requests
 
+from hub.serving.logs import LineHandler
 from hub.serving.settings import Limits
 from tests.serving.client import Answer, Connection, closed_loop, open_loop, percentile
 from tests.serving.conftest import Program, Start, Threaded
@@ -70,6 +73,74 @@ def test_overload_is_refused_at_once_and_what_is_accepted_is_answered_in_time(
         service.metric("hub_rejected_total", model=name, reason="full") for name in ("", "travel")
     ]
     assert sum(counted) == len(refused)
+
+
+def test_a_full_queue_refuses_before_a_body_is_there_and_says_so_once_a_second(
+    threaded: Callable[..., Threaded], caplog: pytest.LogCaptureFixture
+) -> None:
+    """The connection stays of use, and the log says how many lines it left out."""
+    service = threaded(limits=Limits(queue_texts=2, deadline_s=20))
+    service.model.blocked.clear()
+    caplog.set_level("INFO", "hub.serving")
+
+    async def work() -> tuple[list[int], list[bytes]]:
+        waiting = []
+        for _ in range(3):  # one is computed, two wait
+            connection = Connection(service.port)
+            sent = connection.request("POST", PREDICT, {"text": "今天"})
+            waiting.append(asyncio.ensure_future(sent))
+            await asyncio.sleep(0.1)
+        reader, writer = await asyncio.open_connection("127.0.0.1", service.port)
+        heads = []
+        for number in range(8):
+            writer.write(
+                f"POST {PREDICT} HTTP/1.1\r\nHost: t\r\nContent-Length: 5\r\n\r\n".encode()
+            )
+            heads.append(await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5))
+            length = int(heads[-1].lower().split(b"content-length: ")[1].split(b"\r\n")[0])
+            assert json.loads(await reader.readexactly(length))["error"]["code"] == "queue_full"
+            writer.write(b"12345")  # the body comes now, and is passed over
+            if number == 6:
+                await asyncio.sleep(1.1)
+        writer.close()
+        service.model.blocked.set()
+        return [(await task).status for task in waiting], heads
+
+    answered, heads = asyncio.run(work())
+    assert answered == [200] * 3
+    assert all(b" 429 " in head and b"retry-after: 1" in head for head in heads)
+    assert all(b"x-model-version: 1" in head for head in heads)
+    assert service.metric("hub_rejected_total", model="travel", reason="full") == 8
+    counted = {"model": "travel", "version": "1", "arm": "none", "code": "429"}
+    assert service.metric("hub_requests_total", **counted) == 8
+    told = [record.facts for record in caplog.records if record.facts.get("status") == 429]
+    assert [facts.get("left_out") for facts in told] == [None, 6]
+
+
+def test_lines_of_one_turn_of_the_loop_are_written_together() -> None:
+    class Counting(io.StringIO):
+        writes = 0
+
+        def write(self, text: str) -> int:
+            self.writes += 1
+            return super().write(text)
+
+    stream = Counting()
+    handler = LineHandler(stream)
+    log = logging.Logger("test")
+    log.addHandler(handler)
+
+    async def work() -> None:
+        for number in range(3):
+            log.warning("line %d", number)
+        assert stream.getvalue() == ""
+        await asyncio.sleep(0)
+        assert stream.getvalue() == "line 0\nline 1\nline 2\n" and stream.writes == 1
+        log.warning("left behind")
+
+    asyncio.run(work())
+    log.warning("without a loop")
+    assert stream.getvalue().splitlines()[3:] == ["left behind", "without a loop"]
 
 
 def test_health_is_told_when_no_more_requests_are_taken(
