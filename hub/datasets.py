@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
+from hub.data.catalogue import find_dataset
 from hub.data.examples import TextDataset
 from hub.data.headerless import read_by_position
 from hub.data.loading import load_dataset
-from hub.data.named import locate
+from hub.data.named import open_named
 from hub.errors import DataError
 
 __all__ = [
@@ -25,8 +26,6 @@ __all__ = [
     "TextClassificationDataset",
     "TextMatchingDataset",
 ]
-
-_ADDRESS = "https://bj.bcebos.com/paddlehub-dataset"
 
 
 class _FileDataset(TextDataset):
@@ -119,8 +118,9 @@ class _NamedDataset(TextDataset):
     def __init__(
         self, tokenizer: Any = None, max_seq_len: int = 128, mode: str = "train", **unused: Any
     ) -> None:
-        path = locate(self.folder, mode, f"{_ADDRESS}/{self.folder}.tar.gz")
-        _take_over(self, load_dataset(path, kind=self.kind_of_data))
+        entry = find_dataset(self.folder)
+        assert entry is not None  # each of them is in the catalogue
+        _take_over(self, load_dataset(open_named(entry, mode), kind=self.kind_of_data))
 
     def get_labels(self) -> list[str]:
         """The labels in the order of their numbers."""

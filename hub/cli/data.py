@@ -56,14 +56,62 @@ def _load(path: str | Path, skip_bad_rows: bool, options: dict[str, Any]) -> Tex
 
 @click.group("data")
 def data_command() -> None:
-    """Check, convert and split labelled texts.
+    """Check, convert and split labelled texts; list the data sets known by name.
 
     \b
     Examples:
+      hub data list
       hub data check train.tsv --dev dev.tsv --test test.tsv
       hub data convert export.json train.conll
       hub data split all.jsonl --output data --group-column dialogue
     """
+
+
+@data_command.command("list")
+@json_option
+def list_command(as_json: bool) -> None:
+    """List the data sets known by name, wherever a data file is asked for.
+
+    What is not on this machine is fetched when it is first used; HUB_DATASETS_DIR names a folder
+    that is looked at before.
+
+    \b
+    Examples:
+      hub data list
+      hub finetune fewclue_tnews --output runs/news
+      hub evaluate runs/news fewclue_tnews
+    """
+    from hub.data.catalogue import list_datasets
+    from hub.data.named import is_here
+
+    entries = list_datasets()
+    if as_json:
+        print_json(
+            [
+                {
+                    "name": entry.name,
+                    "summary": entry.summary,
+                    "task": entry.task,
+                    "rows": dict(entry.rows),
+                    "licence": entry.licence,
+                    "homepage": entry.homepage,
+                    "here": is_here(entry),
+                }
+                for entry in entries
+            ]
+        )
+        return
+    rows = [
+        [
+            entry.name,
+            " + ".join(f"{count:,}" for count in entry.rows.values()),
+            "yes" if is_here(entry) else "",
+            entry.summary,
+            entry.licence,
+        ]
+        for entry in entries
+    ]
+    print_table(["name", "train + dev + test", "here", "what", "licence"], rows)
 
 
 @data_command.command("check")

@@ -13,6 +13,7 @@ from hub.data.choosing import choose_columns, detect_kind, kind_name, note_on
 from hub.data.columns import Chosen
 from hub.data.entity_schemas import SpanEntities, TagEntities
 from hub.data.examples import BadRow, TextDataset
+from hub.data.named import dataset_of, open_named
 from hub.data.readers import read_table
 from hub.data.schemas import Classes, Schema, SeveralLabels
 from hub.data.tables import LINES, Rows, Table, peek, tell_bad_rows
@@ -36,9 +37,9 @@ def load_dataset(
 
     Args:
         data: a file (`.tsv`, `.csv`, `.jsonl`, `.json`, `.conll` and its like); a folder that
-            `datasets.Dataset.save_to_disk` wrote; a data set's name on the Hugging Face Hub
-            ("owner/name"); or Python objects: a `datasets.Dataset`, a pandas data frame, or an
-            iterable of dictionaries or of (text, label) pairs.
+            `datasets.Dataset.save_to_disk` wrote; a name that `hub data list` shows; a data set's
+            name on the Hugging Face Hub ("owner/name"); or Python objects: a `datasets.Dataset`, a
+            pandas data frame, or an iterable of dictionaries or of (text, label) pairs.
         kind: what the labels are: "text-classification" (of pairs of texts too, or of them only
             with "text-matching"), "multi-label-classification", "token-classification" or
             "intent-slots"; None finds it out.
@@ -109,6 +110,8 @@ def _open(data: Any, split: str, text_column: str, label_column: str) -> Table:
         return data
     if isinstance(data, str | Path):
         path = Path(data)
+        if (entry := dataset_of(data)) is not None:
+            return open_named(entry, split)
         if path.is_dir() or (not path.exists() and _is_hub_name(str(data))):
             from hub.data.huggingface import open_dataset
 

@@ -6,41 +6,100 @@ fetched is kept.
 
 from __future__ import annotations
 
+import logging
 import shutil
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from hub.constants import datasets_directories, offline
-from hub.data.readers import EXTENSIONS
-from hub.errors import DataError, OfflineError
+from hub.data.catalogue import DatasetEntry, DatasetFile, DatasetSource, find_dataset
+from hub.data.examples import BadRow
+from hub.data.readers import EXTENSIONS, read_table
+from hub.data.tables import Row, Table, peek
+from hub.errors import DataError, DownloadError, HubError, OfflineError
+
+logger = logging.getLogger(__name__)
 
 # No data set of this kind is larger when it is unpacked.
 _MAX_BYTES = 4 << 30
 _MODES = {"train": ("train",), "dev": ("dev", "validation", "valid"), "test": ("test",)}
 
 
-def locate(name: str, mode: str, url: str | None = None) -> Path:
+def locate(entry: DatasetEntry, mode: str) -> Path:
     """The file of a data set, fetched first if it is not on this machine.
 
     Args:
-        name: the folder's name.
+        entry: the data set.
         mode: "train", "dev" (or "validation") or "test".
-        url: an archive with the folder, if one is published.
 
     Raises:
         DataError: there is no such part.
-        DownloadError: the archive cannot be fetched.
-        OfflineError: the data set is not here, and cannot or may not be fetched.
+        ChecksumError, DownloadError: it cannot be fetched from any of its places.
+        OfflineError: the data set is not here, and may not be fetched.
     """
     mode = "dev" if mode in ("validation", "valid", "val") else mode
     if mode not in _MODES:
         raise DataError(f"There is no part {mode!r} of a data set; there is {', '.join(_MODES)}.")
-    folder = _folder(name) or _fetch(name, url)
+    folder = _folder(entry.name) or _fetch(entry)
+    if (path := _part(folder, mode)) is not None:
+        return path
+    found = ", ".join(sorted(path.name for path in folder.iterdir())) or "nothing"
+    raise DataError(f"{folder} has no file for {mode!r}; there is {found}.")
+
+
+def open_named(entry: DatasetEntry, mode: str) -> Table:
+    """A data set's rows, its columns under the names that are looked for.
+
+    Raises:
+        HubError: as `locate` does.
+    """
+    table = read_table(locate(entry, mode))
+    sample, rows = peek(table.rows)
+    # A user's folder of the same name may have other columns.
+    taken = {c: role for role, c in entry.columns.items() if any(c in row for row in sample)}
+    notes = (*table.notes, f"{entry.name}: licence {entry.licence}; {entry.homepage}")
+    if not taken:
+        return replace(table, rows=rows, notes=notes)
+
+    def renamed(row: Row) -> Row:
+        others = {k: v for k, v in row.items() if k not in taken and k not in taken.values()}
+        return {**others, **{role: row[column] for column, role in taken.items() if column in row}}
+
+    named = (item if isinstance(item, BadRow) else (item[0], renamed(item[1])) for item in rows)
+    return replace(table, rows=named, columns=None, notes=notes)
+
+
+def part_of_its_own(data: Any, mode: str) -> Any:
+    """`data` again, if it is the name of a data set that has the part `mode`; else None.
+
+    Raises:
+        HubError: as `locate` does.
+    """
+    entry = dataset_of(data)
+    if entry is None:
+        return None
+    return data if _part(locate(entry, "train").parent, mode) else None
+
+
+def dataset_of(data: Any) -> DatasetEntry | None:
+    """The data set that `data` names, if it is no file or folder."""
+    if not isinstance(data, str | Path) or Path(data).exists():
+        return None
+    return find_dataset(str(data))
+
+
+def is_here(entry: DatasetEntry) -> bool:
+    """Whether the data set is on this machine."""
+    return _folder(entry.name) is not None
+
+
+def _part(folder: Path, mode: str) -> Path | None:
     for stem in _MODES[mode]:
         for extension in EXTENSIONS:
             if (path := folder / f"{stem}{extension}").is_file():
                 return path
-    found = ", ".join(sorted(path.name for path in folder.iterdir())) or "nothing"
-    raise DataError(f"{folder} has no file for {mode!r}; there is {found}.")
+    return None
 
 
 def _folder(name: str) -> Path | None:
@@ -48,32 +107,57 @@ def _folder(name: str) -> Path | None:
     return next((place for place in places if place.is_dir()), None)
 
 
-def _fetch(name: str, url: str | None) -> Path:
-    target = datasets_directories()[-1] / name
-    if url is None or offline():
-        why = "no address is known to fetch it from" if url is None else "the network is forbidden"
+def _fetch(entry: DatasetEntry) -> Path:
+    target = datasets_directories()[-1] / entry.name
+    if offline():
         raise OfflineError(
-            f"The data set {name} is not on this machine, and {why}. Put its files train.tsv, "
-            f"dev.tsv and test.tsv into {target}, or say with HUB_DATASETS_DIR where its folder is."
+            f"The data set {entry.name} is not on this machine, and the network is forbidden. Put "
+            f"its files train.tsv, dev.tsv and test.tsv into {target}, or say with "
+            "HUB_DATASETS_DIR where its folder is."
         )
+    from hub.registry.locks import locked
+
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with locked(target.parent / f".{entry.name}.lock", f"fetching the data set {entry.name}"):
+        if target.is_dir():  # another process was quicker
+            return target
+        unfinished = target.parent / f".{entry.name}.unfinished"
+        for number, source in enumerate(entry.sources, start=1):
+            shutil.rmtree(unfinished, ignore_errors=True)
+            try:
+                _fetch_from(source, unfinished)
+            except DownloadError as error:
+                if number == len(entry.sources):
+                    raise
+                logger.warning("%s The next place is tried.", error)
+            else:
+                break
+        unfinished.rename(target)
+    return target
+
+
+def _fetch_from(source: DatasetSource, folder: Path) -> None:
+    """Make the folder of a data set from one of its places."""
     from hub.registry.archives import unpack
     from hub.registry.checksums import Expected
     from hub.registry.download import RemoteFile, download
     from hub.registry.http import Client
-    from hub.registry.locks import locked
 
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with locked(target.parent / f".{name}.lock", f"fetching the data set {name}"):
-        if target.is_dir():  # another process was quicker
-            return target
-        archive = target.parent / Path(url).name
-        with Client() as client:
-            download(RemoteFile(archive.name, url, Expected()), archive, client)
-        unfinished = target.parent / f".{name}.unfinished"
-        shutil.rmtree(unfinished, ignore_errors=True)
+    def get(file: DatasetFile, target: Path) -> None:
+        expected = Expected(size=file.size, sha256=file.sha256)
+        download(RemoteFile(target.name, file.url, expected), target, client)
+
+    with Client() as client:
+        if source.archive is None:
+            folder.mkdir()
+            for name, file in source.files.items():
+                get(file, folder / name)
+            return
+        archive = folder.parent / Path(source.archive.url).name
+        get(source.archive, archive)
         try:
-            unpack(archive, unfinished, max_bytes=_MAX_BYTES)
+            unpack(archive, folder, max_bytes=_MAX_BYTES)
+        except HubError as error:
+            raise DownloadError(f"{source.archive.url} is of no use: {error}") from error
         finally:
             archive.unlink(missing_ok=True)
-        unfinished.rename(target)
-    return target

@@ -20,6 +20,7 @@ from hub.constants import (
 )
 from hub.data import TextDataset, load_dataset
 from hub.data.examples import BadRow, Label, entities_in, names_in
+from hub.data.named import part_of_its_own
 from hub.files import write_text
 from hub.models.installation import check_name_is_known
 from hub.module import Module
@@ -81,7 +82,8 @@ def finetune(
     Args:
         train: anything `hub.load_dataset` takes.
         output: the folder to write.
-        dev: the same; None sets a tenth of the training rows aside.
+        dev: the same; None is the dev part of a data set known by name, and else a tenth of the
+            training rows, set aside.
         model: a name of the catalogue, a team's model, or a model folder.
         task: what is to be learned, in any spelling; None finds it out from the data.
         task_options: what the task is besides its labels, such as `crf=True`.
@@ -126,6 +128,8 @@ def finetune(
     train_data = load_dataset(train, kind=kind, split="train", **options)
     learned = labelled_task_type(train_data.kind).from_data(train_data, **(task_options or {}))
     check_metric(arguments.metric, learned)
+    if dev is None:
+        dev = part_of_its_own(train, "dev")
     if dev is None:
         train_data, dev_data = train_data.split(0.1, arguments.seed)
     else:

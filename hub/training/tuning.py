@@ -21,6 +21,7 @@ import filelock
 
 from hub.constants import MANIFEST_FILE, TUNING_DIRECTORY
 from hub.data import load_dataset
+from hub.data.named import part_of_its_own
 from hub.errors import InputError, MissingPackageError, OutputError, TrainingError
 from hub.files import write_text
 from hub.module import Module
@@ -140,6 +141,8 @@ def tune(
     learned = labelled_task_type(train_data.kind).from_data(train_data, **(task_options or {}))
     fixed = dict(changes or {})
     seed = TrainingArguments().with_changes(**fixed).seed
+    if dev is None:
+        dev = part_of_its_own(train, "dev")
     if dev is None:
         train_data, dev_data = train_data.split(0.1, seed)
     else:

@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
+import json
+import re
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 import hub
+from hub.cli.main import cli
 from hub.data import Entity, Example, TextDataset
-from hub.data.named import locate
-from hub.errors import DataError, DownloadError, OfflineError
+from hub.data.catalogue import (
+    DatasetEntry,
+    DatasetFile,
+    DatasetSource,
+    find_dataset,
+    list_datasets,
+)
+from hub.data.named import is_here, locate, open_named
+from hub.errors import ChecksumError, DataError, DownloadError, OfflineError
+from hub.training.finetune import finetune
 from tests.servers import FileServer
 
 TAGS = "text_a\tlabel\n北\2京\tB-LOC\2I-LOC\n好\tO\n"
@@ -69,12 +83,18 @@ def archive(**files: str) -> bytes:
     return stream.getvalue()
 
 
+def entry(*sources: DatasetSource, **more: Any) -> DatasetEntry:
+    return DatasetEntry(
+        "toy", "Toys", "text-classification", "MIT", "https://toys", sources, **more
+    )
+
+
 def test_what_is_not_here_is_fetched_once(tmp_path: Path) -> None:
     with FileServer({"toy.tar.gz": archive(train="text\tlabel\n好\t1\n")}) as server:
-        url = f"{server.url}/toy.tar.gz"
-        path = locate("toy", "train", url)
+        toy = entry(DatasetSource(DatasetFile(f"{server.url}/toy.tar.gz")))
+        path = locate(toy, "train")
     assert path == tmp_path / "hub-home" / "datasets" / "toy" / "train.tsv"
-    assert locate("toy", "train", url) == path  # the server is gone
+    assert locate(toy, "train") == path and is_here(toy)  # the server is gone
     assert hub.load_dataset(path).classes == ["1"]
     assert not [p for p in path.parent.parent.iterdir() if p.suffix == ".gz"]
 
@@ -82,13 +102,81 @@ def test_what_is_not_here_is_fetched_once(tmp_path: Path) -> None:
 def test_an_archive_that_is_none_leaves_nothing(tmp_path: Path) -> None:
     with (
         FileServer({"toy.tar.gz": b"no archive" * 100}) as server,
-        pytest.raises(Exception) as caught,
+        pytest.raises(DownloadError, match=r"toy\.tar\.gz is of no use"),
     ):
-        locate("toy", "train", f"{server.url}/toy.tar.gz")
-    assert "toy.tar.gz" in str(caught.value)
+        locate(entry(DatasetSource(DatasetFile(f"{server.url}/toy.tar.gz"))), "train")
     assert not (tmp_path / "hub-home" / "datasets" / "toy").exists()
     with FileServer({}) as server, pytest.raises(DownloadError):
-        locate("toy", "train", f"{server.url}/toy.tar.gz")
+        locate(entry(DatasetSource(DatasetFile(f"{server.url}/toy.tar.gz"))), "train")
+
+
+def known(url: str, content: bytes) -> DatasetFile:
+    return DatasetFile(url, len(content), hashlib.sha256(content).hexdigest())
+
+
+def test_files_are_verified_and_the_next_place_is_tried(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = '{"sentence": "好", "label": 7, "word": "good"}\n'.encode()
+    with FileServer({"a/train.json": rows[:-9] + b'"bad"}  \n', "b/train.json": rows}) as server:
+        places = [
+            DatasetSource(files={"train.json": known(f"{server.url}/{place}/train.json", rows)})
+            for place in "ab"
+        ]
+        with pytest.raises(ChecksumError):
+            locate(entry(places[0]), "train")
+        assert not (tmp_path / "hub-home" / "datasets" / "toy").exists()
+        table = open_named(entry(*places, columns={"label": "word"}), "train")
+    assert "The next place is tried" in caplog.text
+    data = hub.load_dataset(table)
+    assert list(data) == [Example("好", "good", 1)]
+    assert any("licence MIT; https://toys" in note for note in data.notes)
+
+
+def test_a_name_is_taken_wherever_a_file_is(
+    mine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_folder: Path
+) -> None:
+    """Its dev part chooses the epoch, its test part is measured on."""
+    rows = "".join(f"{n}好\t1\n{n}坏\t0\n" for n in range(8))
+    parts = dict.fromkeys(("train", "dev", "test"), "text\tlabel\n" + rows)
+    put(mine / "book_review", **{**parts, "dev": "text\tlabel\n好\t1\n"})
+    assert len(hub.load_dataset("Book-Review", split="dev")) == 1
+    said: list[str] = []
+    changes = {"epochs": 1, "max_steps": 2}
+    finetune(
+        "book_review", tmp_path / "run", model=str(tiny_folder), changes=changes, progress=False,
+        say=said.append,
+    )  # fmt: skip
+    assert [line for line in said if "book_review: licence Apache-2.0" in line]
+    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert metrics["rows"] == {"train": 16, "dev": 1}
+    ran = CliRunner().invoke(cli, ["evaluate", str(tmp_path / "run"), "book_review", "--json"])
+    assert json.loads(ran.stdout)["rows"] == 16
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "book_review").write_text("")  # a file of that name is the user's
+    with pytest.raises(DataError, match="extension"):
+        hub.load_dataset("book_review")
+
+
+def test_the_catalogue_of_data_sets_is_whole() -> None:
+    names = [entry.name for entry in list_datasets()]
+    assert len(set(names)) == len(names) >= 12
+    for each in list_datasets():
+        assert find_dataset(each.name.upper().replace("_", "-")) is each
+        assert each.summary and each.licence and each.homepage.startswith("https://")
+        assert each.sources and set(each.rows) <= {"train", "dev", "test"}
+        for source in each.sources:
+            assert (source.archive is None) == bool(source.files)
+            for name, file in source.files.items():
+                assert name.split(".")[0] in ("train", "dev", "test")
+                assert re.fullmatch(
+                    r"https://raw\.githubusercontent\.com/.+/[0-9a-f]{40}/.+", file.url
+                )
+                assert re.fullmatch(r"[0-9a-f]{64}", file.sha256 or "") and file.size
+    assert find_dataset("nothing") is None
+    shown = json.loads(CliRunner().invoke(cli, ["data", "list", "--json"]).stdout)
+    assert [row["name"] for row in shown] == names
+    assert "fewclue_tnews" in CliRunner().invoke(cli, ["data", "list"]).stdout
 
 
 class Mine(hub.datasets.TextClassificationDataset):
