@@ -38,7 +38,7 @@ _MOST_TEXTS = 10_000
     "--precision",
     type=click.Choice(["fp32", "int8", "bf16"]),
     help="fp32 (the default); int8 for onnx and openvino: a quarter of the size; bf16 for "
-    "openvino.",
+    "openvino and paddle.",
 )
 @click.option(
     "--static",

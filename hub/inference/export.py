@@ -79,7 +79,8 @@ def export(
         format: "onnx" (ONNX Runtime), "openvino" or "paddle" (Paddle Inference).
         overwrite: replace an artefact that is already there.
         precision: "fp32"; "int8" for ONNX Runtime and OpenVINO: a quarter of the size, faster on
-            processors with integer dot products; "bf16" for OpenVINO on processors that have it.
+            processors with integer dot products; "bf16" for OpenVINO and Paddle Inference
+            on processors that have it.
         data: labelled rows to compare answers on.
         max_drop: how many points the task's first metric may lose on them in less precision.
         reference: the module's answers, if they were computed already; `data` is then not read.
@@ -149,7 +150,7 @@ def _check_choice(format: str, precision: str) -> None:
         raise InputError(f"The format {format!r} is unknown; there is {', '.join(GRAPH_FILES)}.")
     if precision not in PRECISIONS[format]:
         able = [name for name, known in PRECISIONS.items() if precision in known]
-        hint = f"; {', '.join(able)} is" if able else ""
+        hint = f"; {' and '.join(able)} {'is' if len(able) == 1 else 'are'}" if able else ""
         raise InputError(
             f"{format} is not exported in {precision}{hint}. It takes "
             f"{', '.join(PRECISIONS[format])}."

@@ -60,7 +60,7 @@ TASKS: dict[str, tuple[str, dict[str, Any]]] = {
 ENGINES = [
     ("onnx", "fp32"), ("onnx", "int8"), ("openvino", "fp32"), ("openvino", "int8"),
     ("openvino", "bf16"),
-    ("paddle", "fp32"),
+    ("paddle", "fp32"), ("paddle", "bf16"),
 ]  # fmt: skip
 
 
@@ -211,9 +211,9 @@ def test_a_metric_that_falls_too_far_is_refused_and_nothing_is_written(
 
 def test_precisions_that_an_engine_does_not_have_are_refused(trained: Any, tmp_path: Path) -> None:
     module, _ = trained("classification")
-    with pytest.raises(InputError, match="paddle is not exported in int8; onnx, openvino is"):
+    with pytest.raises(InputError, match="paddle is not exported in int8; onnx and openvino are"):
         export(module, tmp_path / "m", "paddle", precision="int8")
-    with pytest.raises(InputError, match="onnx is not exported in bf16; openvino is"):
+    with pytest.raises(InputError, match="onnx is not exported in bf16; openvino and paddle are"):
         export(module, tmp_path / "m", precision="bf16")
 
 

@@ -19,7 +19,7 @@ GRAPH_FILES = {
 PRECISIONS = {
     "onnx": ("fp32", "int8"),
     "openvino": ("fp32", "int8", "bf16"),
-    "paddle": ("fp32",),
+    "paddle": ("fp32", "bf16"),
 }
 
 
@@ -60,4 +60,4 @@ def open_engine(engine: str, folder: Path, threads: int | None, precision: str =
     from hub.inference.engines.paddle import PaddleEngine
 
     graph, weights = GRAPH_FILES["paddle"]
-    return PaddleEngine(folder / graph, folder / weights, count)
+    return PaddleEngine(folder / graph, folder / weights, count, precision)
