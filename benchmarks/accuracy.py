@@ -1,8 +1,8 @@
 """What a model reaches on public Chinese data sets, beside a linear baseline and published figures.
 
     python benchmarks/accuracy.py DATA_FOLDER [--model NAME] [--sets smp2017_ecdt ...] [--seeds 1]
-                                  [--set key=value ...] [--exported] [--output accuracy.json]
-                                  [--table]
+                                  [--random-weights] [--set key=value ...] [--exported]
+                                  [--output accuracy.json] [--table]
 
 DATA_FOLDER holds a folder for each set with train, dev and test files (`.tsv` or `.conll`); where a
 set has no test file, dev is tested on and a tenth of train chooses the epoch. Every run is
@@ -152,20 +152,22 @@ def compare_exported(
 
 
 def run(
-    name: str, folder: Path, model: str, seed: int, changes: dict[str, Any], exported: bool
-) -> dict[str, Any]:
+    name: str, folder: Path, model: str, seed: int, changes: dict[str, Any], exported: bool,
+    pretrained: bool,
+) -> dict[str, Any]:  # fmt: skip
     """Fine-tune and evaluate once; everything that the table needs."""
     data_set = SETS[name]
     if data_set.parts is not None:
         with tempfile.TemporaryDirectory() as joined:
             return _run(name, put_together(folder, data_set.parts, Path(joined)), model, seed,
-                        changes, exported)  # fmt: skip
-    return _run(name, folder, model, seed, changes, exported)
+                        changes, exported, pretrained)  # fmt: skip
+    return _run(name, folder, model, seed, changes, exported, pretrained)
 
 
 def _run(
-    name: str, folder: Path, model: str, seed: int, changes: dict[str, Any], exported: bool
-) -> dict[str, Any]:
+    name: str, folder: Path, model: str, seed: int, changes: dict[str, Any], exported: bool,
+    pretrained: bool,
+) -> dict[str, Any]:  # fmt: skip
     data_set = SETS[name]
     kind = None if data_set.task is None else labelled_task_type(data_set.task).name
     train_file, dev_file, test_file = (find(folder, part) for part in ("train", "dev", "test"))
@@ -186,7 +188,8 @@ def _run(
     with tempfile.TemporaryDirectory() as scratch:
         result = finetune(
             train, Path(scratch) / "run", dev=dev, model=model, task=data_set.task,
-            task_options=dict(data_set.options), changes={**changes, "seed": seed}, progress=False,
+            task_options=dict(data_set.options), pretrained=pretrained,
+            changes={**changes, "seed": seed}, progress=False,
             say=lambda line: print(f"    {line}", file=sys.stderr, flush=True),
         )  # fmt: skip
         loaded = load_module(Path(scratch) / "run")
@@ -202,7 +205,8 @@ def _run(
         fitted = LinearBaseline(task).fit(train.texts, task.targets(train))
         baseline = fitted.evaluate(test.texts, task.targets(test))
     return {
-        "set": name, "model": model, "seed": seed, "test": test_file.name, "figures": figures,
+        "set": name, "model": model, "pretrained": pretrained, "seed": seed,
+        "test": test_file.name, "figures": figures,
         "rows": {"train": len(train), "test": len(test)}, "baseline": baseline,
         "exported": compared, "epochs": len(result.summary["history"]),
         "seconds": round(time.monotonic() - started), "arguments": result.summary["arguments"],
@@ -236,6 +240,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, help="where the data sets are")
     parser.add_argument("--model", default="ernie-pocket-zh", help="a name or a folder")
+    parser.add_argument("--random-weights", action="store_true", help="begin without its own")
     parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS))
     parser.add_argument("--seeds", type=int, default=1, help="runs of each")
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE",
@@ -253,7 +258,12 @@ def main() -> None:
                     continue
                 print(f"{name}, seed {seed}", file=sys.stderr, flush=True)
                 own = arguments.folder / name
-                runs.append(run(name, own, arguments.model, seed, changes, arguments.exported))
+                runs.append(
+                    run(
+                        name, own, arguments.model, seed, changes, arguments.exported,
+                        not arguments.random_weights,
+                    )
+                )  # fmt: skip
                 write_text(arguments.output, json.dumps(runs, indent=1) + "\n")
     print(table(runs))
 

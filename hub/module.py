@@ -28,7 +28,7 @@ from hub.models.conversion import check_vocabulary, default_length
 from hub.models.ernie import checkpoints, formats
 from hub.models.ernie.config import MEAN_POOLING_SUFFIX, POOLINGS, ErnieConfig, read_config
 from hub.models.ernie.heads import ErnieForSentenceEmbedding
-from hub.models.ernie.initialization import initialize
+from hub.models.ernie.initialization import initialize, initialize_encoder
 from hub.models.ernie.modeling import ErnieModel
 from hub.models.installation import locate
 from hub.models.pickles import Arrays
@@ -86,7 +86,9 @@ class Module(paddle.nn.Layer):
             in overlapping windows; None is what the folder says, else "cut".
         classifier_pooling: what a new head for labels of a text reads: "cls", the first token, or
             "mean", the mean over all tokens; None is what the folder says.
-        seed: where the weights of a new head come from.
+        pretrained: False begins with new random weights instead of the model's, its shape and
+            tokenizer; to see what pretraining gives, or where none may be used.
+        seed: where the weights of a new head, or random ones, come from.
         quiet: show no progress bar while the model is fetched.
 
     Attributes:
@@ -94,6 +96,7 @@ class Module(paddle.nn.Layer):
         tokenizer: text to ids, as the model was trained with.
         task: what it answers; None for a bare encoder.
         config: the encoder's shape.
+        pretrained: whether it began with pretrained weights.
 
     Raises:
         UnknownModelError: no model has this name.
@@ -116,6 +119,7 @@ class Module(paddle.nn.Layer):
         max_seq_len: int | None = None,
         long_text: str | None = None,
         classifier_pooling: str | None = None,
+        pretrained: bool = True,
         seed: int = 0,
         quiet: bool = False,
     ) -> None:
@@ -140,7 +144,8 @@ class Module(paddle.nn.Layer):
             task, _labels_of(label_map, num_classes), task_options, manifest, raw
         )
         labels_stored = self.labels_given and label_map is None and num_classes is None
-        self.network = self._build_network(folder, seed, labels_stored)
+        self.pretrained = pretrained and (self.entry is None or self.entry.pretrained)
+        self.network = self._build_network(folder, seed, labels_stored, pretrained)
         if load_checkpoint is not None:
             path = Path(load_checkpoint)
             arrays = formats.read_safetensors(path)
@@ -162,10 +167,16 @@ class Module(paddle.nn.Layer):
             raise InputError(f"max_seq_len is {asked}; {self.name} takes 3 to {limit} tokens.")
         return asked
 
-    def _build_network(self, folder: Path, seed: int, labels_stored: bool) -> paddle.nn.Layer:
+    def _build_network(
+        self, folder: Path, seed: int, labels_stored: bool, pretrained: bool
+    ) -> paddle.nn.Layer:
         network = (
             _BareEncoder(self.config) if self.task is None else self.task.build_network(self.config)
         )
+        if not pretrained:
+            initialize(network, self.config, seed)
+            initialize_encoder(network.encoder, self.config, seed)
+            return network
         if self.entry is not None and not self.entry.pretrained:
             if self.task is not None and not self.task.labels:
                 logger.warning("%s is not pretrained: its answers are random.", self.name)

@@ -42,6 +42,11 @@ from hub.constants import DEFAULT_MODEL
     type=click.Choice(["cls", "mean"]),
     help="What a classifier reads of a text: its first token, or the mean; by default the model's.",
 )
+@click.option(
+    "--random-weights",
+    is_flag=True,
+    help="Begin with random weights of the model's shape instead of its own.",
+)
 @click.option("--max-steps", type=int, help="Stop after this many steps.")
 @click.option("--patience", type=int, help="Epochs without a better metric before stopping.")
 @click.option("--metric", help="What chooses the best epoch, such as accuracy or macro_f1.")
@@ -51,6 +56,7 @@ from hub.constants import DEFAULT_MODEL
 @click.option("--focal-gamma", type=float, help="Focal loss: what is right already counts less.")
 @click.option("--label-smoothing", type=float, help="Spread so much of a label over all labels.")
 @click.option("--dropout", type=float, help="Part of the encoder's values left out at random.")
+@click.option("--token-dropout", type=float, help="Part of the tokens hidden at random: 0.15.")
 @click.option("--micro-batch-size", type=int, help="Rows computed at a time: less memory.")
 @click.option("--layer-decay", type=float, help="Lower layers learn so much slower, such as 0.9.")
 @click.option("--freeze-embeddings", is_flag=True, default=None, help="Do not train these.")
@@ -110,6 +116,7 @@ def finetune_command(
     label_column: str | None,
     skip_bad_rows: bool,
     classifier_pooling: str | None,
+    random_weights: bool,
     resume: bool,
     overwrite: bool,
     quiet: bool,
@@ -146,6 +153,7 @@ def finetune_command(
         task=task,
         task_options={"crf": True} if crf else None,
         classifier_pooling=classifier_pooling,
+        pretrained=not random_weights,
         resume=resume,
         overwrite=overwrite,
         text_column=text_column,

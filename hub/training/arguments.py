@@ -42,6 +42,8 @@ class TrainingArguments:
         label_smoothing: the part of a label's probability that is spread over all labels.
         dropout: the part of the encoder's inner values that is left out at random while training;
             None is the model's own.
+        token_dropout: the part of a text's tokens that reads [MASK] at random while training, so
+            that more is learned from those around them.
         micro_batch_size: rows computed at a time; their gradients are added up until a step's
             batch_size is reached, which takes less memory. None computes all together.
         layer_decay: each layer learns with this part of the learning rate of the one above; 1 is
@@ -85,6 +87,7 @@ class TrainingArguments:
     focal_gamma: float = 0.0
     label_smoothing: float = 0.0
     dropout: float | None = None
+    token_dropout: float = 0.0
     micro_batch_size: int | None = None
     layer_decay: float = 1.0
     freeze_embeddings: bool = False
@@ -139,6 +142,10 @@ class TrainingArguments:
             raise InputError(f"precision is {self.precision!r}; there is {', '.join(PRECISIONS)}.")
         if self.dropout is not None and not 0 <= self.dropout < 1:
             raise InputError(f"dropout must be from 0 to below 1, not {self.dropout!r}.")
+        if not 0 <= self.token_dropout < 1:
+            raise InputError(
+                f"token_dropout must be from 0 to below 1, not {self.token_dropout!r}."
+            )
         if self.ema >= 1:
             raise InputError(f"ema must be below 1, not {self.ema!r}.")
         if self.label_smoothing >= 1:

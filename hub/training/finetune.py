@@ -60,6 +60,7 @@ def finetune(
     task: str | None = None,
     task_options: dict[str, Any] | None = None,
     classifier_pooling: str | None = None,
+    pretrained: bool = True,
     resume: bool = False,
     overwrite: bool = False,
     text_column: str | None = None,
@@ -88,6 +89,7 @@ def finetune(
         task: what is to be learned, in any spelling; None finds it out from the data.
         task_options: what the task is besides its labels, such as `crf=True`.
         classifier_pooling: what a classifier reads of a text, as `hub.Module` takes it.
+        pretrained: False begins with random weights of the model's shape.
         resume: go on with the unfinished run in `output`.
         overwrite: replace the model in `output`.
         text_column: the column with the text; None takes one of a usual name.
@@ -146,6 +148,7 @@ def finetune(
         label_map=learned.labels,
         task_options=learned.options,
         classifier_pooling=classifier_pooling,
+        pretrained=pretrained,
         max_seq_len=arguments.max_seq_len,
         seed=arguments.seed,
     )
@@ -185,7 +188,7 @@ def finetune(
     summary = {
         "task": learned.name,
         "base_model": module.base_model,
-        "pretrained": _pretrained(module),
+        "pretrained": module.pretrained,
         "labels": learned.labels,
         "rows": {"train": len(train_data), "dev": len(dev_data)},
         "skipped_rows": {"train": len(train_data.skipped), "dev": len(dev_data.skipped)},
@@ -311,7 +314,7 @@ def _counts(data: TextDataset) -> dict[str, dict[str, int]]:
 
 def _describe_model(module: Module, precision: str, say: Say) -> None:
     size = sum(parameter.size for parameter in module.network.parameters())
-    trained = "" if _pretrained(module) else ", NOT pretrained"
+    trained = "" if module.pretrained else ", NOT pretrained"
     say(
         f"model     {module.name}: {module.config.num_hidden_layers} layers, "
         f"{size / 1e6:.1f} million parameters{trained}; {where_it_computes()}"
@@ -319,10 +322,6 @@ def _describe_model(module: Module, precision: str, say: Say) -> None:
     )
     if precision == "fp32" and paddle.get_device() == "cpu" and has_bfloat16():
         say("          this processor trains faster with --precision bf16")
-
-
-def _pretrained(module: Module) -> bool:
-    return module.entry is None or module.entry.pretrained
 
 
 def _show(metrics: Metrics, task: LabelledTask) -> str:

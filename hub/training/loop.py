@@ -6,7 +6,7 @@ import logging
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
 import numpy as np
@@ -28,7 +28,7 @@ from hub.training.distillation.teacher import Lessons
 from hub.training.parallel import LostWorkerError, lost_worker
 from hub.training.signals import StopRequests, interruption
 from hub.training.state import TrainingState
-from hub.training.techniques import adversarial_embeddings, divergence
+from hub.training.techniques import adversarial_embeddings, divergence, hide_tokens
 from hub.training.update import Update
 
 logger = logging.getLogger(__name__)
@@ -204,6 +204,9 @@ class TrainingLoop:
         """The mean loss of some rows, and with R-Drop how far two outputs for them lie apart."""
         batch = collate(self.train.encodings, rows, self.module.tokenizer.pad_token_id)
         self.computed += batch.input_ids.size
+        if p := self.arguments.token_dropout:
+            hidden = hide_tokens(batch.input_ids, p, self.module.tokenizer)
+            batch = replace(batch, input_ids=hidden)
         inputs = [paddle.to_tensor(array) for array in batch.inputs.values()]
         targets = [self.train.window_targets[row] for row in rows]
         with self.update.computing():

@@ -6,11 +6,14 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import numpy as np
+
 from hub.backend import paddle
 from hub.errors import InputError
-from hub.models.ernie.dropout import Dropout
+from hub.models.ernie.dropout import Dropout, uniform
 from hub.tasks import LabelledTask
 from hub.tasks.sequence_classification import SequenceClassification
+from hub.tokenizers import Tokenizer
 from hub.training.arguments import TrainingArguments
 
 F = paddle.nn.functional
@@ -64,6 +67,20 @@ def divide_learning_rate(network: paddle.nn.Layer, layer_decay: float) -> None:
         settings = parameter.optimize_attr
         own = settings.setdefault("own_learning_rate", settings["learning_rate"])
         settings["learning_rate"] = own * ratio
+
+
+def hide_tokens(input_ids: np.ndarray, p: float, tokenizer: Tokenizer) -> np.ndarray:
+    """Ids with the part `p` of a batch's own tokens replaced by `[MASK]`, at random.
+
+    Word dropout (https://aclanthology.org/P15-1162), but what is left out keeps its place.
+
+    Args:
+        input_ids: [B, T].
+        p: of all but special tokens.
+        tokenizer: whose ids they are.
+    """
+    own = ~np.isin(input_ids, sorted(tokenizer.special_ids))
+    return np.where(own & (uniform(input_ids.shape) < p), tokenizer.mask_token_id, input_ids)
 
 
 @contextmanager

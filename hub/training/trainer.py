@@ -315,6 +315,8 @@ class Trainer:
         }
         if self.module.config.classifier_pooling != "cls":
             identity["classifier pooling"] = self.module.config.classifier_pooling
+        if not self.module.pretrained:
+            identity["pretrained"] = False
         if self.teacher is not None:
             identity["teacher"] = self.teacher.settings
         # What changes no result may change when a run is resumed.

@@ -17,7 +17,7 @@ from hub.training.arguments import TrainingArguments
 from hub.training.callbacks import Callback
 from hub.training.checkpoints import copy_weights
 from hub.training.signals import TrainingInterrupted
-from hub.training.techniques import adversarial_embeddings, divergence
+from hub.training.techniques import adversarial_embeddings, divergence, hide_tokens
 from hub.training.trainer import Trainer
 
 ROWS = [(f"今天{sign}{filler}吗", label) for filler in "的一是在不了有和" for sign, label in
@@ -191,6 +191,7 @@ def test_r_drop_adds_to_the_loss_under_dropout_and_nothing_without(make: Make) -
         {"layer_decay": 0.8, "micro_batch_size": 3},
         {"ema": 0.9},
         {"lora": 2},
+        {"token_dropout": 0.3},
     ],
 )
 def test_a_stopped_run_goes_on_exactly(make: Make, tmp_path: Path, changes: dict[str, Any]) -> None:
@@ -205,6 +206,20 @@ def test_a_stopped_run_goes_on_exactly(make: Make, tmp_path: Path, changes: dict
     theirs = weights(resumed)
     for name, value in weights(first).items():
         assert np.array_equal(value, theirs[name]), name
+
+
+def test_tokens_are_hidden_but_for_special_ones(make: Make) -> None:
+    tokenizer = make().module.tokenizer
+    encoded = tokenizer.encode(["今天雨的吗" * 20])[0].input_ids
+    ids = np.array([encoded + [tokenizer.pad_token_id] * 7] * 50)
+    special = np.isin(ids, sorted(tokenizer.special_ids))
+    hidden = hide_tokens(ids, 0.25, tokenizer)
+    changed = hidden != ids
+    assert (hidden[changed] == tokenizer.mask_token_id).all() and not changed[special].any()
+    assert changed[~special].mean() == pytest.approx(0.25, abs=0.03)
+    assert (hide_tokens(ids, 0.25, tokenizer) != hidden).any()
+    with pytest.raises(InputError, match="token_dropout must be"):
+        TrainingArguments(token_dropout=1.0)
 
 
 def test_the_average_is_that_of_the_weights_after_each_step(make: Make) -> None:

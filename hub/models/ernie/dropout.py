@@ -48,6 +48,11 @@ def set_state(state: dict[str, Any]) -> None:
     _stream.generator.bit_generator.state = {**state, "state": {"state": words}}
 
 
+def uniform(shape: Sequence[int]) -> np.ndarray:
+    """Numbers from 0 to below 1 of the stream, float32 [*shape]."""
+    return _stream.generator.random(shape, dtype=np.float32)
+
+
 class Dropout(paddle.nn.Layer):
     """Zero each element with probability `p` while training; scale the others by `1 / (1 - p)`."""
 
