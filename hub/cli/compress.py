@@ -89,7 +89,9 @@ def vocab_command(
 @click.option("--layers", type=int, help="How many layers to keep.")
 @click.option("--epochs", type=int, help="Passes over TRAIN to recover; 0 is none.")
 @click.option("--learning-rate", type=float, help="The highest one, after the warm-up.")
-@click.option("--seed", type=int, default=42, show_default=True)
+@click.option(
+    "--seed", type=int, default=42, show_default=True, help="Of the order of rows and dropout."
+)
 @dev_option
 @output_option
 @overwrite_option
@@ -150,7 +152,9 @@ def prune_command(
 )
 @click.option("--epochs", type=int, help="Passes over TRAIN, at most.")
 @click.option("--learning-rate", type=float, help="The highest one, after the warm-up.")
-@click.option("--seed", type=int, default=42, show_default=True)
+@click.option(
+    "--seed", type=int, default=42, show_default=True, help="Of the order of rows and dropout."
+)
 @output_option
 @overwrite_option
 @quiet_option
@@ -207,7 +211,13 @@ def quantize_command(
     help="Texts without labels to be taught on too: a file or folder; may be given several times.",
 )
 @click.option("--weight", type=float, default=0.7, show_default=True, help="The teacher's part.")
-@click.option("--temperature", type=float, default=2.0, show_default=True)
+@click.option(
+    "--temperature",
+    type=float,
+    default=2.0,
+    show_default=True,
+    help="The higher, the more the student hears of the teacher's second choices.",
+)
 @click.option(
     "--hidden-states", type=float, default=0.0, help="What its layers' states count besides."
 )
@@ -218,7 +228,7 @@ def quantize_command(
 @click.option("--batch-size", type=int, help="Rows in a step.")
 @click.option("--learning-rate", type=float, help="The highest one, after the warm-up.")
 @click.option("--max-steps", type=int, help="Stop after this many steps.")
-@click.option("--seed", type=int)
+@click.option("--seed", type=int, help="Of the student's new weights, the order of rows, dropout.")
 @dev_option
 @output_option
 @overwrite_option

@@ -19,7 +19,7 @@ _SHOWN_LABELS = 10
 
 
 def _reading_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """--kind, --text-pair-column, --tag-scheme and --repair-tags."""
+    """Those of `data_options`, --kind, --tag-scheme and --repair-tags."""
     for option in reversed(
         (
             click.option(
@@ -27,7 +27,6 @@ def _reading_options(function: Callable[..., Any]) -> Callable[..., Any]:
                 help="What the labels are: text-classification, multi-label-classification, "
                 "token-classification, intent-slots or text-matching; by default found out.",
             ),
-            click.option("--text-pair-column", help="Column of the second text of a pair."),
             click.option("--tag-scheme", help="How the tags of FILE are written, if not found."),
             click.option(
                 "--repair-tags", is_flag=True, help="Read broken tags for what they can mean."

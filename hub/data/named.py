@@ -17,7 +17,7 @@ from hub.data.catalogue import DatasetEntry, DatasetFile, DatasetSource, find_da
 from hub.data.examples import BadRow
 from hub.data.readers import EXTENSIONS, read_table
 from hub.data.tables import Row, Table, peek
-from hub.errors import DataError, DownloadError, HubError, OfflineError
+from hub.errors import ChecksumError, DataError, DownloadError, HubError, OfflineError
 
 logger = logging.getLogger(__name__)
 
@@ -109,11 +109,14 @@ def _folder(name: str) -> Path | None:
 
 def _fetch(entry: DatasetEntry) -> Path:
     target = datasets_directories()[-1] / entry.name
+    by_hand = (
+        f"Put its files train.tsv, dev.tsv and test.tsv into {target}, or say with "
+        "HUB_DATASETS_DIR where its folder is."
+    )
     if offline():
         raise OfflineError(
-            f"The data set {entry.name} is not on this machine, and the network is forbidden. Put "
-            f"its files train.tsv, dev.tsv and test.tsv into {target}, or say with "
-            "HUB_DATASETS_DIR where its folder is."
+            f"The data set {entry.name} is not on this machine, and the network is forbidden. "
+            f"{by_hand}"
         )
     from hub.registry.locks import locked
 
@@ -128,7 +131,11 @@ def _fetch(entry: DatasetEntry) -> Path:
                 _fetch_from(source, unfinished)
             except DownloadError as error:
                 if number == len(entry.sources):
-                    raise
+                    if isinstance(error, ChecksumError):
+                        raise
+                    raise DownloadError(
+                        f"The data set {entry.name} could not be fetched: {error} {by_hand}"
+                    ) from error
                 logger.warning("%s The next place is tried.", error)
             else:
                 break

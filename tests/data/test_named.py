@@ -106,7 +106,7 @@ def test_an_archive_that_is_none_leaves_nothing(tmp_path: Path) -> None:
     ):
         locate(entry(DatasetSource(DatasetFile(f"{server.url}/toy.tar.gz"))), "train")
     assert not (tmp_path / "hub-home" / "datasets" / "toy").exists()
-    with FileServer({}) as server, pytest.raises(DownloadError):
+    with FileServer({}) as server, pytest.raises(DownloadError, match="HUB_DATASETS_DIR"):
         locate(entry(DatasetSource(DatasetFile(f"{server.url}/toy.tar.gz"))), "train")
 
 

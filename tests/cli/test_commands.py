@@ -1,0 +1,42 @@
+"""Every command's options: none is declared twice, and each says what it is for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import click
+import pytest
+
+from hub.cli.main import cli
+
+
+def commands(group: click.Command, path: str = "hub") -> Iterator[tuple[str, click.Command]]:
+    """All commands under `group`, with what is typed for them."""
+    if isinstance(group, click.Group):
+        context = click.Context(group)
+        for name in group.list_commands(context):
+            command = group.get_command(context, name)
+            assert command is not None, name
+            yield from commands(command, f"{path} {name}")
+    else:
+        yield path, group
+
+
+COMMANDS = dict(commands(cli))
+
+
+def test_all_are_found() -> None:
+    assert {"hub finetune", "hub data check", "hub serving start", "hub compress distil"} <= set(
+        COMMANDS
+    )
+
+
+@pytest.mark.parametrize("path", COMMANDS)
+def test_no_option_is_declared_twice(path: str) -> None:
+    command = COMMANDS[path]
+    spelled = [word for p in command.params for word in (*p.opts, *p.secondary_opts)]
+    assert len(set(spelled)) == len(spelled)
+    assert command.help, path
+    for parameter in command.params:
+        if isinstance(parameter, click.Option) and not parameter.hidden:
+            assert parameter.help, f"{path} {parameter.opts[0]}"
