@@ -134,11 +134,12 @@ def check_drop(found: Verification, precision: str, max_drop: float) -> None:
     if not np.isfinite(found.difference):
         raise ModelError(f"In {precision} the graph's output is not made of numbers.")
     if found.drop is not None and found.drop > max_drop:
+        trained = ", or train for int8: hub compress quantize" if precision == "int8" else ""
         raise ModelError(
             f"In {precision} {found.metric} falls by {found.drop:.2f} points, from "
             f"{found.before:.2%} to {found.after:.2%} on {found.texts:,} rows: more than "
-            f"{max_drop:g}, so nothing was written. Allow more with --max-drop, export in fp32, or "
-            "train for int8: hub compress quantize."
+            f"{max_drop:g}, so nothing was written. Allow more with --max-drop, or export in "
+            f"fp32{trained}."
         )
 
 
