@@ -63,16 +63,15 @@ def _server_options(function: Decorated) -> Decorated:
     return function
 
 
+_port_option = click.option(
+    "--port", "-p", type=click.IntRange(0, 65535), default=8866, show_default=True,
+    help="The port; 0 takes a free one.",
+)  # fmt: skip
+
+
 @click.command("serve")
 @click.argument("models", nargs=-1, required=True, metavar="MODEL...")
-@click.option(
-    "--port",
-    "-p",
-    type=click.IntRange(0, 65535),
-    default=8866,
-    show_default=True,
-    help="The port; 0 takes a free one.",
-)
+@_port_option
 @_server_options
 def serve_command(models: tuple[str, ...], port: int, **options: Any) -> None:
     """Answer texts over HTTP with each MODEL: a folder or a name.
@@ -98,14 +97,7 @@ def serving_command() -> None:
 @serving_command.command("start")
 @click.option("--modules", "-m", "modules", multiple=True, required=True, metavar="NAME",
               help="A model, or NAME==VERSION; may be repeated.")  # fmt: skip
-@click.option(
-    "--port",
-    "-p",
-    type=click.IntRange(0, 65535),
-    default=8866,
-    show_default=True,
-    help="The port; 0 takes a free one.",
-)
+@_port_option
 @click.option("--use_gpu", is_flag=True, hidden=True)
 @click.option("--use_multiprocess", is_flag=True, hidden=True)
 @click.argument("more", nargs=-1)
