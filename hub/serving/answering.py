@@ -73,8 +73,13 @@ class Answerer:
         self.limits: Limits = service.settings.limits
         self._user_header = service.settings.user_header.lower()
 
-    def served(self, request: Request, record: Record) -> Served:
+    def served(self, request: Request, record: Record, can_wait: bool = False) -> Served:
         """The model that a request is for.
+
+        Args:
+            request: the request.
+            record: what is known of it.
+            can_wait: whether it waits for room in the queue by itself.
 
         Raises:
             RequestError: the service takes no requests, there is no such model, or too much waits
@@ -88,7 +93,7 @@ class Answerer:
         served = self.service.find(request.path_params["name"])
         record.model = served.plan.name
         versions = list(served.versions.values())
-        if not any(version.batcher.room(1) for version in versions):
+        if not can_wait and not any(version.batcher.room(1) for version in versions):
             # Refused before its body is read: under overload that leaves time for the others.
             if len(versions) == 1:
                 record.version = versions[0].name
@@ -151,7 +156,8 @@ class Answerer:
         """
         record = record_of(request.scope)
         window: list[tuple[int, Any]] = []
-        room = 2 * self.service.settings.batch_size
+        # So much is left to single requests; of a small queue, half.
+        room = min(2 * self.service.settings.batch_size, max(1, version.batcher.capacity // 2))
         with version.used(), self.service.metrics.inflight.track_inprogress():
             try:
                 async for number, text in texts:

@@ -91,7 +91,7 @@ class OwnProtocol:
         """
         record = record_of(request.scope)
         answerer, limits = self._answerer, self._answerer.limits
-        served = answerer.served(request, record)
+        served = answerer.served(request, record, can_wait=True)
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         texts: AsyncIterator[tuple[int, Text | RequestError]]
         if kind in ("application/x-ndjson", "application/jsonl", "application/jsonlines"):

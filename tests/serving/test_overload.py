@@ -23,6 +23,7 @@ from tests.serving.client import Answer, Connection, closed_loop, open_loop, per
 from tests.serving.conftest import Program, Start, Threaded
 
 PREDICT = "/v1/models/travel:predict"
+BATCH = "/v1/models/travel:batch"
 
 
 def test_overload_is_refused_at_once_and_what_is_accepted_is_answered_in_time(
@@ -103,11 +104,15 @@ def test_a_full_queue_refuses_before_a_body_is_there_and_says_so_once_a_second(
             if number == 6:
                 await asyncio.sleep(1.1)
         writer.close()
+        # A batch takes its turn: it waits for room.
+        sent = Connection(service.port).request("POST", BATCH, {"texts": ["今天", "好"]})
+        waiting.append(asyncio.ensure_future(sent))
+        await asyncio.sleep(0.2)
         service.model.blocked.set()
         return [(await task).status for task in waiting], heads
 
     answered, heads = asyncio.run(work())
-    assert answered == [200] * 3
+    assert answered == [200] * 4
     assert all(b" 429 " in head and b"retry-after: 1" in head for head in heads)
     assert all(b"x-model-version: 1" in head for head in heads)
     assert service.metric("hub_rejected_total", model="travel", reason="full") == 8
