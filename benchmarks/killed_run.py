@@ -3,10 +3,10 @@
     python benchmarks/killed_run.py TRAIN DEV [--epochs 6] [--every 60] [--seed 1]
                                     [--checkpoint-minutes 0.25] [--output killed_run.json]
 
-Both runs are `hub finetune` with the recommended settings, at the same time. One is killed (SIGKILL)
-at a random moment after every --every seconds on average, and gone on with by --resume, until it is
-done. The figures: how often it was killed, in how many seconds, and whether the losses and the dev
-metrics of every epoch are the same numbers.
+Both runs are `hub finetune` with the recommended settings, at the same time. One is killed
+(SIGKILL) at a random moment after every --every seconds on average, and gone on with by --resume,
+until it is done. The figures: how often it was killed, in how many seconds, and whether the losses
+and the dev metrics of every epoch are the same numbers.
 """
 
 from __future__ import annotations
