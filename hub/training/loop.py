@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import logging
 import math
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
@@ -25,8 +24,9 @@ from hub.training.arguments import TrainingArguments
 from hub.training.callbacks import Callback
 from hub.training.checkpoints import CheckpointStore, copy_weights, set_weights
 from hub.training.distillation.teacher import Lessons
-from hub.training.parallel import LostWorkerError, lost_worker
-from hub.training.signals import StopRequests, interruption
+from hub.training.keeping import Keeper
+from hub.training.parallel import LostWorkerError
+from hub.training.signals import StopRequests
 from hub.training.state import TrainingState
 from hub.training.techniques import adversarial_embeddings, divergence, hide_tokens
 from hub.training.update import Update
@@ -115,15 +115,14 @@ class TrainingLoop:
         self.nonfinite = 0
         self.computed = 0  # tokens of the step in progress, with padding
         self.best: dict[str, np.ndarray] | None = None  # where no store keeps them
-        self.started = time.monotonic() - self.state.seconds
-        self.saved = time.monotonic()
+        self.keeper = Keeper(state, update, store, arguments.checkpoint_minutes)
 
     def run(self, stop: StopRequests) -> None:
         state = self.state
         try:
             self._epochs(stop)
         except LostWorkerError as error:
-            self._give_up(error)
+            self.keeper.give_up(error)
         if state.best_metric is not None:
             best = self.best
             if best is None and self.store is not None:
@@ -139,11 +138,11 @@ class TrainingLoop:
         while not self._finished():
             self._epoch(stop)
             self._end_epoch()
-            self._save()
+            self.keeper.save()
             # Several processes agree in a step: the next epoch's first one.
             is_alone = self.update.group.size == 1
             if is_alone and stop.received is not None and not self._finished():
-                self._stop(stop.received)
+                self.keeper.stop(stop.received)
 
     def _finished(self) -> bool:
         state, patience = self.state, self.arguments.patience
@@ -171,9 +170,9 @@ class TrainingLoop:
             for callback in self.callbacks:
                 callback.on_step(state, loss, len(rows))
             if (asked := self.update.asked_to_stop(stop)) is not None:
-                self._stop(asked)
+                self.keeper.stop(asked)
             if self.update.save_is_due:
-                self._save()
+                self.keeper.save()
 
     def _step(self, rows: np.ndarray, stop: StopRequests) -> float | None:
         """Learn from a batch; its mean loss, or None if it was left out."""
@@ -190,8 +189,7 @@ class TrainingLoop:
             if self.arguments.adversarial:
                 with adversarial_embeddings(self.network, self.arguments.adversarial):
                     update.backward(self._loss(part) * (len(part) / len(rows)))
-        is_due = time.monotonic() - self.saved > 60 * self.arguments.checkpoint_minutes
-        value = update.add_up(value, stop, is_due)
+        value = update.add_up(value, stop, self.keeper.is_due)
         if math.isfinite(value):
             self.nonfinite = 0
             update.apply(step)
@@ -249,7 +247,7 @@ class TrainingLoop:
 
     def _end_epoch(self) -> None:
         state = self.state
-        state.seconds = time.monotonic() - self.started
+        self.keeper.note_time()
         entry: dict[str, Any] = {
             "epoch": state.epoch + 1,
             "step": state.step,
@@ -286,32 +284,6 @@ class TrainingLoop:
             self.store.save_best(best)
         if self.store is None or not self.store.writes:
             self.best = best
-
-    def _save(self) -> None:
-        if self.store is None:
-            return
-        self.state.seconds = time.monotonic() - self.started
-        self.store.save(self.network, self.update.optimizer, self.state, self.update)
-        self.saved = time.monotonic()
-
-    def _give_up(self, error: LostWorkerError) -> NoReturn:
-        """Keep what was learned before a step that another process did not finish.
-
-        Where that process had a share of it, the last checkpoint is what there is.
-
-        Raises:
-            LostWorkerError: always; it says how to go on.
-        """
-        self.update.optimizer.clear_grad()
-        if self.update.shares is None:
-            self._save()
-        is_kept = self.store is not None and self.store.exists()
-        raise lost_worker(error, self.state.step, self.state.total_steps, is_kept)
-
-    def _stop(self, signal_number: int) -> None:
-        self._save()
-        folder = None if self.store is None else self.store.folder
-        raise interruption(signal_number, self.state.step, self.state.total_steps, folder)
 
 
 def _in_full_precision(outputs: Any) -> Any:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Iterator, Sequence
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
@@ -14,10 +13,11 @@ from hub.errors import TrainingError
 from hub.tasks.masked_language_modelling import MaskedBatch, MaskedLanguageModelling
 from hub.training.callbacks import Callback
 from hub.training.checkpoints import CheckpointStore
-from hub.training.parallel import LostWorkerError, lost_worker
+from hub.training.keeping import Keeper
+from hub.training.parallel import LostWorkerError
 from hub.training.pretraining.arguments import PretrainingArguments
 from hub.training.pretraining.packed_corpus import PackedCorpus
-from hub.training.signals import StopRequests, interruption
+from hub.training.signals import StopRequests
 from hub.training.state import TrainingState
 from hub.training.update import Update
 
@@ -58,10 +58,8 @@ class PretrainingLoop:
         self.arguments = arguments
         self.corpus = corpus
         self.update = update
-        self.store = store
         self.callbacks = callbacks
-        self.started = time.monotonic() - state.seconds
-        self.saved = time.monotonic()
+        self.keeper = Keeper(state, update, store, arguments.checkpoint_minutes)
 
     def run(self, stop: StopRequests) -> None:
         state = self.state
@@ -71,7 +69,7 @@ class PretrainingLoop:
             while state.step < state.total_steps:
                 self._epoch(stop)
         except LostWorkerError as error:
-            self._give_up(error)
+            self.keeper.give_up(error)
         self.network.eval()
 
     def _epoch(self, stop: StopRequests) -> None:
@@ -89,12 +87,12 @@ class PretrainingLoop:
                 callback.on_step(state, loss, len(numbers))
             if _is_due(state.step, state.total_steps, arguments.evaluations):
                 self._measure()
-                self._save()
+                self.keeper.save()
             elif self.update.save_is_due:
-                self._save()
+                self.keeper.save()
             asked = self.update.asked_to_stop(stop)
             if asked is not None and state.step < state.total_steps:
-                self._stop(asked)
+                self.keeper.stop(asked)
         state.epoch += 1
         state.batch = 0
 
@@ -102,8 +100,7 @@ class PretrainingLoop:
         update, step = self.update, self.state.step
         update.begin(step)
         value = self._add_gradients(numbers)
-        is_due = time.monotonic() - self.saved > 60 * self.arguments.checkpoint_minutes
-        value = update.add_up(value, stop, is_due)
+        value = update.add_up(value, stop, self.keeper.is_due)
         if not math.isfinite(value):
             raise TrainingError(
                 f"The loss of step {self.state.step + 1} is {value}: the run diverged. Lower the "
@@ -138,7 +135,7 @@ class PretrainingLoop:
     def _measure(self) -> None:
         state = self.state
         score = self.task.score(self.network, self._held_out())
-        state.seconds = time.monotonic() - self.started
+        self.keeper.note_time()
         entry: dict[str, Any] = {
             "step": state.step,
             "tokens": state.step * self.arguments.batch_size * self.arguments.max_seq_len,
@@ -152,25 +149,6 @@ class PretrainingLoop:
         state.history.append(entry)
         for callback in self.callbacks:
             callback.on_epoch_end(state, entry)
-
-    def _save(self) -> None:
-        if self.store is None:
-            return
-        self.state.seconds = time.monotonic() - self.started
-        self.store.save(self.network, self.update.optimizer, self.state, self.update)
-        self.saved = time.monotonic()
-
-    def _give_up(self, error: LostWorkerError) -> NoReturn:
-        self.update.optimizer.clear_grad()
-        if self.update.shares is None:  # else it had a part of what a checkpoint needs
-            self._save()
-        is_kept = self.store is not None and self.store.exists()
-        raise lost_worker(error, self.state.step, self.state.total_steps, is_kept)
-
-    def _stop(self, signal_number: int) -> None:
-        self._save()
-        folder = None if self.store is None else self.store.folder
-        raise interruption(signal_number, self.state.step, self.state.total_steps, folder)
 
 
 def _is_due(step: int, total: int, count: int) -> bool:
