@@ -9,23 +9,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from hub.registry.catalogue import SourceFile
+
 _PATH = Path(__file__).parent.parent / "datasets.json"
 _GITHUB = "https://raw.githubusercontent.com"
-
-
-@dataclass(frozen=True)
-class DatasetFile:
-    """A file to fetch.
-
-    Attributes:
-        url: its address.
-        size: its bytes, if they are known.
-        sha256: its checksum, if one is known.
-    """
-
-    url: str
-    size: int | None = None
-    sha256: str | None = None
 
 
 @dataclass(frozen=True)
@@ -37,19 +24,19 @@ class DatasetSource:
         files: name in the data set's folder -> where it is.
     """
 
-    archive: DatasetFile | None = None
-    files: Mapping[str, DatasetFile] = field(default_factory=dict)
+    archive: SourceFile | None = None
+    files: Mapping[str, SourceFile] = field(default_factory=dict)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> DatasetSource:
         """Read the form that `datasets.json` has."""
         if values["kind"] == "archive":
-            return cls(DatasetFile(values["url"], values.get("size"), values.get("sha256")))
+            return cls(SourceFile(values["url"], values.get("sha256"), size=values.get("size")))
         # A commit's files never change; so do their checksums.
         base = f"{_GITHUB}/{values['repository']}/{values['revision']}"
         return cls(
             files={
-                name: DatasetFile(f"{base}/{file['path']}", file["size"], file["sha256"])
+                name: SourceFile(f"{base}/{file['path']}", file["sha256"], size=file["size"])
                 for name, file in values["files"].items()
             }
         )

@@ -13,7 +13,7 @@ from hub.data.choosing import choose_columns, detect_kind, kind_name, note_on
 from hub.data.columns import Chosen
 from hub.data.entity_schemas import SpanEntities, TagEntities
 from hub.data.examples import BadRow, TextDataset
-from hub.data.named import dataset_of, open_named
+from hub.data.named import dataset_of, has_dev, open_named
 from hub.data.readers import read_table
 from hub.data.schemas import Classes, Schema, SeveralLabels
 from hub.data.tables import LINES, Rows, Table, peek, tell_bad_rows
@@ -91,6 +91,28 @@ def load_dataset(
     facts = {"format": table.format, **table.facts, **columns_of, **schema.facts()}
     skipped = bad if len(bad) >= MANY_ROWS else list(bad)
     return TextDataset(examples, table.source, skipped, notes, schema.kind, facts, table.unit)
+
+
+def with_dev(
+    train_data: TextDataset, train: Any, dev: Any, seed: int, **options: Any
+) -> tuple[TextDataset, TextDataset]:
+    """The rows to learn from, and those to choose by.
+
+    Args:
+        train_data: what `load_dataset` made of `train`.
+        train, dev: as `load_dataset` takes them; where `dev` is None, it is the dev part of a data
+            set known by name, and else a tenth of the training rows.
+        seed: of the tenth.
+        options: `load_dataset`'s.
+
+    Raises:
+        DataError: as `load_dataset`.
+    """
+    if dev is None and has_dev(train):
+        dev = train
+    if dev is None:
+        return train_data.split(0.1, seed)
+    return train_data, load_dataset(dev, kind=train_data.kind, split="dev", **options)
 
 
 def _schema(

@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from hub.constants import datasets_directories, offline
-from hub.data.catalogue import DatasetEntry, DatasetFile, DatasetSource, find_dataset
+from hub.data.catalogue import DatasetEntry, DatasetSource, find_dataset
 from hub.data.examples import BadRow
 from hub.data.readers import EXTENSIONS, read_table
 from hub.data.tables import Row, Table, peek
 from hub.errors import ChecksumError, DataError, DownloadError, HubError, OfflineError
+from hub.registry.catalogue import SourceFile
 
 logger = logging.getLogger(__name__)
 
@@ -70,16 +71,14 @@ def open_named(entry: DatasetEntry, mode: str) -> Table:
     return replace(table, rows=named, columns=None, notes=notes)
 
 
-def part_of_its_own(data: Any, mode: str) -> Any:
-    """`data` again, if it is the name of a data set that has the part `mode`; else None.
+def has_dev(data: Any) -> bool:
+    """Whether `data` is the name of a data set with rows to choose by.
 
     Raises:
         HubError: as `locate` does.
     """
     entry = dataset_of(data)
-    if entry is None:
-        return None
-    return data if _part(locate(entry, "train").parent, mode) else None
+    return entry is not None and _part(locate(entry, "train").parent, "dev") is not None
 
 
 def dataset_of(data: Any) -> DatasetEntry | None:
@@ -146,13 +145,11 @@ def _fetch(entry: DatasetEntry) -> Path:
 def _fetch_from(source: DatasetSource, folder: Path) -> None:
     """Make the folder of a data set from one of its places."""
     from hub.registry.archives import unpack
-    from hub.registry.checksums import Expected
     from hub.registry.download import RemoteFile, download
     from hub.registry.http import Client
 
-    def get(file: DatasetFile, target: Path) -> None:
-        expected = Expected(size=file.size, sha256=file.sha256)
-        download(RemoteFile(target.name, file.url, expected), target, client)
+    def get(file: SourceFile, target: Path) -> None:
+        download(RemoteFile(target.name, file.url, file.expected), target, client)
 
     with Client() as client:
         if source.archive is None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hub.errors import UnknownModelError
+from hub.registry.checksums import Expected
 from hub.registry.names import normalize
 
 _PACKAGE = Path(__file__).parent.parent
@@ -27,6 +28,11 @@ class SourceFile:
     sha256: str | None = None
     md5: str | None = None
     size: int | None = None
+
+    @property
+    def expected(self) -> Expected:
+        """What is known of it before it comes."""
+        return Expected(size=self.size, sha256=self.sha256, md5=self.md5)
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from hub.constants import (
 )
 from hub.data import TextDataset, load_dataset
 from hub.data.examples import BadRow, Label, entities_in, names_in
-from hub.data.named import part_of_its_own
+from hub.data.loading import with_dev
 from hub.files import write_text
 from hub.models.installation import check_name_is_known
 from hub.module import Module
@@ -130,12 +130,7 @@ def finetune(
     train_data = load_dataset(train, kind=kind, split="train", **options)
     learned = labelled_task_type(train_data.kind).from_data(train_data, **(task_options or {}))
     check_metric(arguments.metric, learned)
-    if dev is None:
-        dev = part_of_its_own(train, "dev")
-    if dev is None:
-        train_data, dev_data = train_data.split(0.1, arguments.seed)
-    else:
-        dev_data = load_dataset(dev, kind=train_data.kind, split="dev", **options)
+    train_data, dev_data = with_dev(train_data, train, dev, arguments.seed, **options)
     if skip_bad_rows:
         dev_data = _without_unknown_labels(dev_data, learned)
     dev_targets = learned.targets(dev_data)

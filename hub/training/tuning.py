@@ -21,7 +21,7 @@ import filelock
 
 from hub.constants import MANIFEST_FILE, TUNING_DIRECTORY
 from hub.data import load_dataset
-from hub.data.named import part_of_its_own
+from hub.data.loading import with_dev
 from hub.errors import InputError, MissingPackageError, OutputError, TrainingError
 from hub.files import write_text
 from hub.module import Module
@@ -141,12 +141,7 @@ def tune(
     learned = labelled_task_type(train_data.kind).from_data(train_data, **(task_options or {}))
     fixed = dict(changes or {})
     seed = TrainingArguments().with_changes(**fixed).seed
-    if dev is None:
-        dev = part_of_its_own(train, "dev")
-    if dev is None:
-        train_data, dev_data = train_data.split(0.1, seed)
-    else:
-        dev_data = load_dataset(dev, kind=train_data.kind, split="dev", **columns)
+    train_data, dev_data = with_dev(train_data, train, dev, seed, **columns)
     recommended = default_arguments(Module(name=model, task=learned.name, label_map=learned.labels))
     _prepare(folder, resume, overwrite)
     search = _Search(

@@ -18,13 +18,13 @@ from hub.cli.main import cli
 from hub.data import Entity, Example, TextDataset
 from hub.data.catalogue import (
     DatasetEntry,
-    DatasetFile,
     DatasetSource,
     find_dataset,
     list_datasets,
 )
 from hub.data.named import is_here, locate, open_named
 from hub.errors import ChecksumError, DataError, DownloadError, OfflineError
+from hub.registry.catalogue import SourceFile
 from hub.training.finetune import finetune
 from tests.servers import FileServer
 
@@ -91,7 +91,7 @@ def entry(*sources: DatasetSource, **more: Any) -> DatasetEntry:
 
 def test_what_is_not_here_is_fetched_once(tmp_path: Path) -> None:
     with FileServer({"toy.tar.gz": archive(train="text\tlabel\n好\t1\n")}) as server:
-        toy = entry(DatasetSource(DatasetFile(f"{server.url}/toy.tar.gz")))
+        toy = entry(DatasetSource(SourceFile(f"{server.url}/toy.tar.gz")))
         path = locate(toy, "train")
     assert path == tmp_path / "hub-home" / "datasets" / "toy" / "train.tsv"
     assert locate(toy, "train") == path and is_here(toy)  # the server is gone
@@ -104,14 +104,14 @@ def test_an_archive_that_is_none_leaves_nothing(tmp_path: Path) -> None:
         FileServer({"toy.tar.gz": b"no archive" * 100}) as server,
         pytest.raises(DownloadError, match=r"toy\.tar\.gz is of no use"),
     ):
-        locate(entry(DatasetSource(DatasetFile(f"{server.url}/toy.tar.gz"))), "train")
+        locate(entry(DatasetSource(SourceFile(f"{server.url}/toy.tar.gz"))), "train")
     assert not (tmp_path / "hub-home" / "datasets" / "toy").exists()
     with FileServer({}) as server, pytest.raises(DownloadError, match="HUB_DATASETS_DIR"):
-        locate(entry(DatasetSource(DatasetFile(f"{server.url}/toy.tar.gz"))), "train")
+        locate(entry(DatasetSource(SourceFile(f"{server.url}/toy.tar.gz"))), "train")
 
 
-def known(url: str, content: bytes) -> DatasetFile:
-    return DatasetFile(url, len(content), hashlib.sha256(content).hexdigest())
+def known(url: str, content: bytes) -> SourceFile:
+    return SourceFile(url, hashlib.sha256(content).hexdigest(), size=len(content))
 
 
 def test_files_are_verified_and_the_next_place_is_tried(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from hub.registry.catalogue import ModelEntry, Source
-from hub.registry.checksums import Expected
 from hub.registry.settings import SOURCE_KINDS, parse_sources, setting
 from hub.registry.sources.base import PublicSource
 from hub.registry.sources.https import AddressSource
@@ -34,8 +33,5 @@ def _open(source: Source, tokenizer_kind: str) -> PublicSource:
         return HuggingFaceSource(str(source.repository), source.revision, tokenizer_kind)
     if source.kind == "modelscope":
         return ModelScopeSource(str(source.repository), source.revision, tokenizer_kind)
-    files = {
-        name: (file.url, Expected(size=file.size, sha256=file.sha256, md5=file.md5))
-        for name, file in source.files.items()
-    }
+    files = {name: (file.url, file.expected) for name, file in source.files.items()}
     return AddressSource(source.kind, files)
