@@ -28,7 +28,7 @@ from hub.models.conversion import check_vocabulary, default_length
 from hub.models.ernie import checkpoints, formats
 from hub.models.ernie.config import MEAN_POOLING_SUFFIX, POOLINGS, ErnieConfig, read_config
 from hub.models.ernie.heads import ErnieForSentenceEmbedding
-from hub.models.ernie.initialization import initialize, initialize_encoder
+from hub.models.ernie.initialization import initialize, teach_order
 from hub.models.ernie.modeling import ErnieModel
 from hub.models.installation import locate
 from hub.models.pickles import Arrays
@@ -175,7 +175,7 @@ class Module(paddle.nn.Layer):
         )
         if not pretrained:
             initialize(network, self.config, seed)
-            initialize_encoder(network.encoder, self.config, seed)
+            teach_order(network.encoder, self.config, seed)
             return network
         if self.entry is not None and not self.entry.pretrained:
             if self.task is not None and not self.task.labels:

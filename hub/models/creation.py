@@ -54,7 +54,7 @@ def create_model(
         InputError: the vocabulary is missing or lacks a special token.
     """
     from hub.models.ernie.heads import ErnieForMaskedLM
-    from hub.models.ernie.initialization import initialize, initialize_encoder
+    from hub.models.ernie.initialization import initialize, teach_order
 
     try:
         entries = read_vocabulary(vocabulary)
@@ -66,7 +66,7 @@ def create_model(
     )
     network = ErnieForMaskedLM(config)
     initialize(network, config, seed)
-    initialize_encoder(network.encoder, config, seed)
+    teach_order(network.encoder, config, seed)
     write_model(folder, network, config, tokenizer, min(config.max_position_embeddings, 512))
     return config
 

@@ -122,6 +122,7 @@ class TrainingArguments:
         for name in (
             "learning_rate", "warmup_ratio", "weight_decay", "max_grad_norm", "checkpoint_minutes",
             "focal_gamma", "label_smoothing", "adversarial", "r_drop", "layer_decay", "ema",
+            "token_dropout",
         ):  # fmt: skip
             value = getattr(self, name)
             if not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
@@ -142,10 +143,8 @@ class TrainingArguments:
             raise InputError(f"precision is {self.precision!r}; there is {', '.join(PRECISIONS)}.")
         if self.dropout is not None and not 0 <= self.dropout < 1:
             raise InputError(f"dropout must be from 0 to below 1, not {self.dropout!r}.")
-        if not 0 <= self.token_dropout < 1:
-            raise InputError(
-                f"token_dropout must be from 0 to below 1, not {self.token_dropout!r}."
-            )
+        if self.token_dropout >= 1:
+            raise InputError(f"token_dropout must be below 1, not {self.token_dropout!r}.")
         if self.ema >= 1:
             raise InputError(f"ema must be below 1, not {self.ema!r}.")
         if self.label_smoothing >= 1:

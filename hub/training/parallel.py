@@ -63,6 +63,15 @@ def buckets(parameters: Sequence[paddle.Tensor]) -> Iterator[list[paddle.Tensor]
         yield bucket
 
 
+def divided(
+    flat: paddle.Tensor, bucket: Sequence[paddle.Tensor]
+) -> Iterator[tuple[paddle.Tensor, paddle.Tensor]]:
+    """Each parameter of a bucket with what `flat`, the numbers of all of them, has for it."""
+    pieces = flat.split([parameter.size for parameter in bucket])
+    for parameter, piece in zip(bucket, pieces, strict=True):
+        yield parameter, piece.reshape(parameter.shape)
+
+
 @dataclass(frozen=True)
 class Group:
     """The processes of a run.
@@ -114,8 +123,7 @@ class Group:
             )
             with self._reaching_others():
                 paddle.distributed.all_reduce(flat)
-            for parameter, piece in zip(bucket, flat.split([p.size for p in bucket]), strict=True):
-                gradient = piece.reshape(parameter.shape)
+            for parameter, gradient in divided(flat, bucket):
                 if parameter.grad is None:
                     parameter.grad = gradient
                 else:

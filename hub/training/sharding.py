@@ -11,7 +11,7 @@ import numpy as np
 
 from hub.backend import paddle
 from hub.errors import InputError
-from hub.training.parallel import Group, buckets
+from hub.training.parallel import Group, buckets, divided
 
 
 class Shares:
@@ -57,9 +57,8 @@ class Shares:
                 flat = paddle.concat([parameter.detach().reshape([-1]) for parameter in bucket])
                 self._group.broadcast(flat, rank)
                 if rank != self._group.rank:
-                    pieces = flat.split([parameter.size for parameter in bucket])
-                    for parameter, piece in zip(bucket, pieces, strict=True):
-                        parameter.set_value(piece.reshape(parameter.shape))
+                    for parameter, values in divided(flat, bucket):
+                        parameter.set_value(values)
 
     def collect(self, tensors: dict[str, paddle.Tensor]) -> dict[str, np.ndarray]:
         """What all processes' optimizers keep, put together in the first process.

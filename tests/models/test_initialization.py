@@ -10,7 +10,7 @@ import pytest
 import hub
 from hub.backend import paddle
 from hub.models.ernie.config import ErnieConfig
-from hub.models.ernie.initialization import initialize_encoder
+from hub.models.ernie.initialization import initialize, teach_order
 from hub.models.ernie.modeling import ErnieModel
 
 CONFIG = ErnieConfig(
@@ -19,11 +19,18 @@ CONFIG = ErnieConfig(
 )  # fmt: skip
 
 
+def new_encoder(config: ErnieConfig, seed: int) -> ErnieModel:
+    """An encoder that begins without pretrained weights."""
+    made = ErnieModel(config)
+    initialize(made, config, seed)
+    teach_order(made, config, seed)
+    return made
+
+
 @pytest.fixture
 def encoder() -> ErnieModel:
     """A new encoder of `CONFIG`."""
-    made = ErnieModel(CONFIG)
-    initialize_encoder(made, CONFIG, seed=1)
+    made = new_encoder(CONFIG, seed=1)
     made.eval()
     return made
 
@@ -57,9 +64,7 @@ def test_half_of_the_heads_look_at_near_positions(encoder: ErnieModel) -> None:
 
 
 def test_the_same_seed_gives_the_same_weights(encoder: ErnieModel) -> None:
-    again, other = ErnieModel(CONFIG), ErnieModel(CONFIG)
-    initialize_encoder(again, CONFIG, seed=1)
-    initialize_encoder(other, CONFIG, seed=2)
+    again, other = new_encoder(CONFIG, seed=1), new_encoder(CONFIG, seed=2)
     for (name, one), (_, two) in zip(
         encoder.named_parameters(), again.named_parameters(), strict=True
     ):
@@ -71,7 +76,7 @@ def test_the_same_seed_gives_the_same_weights(encoder: ErnieModel) -> None:
     assert positions.std() == pytest.approx(words.std(), rel=0.25)
     for width in (1, 2, 7):  # nothing is too narrow for it
         narrow = ErnieConfig(**{**vars(CONFIG), "hidden_size": width * 6, "intermediate_size": 8})
-        initialize_encoder(ErnieModel(narrow), narrow, seed=1)
+        new_encoder(narrow, seed=1)
 
 
 def test_a_module_may_begin_without_its_own_weights(tiny_folder: Path, tmp_path: Path) -> None:

@@ -28,11 +28,11 @@ def initialize(network: paddle.nn.Layer, config: ErnieConfig, seed: int) -> None
             bias.set_value(np.zeros(bias.shape, np.float32))
 
 
-def initialize_encoder(encoder: paddle.nn.Layer, config: ErnieConfig, seed: int) -> None:
-    """Fill an `ErnieModel` that is to be trained without pretrained weights.
+def teach_order(encoder: paddle.nn.Layer, config: ErnieConfig, seed: int) -> None:
+    """Let an `ErnieModel` that `initialize` has filled be trained without pretrained weights.
 
     BERT's random weights know nothing of order: from a few thousand sentences such a network hardly
-    learns what its neighbours say of a token. Here it begins with
+    learns what its neighbours say of a token. From here it begins with
 
     - linear maps whose outputs vary as their inputs do (https://proceedings.mlr.press/v9/glorot10a);
     - sinusoids as the positions' embeddings (https://arxiv.org/abs/1706.03762, section 3.5), as
@@ -42,7 +42,6 @@ def initialize_encoder(encoder: paddle.nn.Layer, config: ErnieConfig, seed: int)
 
     All of it is trained like any other weight.
     """
-    initialize(encoder, config, seed)
     generator = np.random.Generator(np.random.PCG64([seed, 1]))
     for layer in encoder.sublayers():
         if isinstance(layer, paddle.nn.Linear):
