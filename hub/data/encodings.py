@@ -48,7 +48,7 @@ def detect_encoding(path: Path) -> TextEncoding:
         if start.startswith(magic):
             raise DataError(
                 f"{path} is {kind}, not a text file: save it as UTF-8 TSV or CSV, or give a "
-                "workbook the extension .xlsx, a Parquet file .parquet."
+                "workbook the extension .xlsx or .xls, a Parquet file .parquet."
             )
     for mark, name in _BYTE_ORDER_MARKS:
         if start.startswith(mark):

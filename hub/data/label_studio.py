@@ -13,21 +13,23 @@ from hub.data.examples import BadRow
 from hub.data.tables import Row
 
 _Item = tuple[int, Row] | BadRow
+# As many of the first tasks say what a file is.
+TOLD_BY = 20
 _BOOKKEEPING = {"annotation_id", "annotator", "lead_time"}
 
 
-def is_export(items: Any) -> bool:
-    """Whether these are the tasks of a JSON export."""
-    return bool(items) and all(
+def is_export(first: list[Any]) -> bool:
+    """Whether these are the first tasks of a JSON export."""
+    return bool(first) and all(
         isinstance(item, dict) and "annotations" in item and isinstance(item.get("data"), dict)
-        for item in items[:20]
+        for item in first
     )
 
 
-def is_minimal_export(items: Any) -> bool:
-    """Whether these are the tasks of a JSON_MIN export."""
-    return bool(items) and all(
-        isinstance(item, dict) and not _BOOKKEEPING.isdisjoint(item) for item in items[:20]
+def is_minimal_export(first: list[Any]) -> bool:
+    """Whether these are the first tasks of a JSON_MIN export."""
+    return bool(first) and all(
+        isinstance(item, dict) and not _BOOKKEEPING.isdisjoint(item) for item in first
     )
 
 

@@ -16,6 +16,7 @@ from hub.data.headers import check_header
 from hub.data.json_files import is_one_document, read_json
 from hub.data.parquet import read_parquet
 from hub.data.tables import Row, Rows, Table
+from hub.data.workbooks import EXTENSIONS as WORKBOOKS
 from hub.data.workbooks import read_workbook
 from hub.errors import DataError
 
@@ -23,7 +24,10 @@ from hub.errors import DataError
 csv.field_size_limit(1 << 30)
 
 # These import what they need when they are called.
-_BINARY: dict[str, Callable[[Path], Table]] = {".xlsx": read_workbook, ".parquet": read_parquet}
+_BINARY: dict[str, Callable[[Path], Table]] = {
+    **dict.fromkeys(WORKBOOKS, read_workbook),
+    ".parquet": read_parquet,
+}
 _Reader = Callable[[TextIO, Path], tuple[Rows, list[str] | None]]
 
 

@@ -111,7 +111,8 @@ def split_file(
     Raises:
         OutputError: a file is there already or cannot be written, or the format is only read.
     """
-    extension = path.suffix.lower()
+    # The old kind of workbook is only read.
+    extension = ".xlsx" if path.suffix.lower() == ".xls" else path.suffix.lower()
     if extension not in (*WRITERS, *EXTENSIONS) or data.unit == "task":
         raise OutputError(
             f"{path}: {data.facts['format']} cannot be written. Make another file of it with "

@@ -1,17 +1,20 @@
-"""Excel workbooks (.xlsx): the first sheet, its first line that is not empty naming the columns."""
+"""Excel workbooks: the first sheet, its first line that is not empty naming the columns."""
 
 from __future__ import annotations
 
-import re
+import io
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hub.data.headers import check_header
-from hub.data.tables import Row, Table
+from hub.data.tables import Rows, Table
 from hub.errors import DataError, MissingPackageError
 
-_ESCAPE = re.compile("_x([0-9A-Fa-f]{4})_")
+if TYPE_CHECKING:
+    from python_calamine import CalamineSheet
+
+EXTENSIONS = (".xlsx", ".xls")
 
 
 def read_workbook(path: Path) -> Table:
@@ -21,60 +24,58 @@ def read_workbook(path: Path) -> Table:
 
     Raises:
         DataError: it is no workbook, or its first sheet is empty.
-        MissingPackageError: openpyxl is not installed.
+        MissingPackageError: python-calamine is not installed.
     """
     try:
-        import openpyxl
+        from python_calamine import CalamineWorkbook, SheetTypeEnum
     except ImportError:
-        raise MissingPackageError("openpyxl", "excel", "Reading Excel workbooks") from None
+        raise MissingPackageError("python-calamine", "excel", "Reading Excel workbooks") from None
     try:
-        workbook = openpyxl.load_workbook(path, data_only=True)
+        # What a workbook is its content says: programs write the new kind under the old extension.
+        workbook = CalamineWorkbook.from_filelike(io.BytesIO(path.read_bytes()))
+        names = [s.name for s in workbook.sheets_metadata if s.typ == SheetTypeEnum.WorkSheet]
+        sheet = workbook.get_sheet_by_name(names[0]) if names else None
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}.") from error
-    except Exception as error:  # a damaged archive, or one of another kind, fails anywhere
-        raise DataError(f"{path} is not an Excel workbook (.xlsx): {error}.") from error
-    sheet = workbook.worksheets[0] if workbook.worksheets else None
-    lines = [] if sheet is None else list(_lines(sheet))
-    if sheet is None or not lines:
+    except Exception as error:  # a damaged file, or one of another kind, fails anywhere
+        kinds = ", ".join(EXTENSIONS)
+        raise DataError(f"{path} is not an Excel workbook ({kinds}): {error}.") from error
+    lines = iter(()) if sheet is None else _lines(sheet)
+    first, header = next(lines, (0, []))
+    if not header:
         raise DataError(f"{path}: the first sheet is empty.")
-    first, header = lines[0]
-    names = [str(name or "").strip() for name in header]
-    used = [number for number, name in enumerate(names) if name]
-    columns = [names[number] for number in used]
+    titles = [_text(cell).strip() for cell in header]
+    used = [number for number, title in enumerate(titles) if title]
+    columns = [titles[number] for number in used]
     check_header(columns, path, first)
-    rows: Iterator[tuple[int, Row]] = (
-        (line, {names[number]: cells[number] for number in used}) for line, cells in lines[1:]
+    rows: Rows = (
+        (line, {titles[number]: _text(cells[number]) for number in used}) for line, cells in lines
     )
-    others = len(workbook.worksheets) - 1
-    note = f"{path}: the first sheet, {sheet.title!r}, was read; there are {others} more"
-    facts = {"sheet": str(sheet.title)}
-    return Table(
-        rows, columns, str(path), "Excel workbook", facts, (note,) if others else (), "row"
-    )
+    note = f"{path}: the first sheet, {names[0]!r}, was read; there are {len(names) - 1} more"
+    notes = (note,) if len(names) > 1 else ()
+    return Table(rows, columns, str(path), "Excel workbook", {"sheet": names[0]}, notes, "row")
 
 
-def _lines(sheet: Any) -> Iterator[tuple[int, list[str | None]]]:
+def _lines(sheet: CalamineSheet) -> Iterator[tuple[int, list[Any]]]:
     """The rows that are not empty, with their numbers."""
-    merged: dict[tuple[int, int], Any] = {}
-    for area in sheet.merged_cells.ranges:
-        value = sheet.cell(area.min_row, area.min_col).value
-        for line, column in area.cells:
-            merged[line, column] = value
-    for line, cells in enumerate(sheet.iter_rows(), start=1):
-        values = [
-            _text(merged.get((cell.row, cell.column), cell.value), cell.data_type) for cell in cells
-        ]
+    waiting = sorted(sheet.merged_cell_ranges or (), reverse=True)
+    reaching: list[tuple[int, int, int, Any]] = []  # last row, columns from and to, value
+    for row, cells in enumerate(sheet.iter_rows()):
+        while waiting and waiting[-1][0][0] <= row:
+            (_, left), (bottom, right) = waiting.pop()
+            right = min(right + 1, len(cells))
+            if left < right:
+                reaching.append((bottom, left, right, cells[left]))
+        reaching = [area for area in reaching if area[0] >= row]
         # A row with nothing of its own is empty, even if a merged cell reaches into it.
-        if any(cell.value is not None for cell in cells):
-            yield line, values
+        if any(cell != "" for cell in cells):
+            for _, left, right, value in reaching:
+                cells[left:right] = [value] * (right - left)
+            yield row + 1, cells
 
 
-def _text(value: Any, data_type: str) -> str | None:
-    if data_type == "e":
-        return None  # "#N/A" and the like are no values
-    if value is None:
-        return ""
+def _text(value: Any) -> str:
+    """A cell as it is written; "" for an empty one, and for an error such as "#N/A"."""
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    # A workbook writes characters that XML cannot hold, and the end of line CR, as _x000D_.
-    return _ESCAPE.sub(lambda match: chr(int(match[1], 16)), str(value))
+    return str(value)

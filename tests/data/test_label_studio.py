@@ -150,9 +150,6 @@ def test_a_plain_json_list_and_json_lines_under_one_extension(tmp_path: Path) ->
         '{"text": "好", "label": "a"}\n{"text": "坏", "label": "b"}\n', encoding="utf-8"
     )
     assert load_dataset(path).labels == ["a", "b"]
-    (tmp_path / "broken.json").write_text('[{"text": ]', encoding="utf-8")
-    with pytest.raises(DataError, match=r"broken\.json is not valid JSON"):
-        load_dataset(tmp_path / "broken.json")
 
 
 @pytest.mark.parametrize(

@@ -162,6 +162,17 @@ def test_a_workbook_is_split(tmp_path: Path) -> None:
     assert sum(len(load_dataset(target)) for target in written.values()) == 40
 
 
+def test_a_workbook_of_the_old_kind_is_split_into_new_ones(tmp_path: Path) -> None:
+    pytest.importorskip("python_calamine")
+    path = Path(__file__).parents[1] / "golden" / "old.xls"
+    data = load_dataset(path)
+    written = split_file(path, data, tmp_path, ["train", "dev", "train", "dev"])
+    assert written == {"train": tmp_path / "train.xlsx", "dev": tmp_path / "dev.xlsx"}
+    assert [(e.text, e.label) for e in load_dataset(written["dev"])] == [
+        ("后天呢", "天气"), ("2", "订票"),
+    ]  # fmt: skip
+
+
 def test_what_is_there_is_not_replaced_and_the_source_never(tmp_path: Path) -> None:
     path = tmp_path / "train.tsv"
     path.write_text(FILES["all.tsv"], encoding="utf-8")

@@ -13,6 +13,7 @@ from hub.errors import DataError, MissingPackageError
 
 def workbook(path: Path, *lines: list[Any], merged: str | None = None, sheets: int = 1) -> Path:
     openpyxl = pytest.importorskip("openpyxl")
+    pytest.importorskip("python_calamine")
     book = openpyxl.Workbook()
     for line in lines:
         book.active.append(line)
@@ -39,6 +40,26 @@ def test_a_merged_label_is_that_of_all_its_rows(tmp_path: Path) -> None:
     data = load_dataset(workbook(tmp_path / "a.xlsx", *lines, merged="B2:B5"))
     assert [(e.text, e.label, e.line) for e in data] == [
         ("一", "a", 2), ("二", "a", 3), ("三", "a", 5), ("四", "b", 6),
+    ]  # fmt: skip
+
+
+def test_a_merged_cell_ends_at_its_range(tmp_path: Path) -> None:
+    lines = [["text", "x", "label"], ["一", None, "a"], ["二", None, None], ["三", None, "b"]]
+    path = workbook(tmp_path / "a.xlsx", *lines, merged="B2:C3")
+    with pytest.raises(DataError, match="row 2: the label is empty"):
+        load_dataset(path)  # the range's value is its first cell's
+    data = load_dataset(path, skip_bad_rows=True)
+    assert [(e.text, e.label) for e in data] == [("三", "b")]
+
+
+@pytest.mark.parametrize("extension", [".xls", ".XLS", ".xlsx"])
+def test_a_workbook_of_the_old_kind(tmp_path: Path, extension: str) -> None:
+    """Written by xlwt 1.3: "天气" is the label of two rows, merged; the last text is a number."""
+    pytest.importorskip("python_calamine")
+    path = tmp_path / f"a{extension}"
+    path.write_bytes((Path(__file__).parents[1] / "golden" / "old.xls").read_bytes())
+    assert [(e.text, e.label, e.line) for e in load_dataset(path)] == [
+        ("明天下雨吗", "天气", 2), ("后天呢", "天气", 3), ("订一张票", "订票", 4), ("2", "订票", 5),
     ]  # fmt: skip
 
 
@@ -84,7 +105,7 @@ def test_a_formula_is_its_cached_value(tmp_path: Path) -> None:
     "content", [b"PK\x03\x04 no archive", b"text,label\n", b"\xd0\xcf\x11\xe0old"]
 )
 def test_what_is_no_workbook_is_refused(tmp_path: Path, content: bytes) -> None:
-    pytest.importorskip("openpyxl")
+    pytest.importorskip("python_calamine")
     (tmp_path / "a.xlsx").write_bytes(content)
     with pytest.raises(DataError, match="is not an Excel workbook"):
         load_dataset(tmp_path / "a.xlsx")
@@ -95,12 +116,12 @@ def test_an_empty_sheet_is_refused(tmp_path: Path) -> None:
         load_dataset(workbook(tmp_path / "a.xlsx"))
 
 
-def test_without_openpyxl_the_extra_is_named(
+def test_without_its_reader_the_extra_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import sys
 
-    monkeypatch.setitem(sys.modules, "openpyxl", None)
+    monkeypatch.setitem(sys.modules, "python_calamine", None)
     (tmp_path / "a.xlsx").write_bytes(b"PK")
     with pytest.raises(MissingPackageError, match=r"ernie-hub\[excel\]"):
         load_dataset(tmp_path / "a.xlsx")
