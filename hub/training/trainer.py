@@ -11,6 +11,7 @@ from typing import Any
 
 from hub.backend import paddle, use_device
 from hub.data import TextDataset, load_dataset
+from hub.data.loading import with_dev
 from hub.errors import InputError
 from hub.inference.loading import evaluate
 from hub.models.ernie import dropout
@@ -101,7 +102,8 @@ class Trainer:
 
         Args:
             train_data: anything `hub.load_dataset` takes.
-            dev_data: the same; None sets a tenth of the training rows aside.
+            dev_data: the same; None is the dev part of a data set known by name, and else a tenth
+                of the training rows, set aside.
             resume: go on from the checkpoint in `checkpoint_dir`.
             changes: training arguments that differ for this run, such as `epochs=5`.
 
@@ -115,10 +117,7 @@ class Trainer:
         """
         arguments = self.arguments.with_changes(**changes)
         train = self._load(train_data, "train")
-        if dev_data is None:
-            train, dev = train.split(0.1, arguments.seed)
-        else:
-            dev = self._load(dev_data, "dev")
+        train, dev = with_dev(train, train_data, dev_data, arguments.seed)
         self._fit_labels(train, arguments)
         self._run(train, dev, arguments, resume)
         if self.task.is_tuned:

@@ -312,6 +312,21 @@ def test_without_dev_data_a_tenth_of_the_training_rows_is_set_aside(
     assert rows == [len(toy_train) - 5]  # a tenth of 26, 13 and 13: 3, 1 and 1
 
 
+def test_a_data_set_known_by_name_has_its_own_dev_rows(
+    trainer: Callable[..., Trainer], toy_train: Rows, toy_dev: Rows,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    folder = tmp_path / "book_review"
+    folder.mkdir()
+    for name, rows in (("train", toy_train), ("dev", toy_dev)):
+        lines = ["text\tlabel", *("\t".join(row) for row in rows)]
+        (folder / f"{name}.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    monkeypatch.setenv("HUB_DATASETS_DIR", str(tmp_path))
+    first, second = trainer(epochs=1), trainer(epochs=1)
+    assert first.finetune_and_eval("book_review") == second.finetune_and_eval(toy_train, toy_dev)
+    assert digest(first) == digest(second)
+
+
 def test_files_are_read_by_the_trainer(
     trainer: Callable[..., Trainer], tmp_path: Path, toy_train: Rows, toy_dev: Rows
 ) -> None:
