@@ -17,7 +17,6 @@ service does not have. Read the ratios.
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 import os
 import random
@@ -104,119 +103,16 @@ def sentences() -> list[str]:
 # --- the client, in a process of its own ---------------------------------------------------------
 
 
-class _Client(asyncio.Protocol):
-    """A keep-alive connection that sends one request at a time."""
-
-    def __init__(self) -> None:
-        self.answered: asyncio.Future[int] | None = None
-        self._buffer = b""
-
-    def connection_made(self, transport: Any) -> None:
-        self.transport = transport
-
-    def send(self, request: bytes) -> asyncio.Future[int]:
-        self.answered = asyncio.get_running_loop().create_future()
-        self.transport.write(request)
-        return self.answered
-
-    def data_received(self, data: bytes) -> None:
-        self._buffer += data
-        head, found, body = self._buffer.partition(b"\r\n\r\n")
-        if not found:
-            return
-        length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
-        if len(body) >= length and self.answered is not None:
-            self._buffer = b""
-            if not self.answered.done():
-                self.answered.set_result(int(head[9:12]))
-
-    def connection_lost(self, error: Exception | None) -> None:
-        if self.answered is not None and not self.answered.done():
-            self.answered.set_result(0)
-
-
-async def _load(port: int, path: str, clients: int, rate: float, seconds: float) -> dict[str, Any]:
-    loop = asyncio.get_running_loop()
-    peer = next(peer for peer in (OURS, *PEERS) if peer.path == path)
-    bodies = [json.dumps(peer.body(text), ensure_ascii=False).encode() for text in sentences()]
-    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: "
-    requests = [head.encode() + str(len(b)).encode() + b"\r\n\r\n" + b for b in bodies]
-    taken: list[tuple[int, float]] = []
-    begun = time.perf_counter()
-
-    async def connect() -> _Client:
-        return (await loop.create_connection(_Client, "127.0.0.1", port))[1]
-
-    async def ask(client: _Client, number: int) -> None:
-        start = time.perf_counter()
-        status = await client.send(requests[number % len(requests)])
-        taken.append((status, time.perf_counter() - start))
-
-    if rate:
-        idle = [await connect() for _ in range(clients)]
-        lost, sent, tasks = 0, 0, set()
-        begun = time.perf_counter()
-
-        async def borrow(client: _Client, number: int) -> None:
-            await ask(client, number)
-            idle.append(client if not client.transport.is_closing() else await connect())
-
-        while (now := time.perf_counter() - begun) < seconds:
-            while sent < now * rate:
-                sent += 1
-                while idle and idle[-1].transport.is_closing():
-                    idle.pop()  # the service hung up on what was not used
-                if not idle:
-                    idle.append(await connect())
-                task = asyncio.ensure_future(borrow(idle.pop(), sent))
-                tasks.add(task)
-                task.add_done_callback(tasks.discard)
-            await asyncio.sleep(0.001)
-        if tasks:
-            await asyncio.wait(tasks, timeout=30)
-        lost = sent - len(taken)
-    else:
-        lost = 0
-
-        async def loop_of(offset: int) -> None:
-            client, number = await connect(), offset
-            while time.perf_counter() - begun < seconds:
-                await ask(client, number)
-                number += 1
-                if client.transport.is_closing():
-                    client = await connect()
-
-        await asyncio.gather(*(loop_of(31 * n) for n in range(clients)))
-    elapsed = time.perf_counter() - begun
-    good = sorted(took for status, took in taken if status == 200)
-    statuses: dict[str, int] = {}
-    for status, _ in taken:
-        statuses[str(status)] = statuses.get(str(status), 0) + 1
-    refused = sorted(took for status, took in taken if status == 429)
-
-    def at(values: Sequence[float], share: float) -> float | None:
-        return (
-            round(1000 * values[min(len(values) - 1, int(share * len(values)))], 2)
-            if values
-            else None
-        )
-
-    return {
-        "per_s": round(len(good) / elapsed, 1),
-        "p50_ms": at(good, 0.5),
-        "p99_ms": at(good, 0.99),
-        "refused_p99_ms": at(refused, 0.99),
-        "statuses": statuses,
-        "unanswered": lost,
-    }
-
-
 def load(
-    port: int, path: str, seconds: float, clients: int = CLIENTS, rate: float = 0.0
+    port: int, path: str, seconds: float, clients: int = CLIENTS, rate: float | None = None
 ) -> dict[str, Any]:
-    """What a client in another process measured."""
-    command = [sys.executable, __file__, "--client", str(port), path, str(clients), str(rate)]
-    done = subprocess.run([*command, str(seconds)], capture_output=True, text=True, check=True)
+    """What a client in another process measured; see `load_client.py`."""
+    peer = next(peer for peer in (OURS, *PEERS) if peer.path == path)
+    bodies = json.dumps([peer.body(text) for text in sentences()])
+    command = [sys.executable, str(ROOT / "benchmarks" / "load_client.py"), str(port), path]
+    command += [str(seconds), "--clients", str(clients)]
+    command += [] if rate is None else ["--rate", str(rate)]
+    done = subprocess.run(command, input=bodies, capture_output=True, text=True, check=True)
     result: dict[str, Any] = json.loads(done.stdout)
     return result
 
@@ -407,17 +303,6 @@ def soak(service: Service, rate: float, seconds: float) -> dict[str, Any]:
 
 def main() -> None:
     """Measure and print."""
-    if sys.argv[1:2] == ["--client"]:
-        port, path, clients, rate, seconds = sys.argv[2:]
-        try:
-            import uvloop
-
-            uvloop.install()
-        except ImportError:
-            pass
-        work = _load(int(port), path, int(clients), float(rate), float(seconds))
-        print(json.dumps(asyncio.run(work)))
-        return
     parser = argparse.ArgumentParser(description=__doc__)
     for peer in PEERS:
         parser.add_argument(f"--{peer.name.replace('_', '-')}", metavar="PYTHON")

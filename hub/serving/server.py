@@ -55,6 +55,42 @@ def bind(settings: Settings, shared: bool = False) -> socket.socket:
     return found
 
 
+class Joining:
+    """A transport that sends what is written in one turn of the loop together.
+
+    The head and the body of an answer are written one after the other: joined they cost the service
+    one call of the kernel, and wake the caller once.
+    """
+
+    def __init__(self, transport: Any, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport, self._loop = transport, loop
+        self._written: list[bytes] = []
+
+    def write(self, data: bytes) -> None:
+        """Send `data` at the end of the turn."""
+        if not self._written:
+            self._loop.call_soon(self._send)
+        self._written.append(data)
+
+    def close(self) -> None:
+        """Close the connection when all is sent."""
+        self._send()
+        self._transport.close()
+
+    def get_write_buffer_size(self) -> int:
+        """The bytes that are not sent yet."""
+        size: int = self._transport.get_write_buffer_size()
+        return size + sum(map(len, self._written))
+
+    def _send(self) -> None:
+        data, self._written = b"".join(self._written), []
+        if data and not self._transport.is_closing():
+            self._transport.write(data)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+
 class _Impatient(_Protocol):
     """A connection that must send its headers in time."""
 
@@ -62,7 +98,8 @@ class _Impatient(_Protocol):
     _timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
-        super().connection_made(transport)
+        joining: Any = Joining(transport, self.loop)
+        super().connection_made(joining)
         self._expect()
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -257,7 +257,7 @@ def test_sigterm_drains_and_a_second_one_ends(start: Start, run_folder: Path) ->
     with pytest.raises(requests.ConnectionError):
         service.get("/readyz")
     ended = []
-    while not ended or (min(ended) >= 1.0 and len(ended) < 3):  # the machine may be busy
+    while not ended or (min(ended) >= 5.0 and len(ended) < 3):  # the machine may be busy
         impatient = start(f"travel@1={run_folder}", "--drain-delay-s", "20")
         impatient.signal(signal.SIGTERM)
         time.sleep(0.2)
@@ -265,7 +265,7 @@ def test_sigterm_drains_and_a_second_one_ends(start: Start, run_folder: Path) ->
         impatient.signal(signal.SIGTERM)
         impatient.wait(10)
         ended.append(time.monotonic() - begun)
-    assert min(ended) < 1.0  # not the twenty seconds of its delay
+    assert min(ended) < 5.0  # not the twenty seconds of its delay
 
 
 @pytest.mark.slow

@@ -7,17 +7,20 @@ import re
 import struct
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 import numpy as np
 import pytest
+import requests
 
 import hub
 from hub.inference.export import export
+from hub.serving.server import Joining
 from tests.golden import layouts
-from tests.serving.conftest import ROOT, Program, Start
+from tests.serving.conftest import ROOT, Program, Start, Threaded
 
 TEXTS = ["今天下雨吗", "听一首歌", "", "买车票"]
 
@@ -190,6 +193,24 @@ def test_bytes_that_do_not_fit_are_refused(
     }  # fmt: skip
     answer = infer(travel, {"inputs": [tensor]}, values, **headers)
     assert answer.status_code == status and set(answer.json()) == {"error"}
+
+
+def test_an_answer_is_one_packet(threaded: Callable[..., Threaded]) -> None:
+    """Its head and its body, of refusals too; what is streamed goes out a line at a time."""
+    service, written = threaded(), []
+
+    class Watched(Joining):
+        def _send(self) -> None:
+            written.append(b"".join(self._written))
+            super()._send()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("hub.serving.server.Joining", Watched)
+        for body in (b'{"text": "a"}', b"{}"):
+            requests.post(f"http://127.0.0.1:{service.port}/v1/models/travel:predict", body)
+    packets = [packet for packet in written if packet]
+    assert [packet.split(b" ", 2)[1] for packet in packets] == [b"200", b"422"]
+    assert all(json.loads(packet.partition(b"\r\n\r\n")[2]) for packet in packets)
 
 
 def test_a_batch_is_streamed_line_by_line_in_order(travel: Program) -> None:
