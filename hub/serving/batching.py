@@ -1,9 +1,8 @@
 """Dynamic batching: texts of many requests are computed together, and never later than promised.
 
 One engine computes at a time. While it does, texts wait in a bounded queue; when it is free, the
-oldest of them is taken with others of like length. An idle engine starts at once, and a busy one
-has its next batch laid out as soon as one is full, so that it need not wait for the event loop. All
-state belongs to that: only `Engine.compute` runs in a thread.
+oldest of them is taken with others of like length. An idle engine starts at once. All state belongs
+to the event loop: only `Engine.compute` runs in a thread.
 
 Every job ends exactly once: answered, refused because the queue is full (429), or given up because
 its deadline passed (504) or its caller left. What was given up is not computed.
@@ -78,30 +77,6 @@ class _Item:
     size: int
 
 
-class _Batch:
-    """Texts that are computed together, in their turn.
-
-    Attributes:
-        items: the texts; when it is computed, those that somebody still waits for.
-        begun: when its turn came, on `time.monotonic`.
-        computed: what becomes of them.
-    """
-
-    def __init__(self, items: list[_Item], engine: Computing, executor: Executor) -> None:
-        self.items = items
-        self.begun = time.monotonic()
-        loop = asyncio.get_running_loop()
-        self.computed = loop.run_in_executor(executor, self._compute, engine)
-
-    def _compute(self, engine: Computing) -> Computed:
-        self.begun = time.monotonic()
-        self.items = [item for item in self.items if not item.job.done.done()]
-        if not self.items:
-            return Computed()
-        texts, wishes = zip(*((item.text, item.wishes) for item in self.items), strict=True)
-        return engine.compute(texts, wishes)
-
-
 @dataclass
 class Batcher:
     """The queue before one engine.
@@ -128,8 +103,6 @@ class Batcher:
     _waiting: deque[_Item] = field(default_factory=deque)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _task: asyncio.Task[None] | None = None
-    _running: _Batch | None = None
-    _ahead: _Batch | None = None
     # Texts a second, as far as it is known: what a refused caller is told to wait for.
     _rate: float = 0.0
     _finished: float = 0.0
@@ -144,8 +117,7 @@ class Batcher:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
-        begun = [batch for batch in (self._running, self._ahead) if batch is not None]
-        for item in [*(item for batch in begun for item in batch.items), *self._waiting]:
+        for item in self._waiting:
             _refuse(item.job, RequestError(503, "stopping", "The service is stopping."))
         self._waiting.clear()
 
@@ -177,7 +149,6 @@ class Batcher:
         size_of = self.engine.size_of
         for index, text in enumerate(texts):
             self._waiting.append(_Item(job, index, text, wishes, size_of(text, wishes)))
-        self._look_ahead()
         self.observer.queued(len(self._waiting))
         self._wake.set()
         return job
@@ -224,60 +195,48 @@ class Batcher:
     # --- the loop --------------------------------------------------------------------------------
 
     async def _run(self) -> None:
-        followed = False  # whether the engine was busy until now
+        loop = asyncio.get_running_loop()
+        was_busy = False
         while True:
-            batch, self._ahead = self._ahead, None
-            if batch is None:
-                if not self._waiting:
-                    followed = False
-                    self._wake.clear()
-                    await self._wake.wait()
-                    # Requests that came in the same moment are read before the batch is chosen.
-                    await asyncio.sleep(0)
-                elif followed:
-                    await self._company()
-                batch = self._begin()
-            if batch is None:
-                followed = False
-                continue
-            self._running, self.busy_since = batch, time.monotonic()
-            self._look_ahead()
+            if not self._waiting:
+                was_busy = False
+                self._wake.clear()
+                await self._wake.wait()
+                # Requests that came in the same moment are read before the first batch is chosen.
+                await asyncio.sleep(0)
+            elif was_busy:
+                await self._company()
+            followed, was_busy = was_busy, False
+            batch = self._take()
             self.observer.queued(len(self._waiting))
+            if not batch:
+                continue
+            now = time.monotonic()
+            self.busy_since = now
+            waits = [now - item.job.arrived for item in batch]
+            for item, waited in zip(batch, waits, strict=True):
+                item.job.queued_s = max(item.job.queued_s, waited)
+            texts, wishes = [item.text for item in batch], [item.wishes for item in batch]
             try:
-                result = await batch.computed
+                result = await loop.run_in_executor(
+                    self.executor, self.engine.compute, texts, wishes
+                )
             except Exception as error:
                 logger.exception("the engine failed")
-                for item in batch.items:
+                for item in batch:
                     _refuse(item.job, _failure(error))
-            else:
-                if batch.items:
-                    self._deliver(batch, result, followed)
-            self._running = self.busy_since = None
-            followed = True
-
-    def _begin(self) -> _Batch | None:
-        """Give the engine the next batch, if there is one."""
-        items = self._take()
-        return _Batch(items, self.engine, self.executor) if items else None
-
-    def _look_ahead(self) -> None:
-        """Lay out the batch after the one that is computed, if it can be full."""
-        is_wanted = self._running is not None and self._ahead is None
-        if is_wanted and len(self._waiting) >= self.batch_size:
-            self._ahead = self._begin()
-
-    def _deliver(self, batch: _Batch, result: Computed, followed: bool) -> None:
-        self.executions += 1
-        # While texts wait, what happens between two batches counts too.
-        finished = time.monotonic()
-        since = self._finished if followed else batch.begun
-        self._learn_rate(len(batch.items), finished - since)
-        self._finished = finished
-        waits = [batch.begun - item.job.arrived for item in batch.items]
-        self.observer.computed(result, waits)
-        for item, waited, outcome in zip(batch.items, waits, result.outcomes, strict=True):
-            item.job.queued_s = max(item.job.queued_s, waited)
-            _deliver(item, outcome)
+                continue
+            finally:
+                self.busy_since, was_busy = None, True
+            self.executions += 1
+            # While texts wait, what happens between two batches counts too.
+            finished = time.monotonic()
+            since = self._finished if followed else now
+            self._learn_rate(len(batch), finished - since)
+            self._finished = finished
+            self.observer.computed(result, waits)
+            for item, outcome in zip(batch, result.outcomes, strict=True):
+                _deliver(item, outcome)
 
     async def _company(self) -> None:
         """Wait until the batch would be full, or the oldest text has waited long enough."""

@@ -204,52 +204,6 @@ def test_a_text_waits_no_longer_than_the_delay_for_company() -> None:
     assert 0.08 < asyncio.run(work()) < 0.25
 
 
-def test_the_next_full_batch_does_not_wait_for_the_event_loop() -> None:
-    engine, observer = Echo(0.02), Silent()
-
-    async def work() -> int:
-        queue = batcher(engine, observer, batch_size=4)
-        jobs = [queue.submit([f"{n}"], Wishes(), time.monotonic() + 5) for n in range(12)]
-        await asyncio.sleep(0.01)  # the first batch is computed, the second laid out
-        assert queue.depth == 4
-        time.sleep(0.1)  # the loop has other work
-        computed = len(engine.batches)
-        answers = await asyncio.gather(*map(queue.wait, jobs))
-        assert [answer[0].answer for answer in answers] == [{"text": f"{n}"} for n in range(12)]
-        await queue.stop()
-        return computed
-
-    assert asyncio.run(work()) == 2
-
-
-def test_what_is_given_up_while_it_is_laid_out_is_not_computed() -> None:
-    engine, observer = Echo(0.05), Silent()
-
-    async def work() -> None:
-        queue = batcher(engine, observer, batch_size=2)
-        jobs = [queue.submit([f"{n}"], Wishes(), time.monotonic() + 5) for n in range(4)]
-        await asyncio.sleep(0.01)
-        assert queue.depth == 0
-        queue.give_up(jobs[2], "cancelled")
-        assert (await queue.wait(jobs[3]))[0].answer == {"text": "3"}
-        await queue.stop()
-
-    asyncio.run(work())
-    assert engine.batches == [["0", "1"], ["3"]]
-
-
-def test_whoever_waits_is_told_that_the_service_stops() -> None:
-    async def work() -> list[int]:
-        queue = batcher(Echo(0.1), Silent(), batch_size=2)
-        jobs = [queue.submit(["一"], Wishes(), time.monotonic() + 5) for _ in range(6)]
-        await asyncio.sleep(0.02)
-        await queue.stop()
-        errors = await asyncio.gather(*map(queue.wait, jobs), return_exceptions=True)
-        return [error.status for error in errors if isinstance(error, RequestError)]
-
-    assert asyncio.run(work()) == [503] * 6
-
-
 # --- what is not computed ------------------------------------------------------------------------
 
 
