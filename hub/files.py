@@ -36,6 +36,20 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
         temporary.unlink(missing_ok=True)
 
 
+def put_in_place(scratch: Path, target: Path, last: str) -> None:
+    """Make the filled folder `scratch` the folder `target`, which may be there if it is empty.
+
+    An empty folder stays the one it is: somebody may stand in it. Its files come one by one, that
+    called `last` at the end.
+    """
+    if not target.exists():
+        scratch.replace(target)
+        return
+    for path in sorted(scratch.iterdir(), key=lambda path: path.name == last):
+        path.replace(target / path.name)
+    scratch.rmdir()
+
+
 def sync(path: Path) -> None:
     """Wait until a file's bytes are on the disk."""
     with path.open("rb") as file:

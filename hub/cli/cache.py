@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from hub.cli.output import json_option, print_json, print_table, say
-from hub.errors import ModelError
+from hub.errors import InputError, ModelError, UnknownModelError
 from hub.files import readable_size
 from hub.registry.names import parse_reference
 from hub.registry.store import Store, StoredModel, folder_size
@@ -63,27 +65,23 @@ def cache_command(ctx: click.Context, as_json: bool) -> None:
 def verify_command(models: tuple[str, ...], as_json: bool) -> None:
     """Compute the checksum of every file of MODELS (all, if none is named)."""
     store = Store()
-    wanted = [parse_reference(text) for text in models]
-    problems = {
-        f"{path.parent.name}@{path.name}": f"{path} is not whole."
-        for path in store.damaged()
-        if not wanted or any(r.name == path.parent.name for r in wanted)
-    }
-    checked = 0
-    for model in store.models():
-        if wanted and not any(
-            r.name == model.name and r.version in (None, model.version) for r in wanted
-        ):
-            continue
-        checked += 1
-        if problem := store.verify(model):
-            problems[f"{model.name}@{model.version}"] = problem
+    whole = {model.folder: model for model in store.models()}
+    here = [*store.damaged(), *whole]
+    if models:
+        here = list(dict.fromkeys(folder for text in models for folder in _meant(text, here)))
+    problems = {}
+    for folder in here:
+        problem = store.verify(whole[folder]) if folder in whole else f"{folder} is not whole."
+        if problem is not None:
+            problems[f"{folder.parent.name}@{folder.name}"] = problem
+    checked = sum(folder in whole for folder in here)
     if as_json:
         print_json({"checked": checked, "problems": problems})
     if problems:
         raise ModelError(
             "\n".join(problems.values())
-            + "\nRemove it with `hub cache remove NAME`; it is fetched again when it is used."
+            + "\nRemove it with `hub cache remove NAME@VERSION`: what the catalogue has is fetched "
+            "again when it is used, a team's own model must be pulled or registered again."
         )
     if not as_json:
         say(f"{_models(checked)}, every file as it should be.")
@@ -107,6 +105,26 @@ def clean_command() -> None:
 
     store = Store()
     say(f"{readable_size(store.clean() + EncodedCache().clean())} freed in {store.root}")
+
+
+def _meant(text: str, here: list[Path]) -> list[Path]:
+    """The folders of the models that a name, NAME@VERSION or NAME@ALIAS means."""
+    from hub.models.installation import public_entry
+
+    entry = public_entry(text)
+    version: str | None
+    if entry is None:
+        reference = parse_reference(text)
+        name = reference.name
+        version = Store().aliases(name).get(reference.version or "", reference.version)
+    elif entry.folder is None:
+        name, version = entry.name, entry.version
+    else:
+        raise InputError(f"{entry.name} is inside the package: `hub cache` has no files of it.")
+    found = [f for f in here if f.parent.name == name and version in (None, f.name)]
+    if not found:
+        raise UnknownModelError(f"{text} is not on this machine.")
+    return found
 
 
 def _models(count: int) -> str:

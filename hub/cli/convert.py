@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
 import click
 
 from hub.cli.output import say
+from hub.constants import MANIFEST_FILE
 from hub.errors import InputError, OutputError
-from hub.files import readable_size
+from hub.files import put_in_place, readable_size
 
 
 @click.command("convert")
@@ -33,15 +35,14 @@ def convert_command(source: Path, output: Path) -> None:
         raise InputError(f"There is no folder {source}.")
     if output.exists() and (output.is_file() or any(output.iterdir())):
         raise OutputError(f"{output} is not empty: choose another --output.")
+    output = Path(os.path.abspath(output))
     scratch = output.with_name(f".{output.name}.unfinished")
     try:
         scratch.parent.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(scratch, ignore_errors=True)
         scratch.mkdir()
         convert_folder(source, scratch, output.name)
-        if output.exists():
-            output.rmdir()
-        scratch.replace(output)
+        put_in_place(scratch, output, MANIFEST_FILE)
     except OSError as error:
         raise OutputError(f"{output} cannot be written: {error.strerror or error}.") from error
     finally:

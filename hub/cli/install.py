@@ -9,10 +9,11 @@ import click
 
 from hub.cli.options import quiet_option
 from hub.cli.output import say
+from hub.errors import InputError
 from hub.files import readable_size
-from hub.registry import ModelEntry, find_model, known_model
+from hub.registry import ModelEntry, known_model
 from hub.registry.names import parse_reference
-from hub.registry.store import Store, StoredModel
+from hub.registry.store import Store, StoredModel, folder_size
 
 
 @click.command("install")
@@ -35,18 +36,19 @@ def install_command(model: str, accept_new_files: bool, quiet: bool) -> None:
       hub install hf://hfl/chinese-roberta-wwm-ext
       hub install /media/usb/ernie-tiny.tar
     """
-    from hub.models.installation import locate
+    from hub.models.installation import locate, public_entry
     from hub.models.registration import install_from
 
     store = Store()
+    if accept_new_files:
+        entry = None if _is_place(model) else public_entry(model)
+        if entry is None:
+            raise InputError("--accept-new-files is for models that a public source publishes.")
+        store.forget_checksums(entry.name, entry.version)
     if _is_place(model):
         stored = install_from(Path(model), store)
         say(f"installed {stored.name}@{stored.version}: {stored.folder}")
         return
-    reference = parse_reference(model)
-    if accept_new_files:
-        entry = find_model(reference.given, reference.version)
-        store.forget_checksums(entry.name, entry.version)
     _, folder = locate(model, store=store, quiet=quiet)
     say(f"installed {model}: {folder}")
 
@@ -92,7 +94,7 @@ def uninstall_command(model: str, yes: bool) -> None:
 
     What the catalogue has is fetched again when it is used. A team's own model may be here only.
     """
-    from hub.models.installation import find_stored
+    from hub.models.installation import find_stored, not_here
 
     store = Store()
     reference = parse_reference(model)
@@ -100,23 +102,21 @@ def uninstall_command(model: str, yes: bool) -> None:
     if entry is not None:
         reference = type(reference)(entry.name, reference.version)
     stored = find_stored(reference, store)
-    if stored is None:
-        find_model(reference.given) if entry is None and not store.versions(
-            reference.name
-        ) else None
+    damaged = [f for f in store.damaged(reference.name) if reference.version in (None, f.name)]
+    if stored is None and not damaged:
+        if entry is None:
+            raise not_here(reference, store)
         say(f"{reference} is not on this machine.")
         return
+    folder = damaged[-1] if stored is None else stored.folder
+    name = f"{folder.parent.name}@{folder.name}"
     if entry is None and not yes:
         if not sys.stdin.isatty():
-            raise click.UsageError(
-                f"{stored.name}@{stored.version} is your team's own: say --yes to remove it."
-            )
-        click.confirm(f"Remove {stored.name}@{stored.version}, your team's own?", abort=True)
-    store.remove(stored.name, stored.version)
-    say(
-        f"removed   {stored.name}@{stored.version}, {readable_size(stored.size_bytes)}: "
-        f"{stored.folder}"
-    )
+            raise click.UsageError(f"{name} is your team's own: say --yes to remove it.")
+        click.confirm(f"Remove {name}, your team's own?", abort=True)
+    size = folder_size(folder)
+    store.remove(folder.parent.name, folder.name)
+    say(f"removed   {name}, {readable_size(size)}: {folder}")
 
 
 def _is_place(text: str) -> bool:

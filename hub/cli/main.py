@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import sys
@@ -93,6 +94,10 @@ def cli(show_traceback: bool) -> None:
 def main() -> None:
     """Run the command. Exit codes: 0 done, 1 failed, 2 bad input, 130 Ctrl-C, 143 SIGTERM."""
     logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # An emoji of a user's text must not end a command whose output is GBK.
+            stream.reconfigure(errors="replace")
     try:
         # Without standalone mode click raises its errors instead of printing and exiting.
         result = cli.main(standalone_mode=False)

@@ -11,7 +11,7 @@ import click
 from hub.cli.output import json_option, print_json, print_table, say
 from hub.files import readable_size
 from hub.registry import ModelEntry, find_model, known_model, list_models, search_models
-from hub.registry.names import parse_reference
+from hub.registry.names import Reference, parse_reference
 from hub.registry.store import Store, StoredModel
 
 
@@ -54,7 +54,7 @@ def show_command(name: str, as_json: bool) -> None:
     """Show all that is known of the model NAME."""
     reference = parse_reference(name)
     if known_model(reference.name) is None and Store().versions(reference.name):
-        _show_team(reference.name, as_json)
+        _show_team(reference, as_json)
         return
     entry = find_model(reference.given, reference.version)
     stored = Store().find(entry.name, entry.version)
@@ -85,10 +85,17 @@ def show_command(name: str, as_json: bool) -> None:
     _print_facts(facts)
 
 
-def _show_team(name: str, as_json: bool) -> None:
-    store = Store()
+def _show_team(reference: Reference, as_json: bool) -> None:
+    from hub.models.installation import find_stored, not_here
+
+    name, store = reference.name, Store()
     versions = [store.get(name, version) for version in store.versions(name)]
     aliases = store.aliases(name)
+    if reference.version is not None:
+        if (stored := find_stored(reference, store)) is None:
+            raise not_here(reference, store)
+        versions = [stored]
+        aliases = {k: version for k, version in aliases.items() if version == stored.version}
     if as_json:
         facts = {"name": name, "aliases": aliases, "versions": [_team_facts(m) for m in versions]}
         print_json(facts)

@@ -68,7 +68,7 @@ def print_table(
         table.columns[-1].min_width = None
     for row in rows:
         table.add_row(*row)
-    console = Console(highlight=False, markup=False)
+    console = Console(highlight=False, markup=False, emoji=False)
     if not console.is_terminal and "COLUMNS" not in os.environ:
         console.width = 200  # a pipe has no edge
     console.print(table)

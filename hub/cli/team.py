@@ -59,7 +59,7 @@ def push_command(model: str, aliases: tuple[str, ...], catalogue: str | None, qu
     created = place.publish(stored, aliases)
     what = "published" if created else "was there already, the same:"
     say(f"{what} {stored.name}@{stored.version} in {place.location}")
-    Store().set_aliases(stored.name, place.aliases(stored.name))
+    Store().add_aliases(stored.name, dict.fromkeys(aliases, stored.version))
     for alias in aliases:
         say(f"{stored.name}@{alias} is now {stored.version}")
 
@@ -105,15 +105,14 @@ def alias_command(model: str, alias: str, catalogue: str | None) -> None:
         place.set_alias(reference.name, alias, reference.version)
         where = place.location
         if store.versions(reference.name):
-            store.set_aliases(reference.name, place.aliases(reference.name))
+            store.add_aliases(reference.name, place.aliases(reference.name))
     else:
         versions = store.versions(reference.name)
         if reference.version not in versions:
             raise UnknownModelError(f"{reference} is not on this machine.")
         if check_version(alias) in versions:
             raise InputError(f"{alias!r} is a version of {reference.name} and cannot be an alias.")
-        known = store.aliases(reference.name)
-        store.set_aliases(reference.name, known | {alias: reference.version})
+        store.add_aliases(reference.name, {alias: reference.version})
         where = str(store.root)
     say(f"{reference.name}@{alias} is now {reference.version} in {where}")
 

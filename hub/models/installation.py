@@ -22,7 +22,13 @@ from hub.models.conversion import convert, default_length
 from hub.registry.catalogue import ModelEntry, Source, find_model, known_model
 from hub.registry.fetch import Originals, fetched, find_local, missing_here
 from hub.registry.manifest import Manifest, write_manifest
-from hub.registry.names import Reference, check_name, check_version, parse_reference
+from hub.registry.names import (
+    Reference,
+    check_name,
+    check_version,
+    parse_reference,
+    tell_versions,
+)
 from hub.registry.settings import is_path, setting
 from hub.registry.sources import PublicSource, public_sources
 from hub.registry.store import Store, StoredModel
@@ -56,15 +62,26 @@ def locate(
         OutputError: it cannot be written to the store.
     """
     store = store or Store()
+    entry = public_entry(name, version)
+    if entry is None:
+        return None, locate_team(parse_reference(name, version), store, quiet).folder
+    return known_model(entry.name), install(entry, store, quiet)
+
+
+def public_entry(name: str, version: str | None = None) -> ModelEntry | None:
+    """The entry of a model of the catalogue, or one made for a repository; None for a team's model.
+
+    Raises:
+        UnknownModelError: the catalogue has the model in another version.
+        InputError: no repository can be called so.
+    """
     if match := _REPOSITORY.fullmatch(name.strip()):
         scheme, repository, revision = match.groups()
-        entry = _repository_entry(scheme, repository, revision, version)
-        return None, install(entry, store, quiet)
+        return _repository_entry(scheme, repository, revision, version)
     reference = parse_reference(name, version)
-    if known_model(reference.name) is not None:
-        entry = find_model(reference.given, reference.version)
-        return entry, install(entry, store, quiet)
-    return None, locate_team(reference, store, quiet).folder
+    if known_model(reference.name) is None:
+        return None
+    return find_model(reference.given, reference.version)
 
 
 def folder_of(model: str | Path) -> Path:
@@ -88,14 +105,9 @@ def check_name_is_known(name: str) -> None:
     Raises:
         UnknownModelError: there is no such model or version.
     """
-    if _REPOSITORY.fullmatch(name.strip()):
-        return
-    reference = parse_reference(name)
-    if known_model(reference.name) is None and (
-        find_stored(reference, Store()) or setting("catalogue")
-    ):
-        return
-    find_model(reference.given, reference.version)
+    reference, store = parse_reference(name), Store()
+    if public_entry(name) is None and not (find_stored(reference, store) or setting("catalogue")):
+        raise not_here(reference, store)
 
 
 def locate_team(reference: Reference, store: Store, quiet: bool = False) -> StoredModel:
@@ -109,8 +121,7 @@ def locate_team(reference: Reference, store: Store, quiet: bool = False) -> Stor
         return model
     location = setting("catalogue")
     if location is None:
-        find_model(reference.given)  # raises, with the nearest names
-        raise UnknownModelError(f"There is no model {reference.given!r}.")
+        raise not_here(reference, store)
     try:
         catalogue = TeamCatalogue(location, quiet)
         return catalogue.pull(reference.name, reference.version, store)
@@ -135,6 +146,34 @@ def find_stored(reference: Reference, store: Store) -> StoredModel | None:
     elif version not in versions:
         version = store.aliases(name).get(version)
     return None if version is None else store.find(name, version)
+
+
+def not_here(reference: Reference, store: Store) -> HubError:
+    """What to tell of a team's model that `find_stored` does not find."""
+    damaged = [
+        folder
+        for folder in store.damaged(reference.name)
+        if reference.version in (None, folder.name)
+    ]
+    if damaged:
+        return ModelError(
+            f"{damaged[-1]} is not whole. Remove it with `hub uninstall {reference.name}@"
+            f"{damaged[-1].name} --yes`, and register or install it again."
+        )
+    try:
+        versions, aliases = store.versions(reference.name), store.aliases(reference.name)
+    except InputError:
+        versions = []
+    if versions:
+        return UnknownModelError(
+            f"There is no {reference} on this machine; there are "
+            f"{tell_versions(versions, aliases)}."
+        )
+    try:
+        find_model(reference.given)
+    except UnknownModelError as error:  # with the nearest names
+        return error
+    return UnknownModelError(f"There is no model {reference.given!r}.")
 
 
 def install(entry: ModelEntry, store: Store | None = None, quiet: bool = False) -> Path:
@@ -272,6 +311,8 @@ def _repository_entry(
     if own and given and own != given:
         raise InputError(f"{repository!r} was given two revisions: {own} and {given}.")
     revision = own or given or ""
+    if scheme == "hf" and re.search(r"--|\.\.", repository):
+        raise InputError(f"{repository!r} cannot be a repository: its name has '--' or '..'.")
     source = Source(_KINDS[scheme], repository=repository, revision=revision)
     return ModelEntry(
         name=check_name(f"{scheme}--{repository.replace('/', '--')}"),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
 
 from hub.constants import CARD_FILE, LOG_FILE, MANIFEST_FILE, METRICS_FILE, REPORT_FILE
 from hub.errors import CatalogueError, InputError, ModelError, OutputError
+from hub.files import put_in_place
 from hub.models.installation import convert_folder
 from hub.registry.archives import is_archive, pack, unpack
 from hub.registry.catalogue import known_model
@@ -74,24 +76,30 @@ def install_from(place: Path, store: Store) -> StoredModel:
     if not place.exists():
         raise InputError(f"There is no folder or archive {place}.")
     if is_archive(place):
-        unpacked = store.unfinished("archive", "0") / "content"
-        try:
-            unpack(place, unpacked, max_bytes=_MAX_ARCHIVE_BYTES)
-            return install_from(unpacked, store)
-        finally:
-            store.clear_unfinished("archive", "0")
-    manifest = read_manifest(place)
+        with store.scratch() as scratch:
+            unpack(place, scratch / "content", max_bytes=_MAX_ARCHIVE_BYTES)
+            return _install_folder(scratch / "content", place, store)
+    if not place.is_dir():
+        raise InputError(f"{place} is neither a model's folder nor an archive of one.")
+    return _install_folder(place, place, store)
+
+
+def _install_folder(folder: Path, place: Path, store: Store) -> StoredModel:
+    """Put the model in a folder, which came from `place`, into the store."""
+    manifest = read_manifest(folder)
     if manifest is None or manifest.name is None or manifest.version is None:
+        unpacked = "" if folder == place else "unpack it and "
         raise ModelError(
             f"{place} does not say which model it is: only folders of `hub download` and "
-            f"`hub pull` do. Give it a name: hub register {place} --name NAME --version VERSION"
+            f"`hub pull` do. To give it a name, {unpacked}run: hub register FOLDER --name NAME "
+            "--version VERSION"
         )
     name, version = check_name(manifest.name), check_version(manifest.version)
     with store.lock(name, version):
         existing = store.find(name, version)
         if existing is None:
             with store.new_folder(name, version) as target:
-                _copy(place, target, manifest)
+                _copy(folder, target, manifest)
         elif existing.manifest.files != manifest.files:
             raise CatalogueError(
                 f"{existing.folder} is another {name}@{version} than {place}. Remove it first: "
@@ -108,6 +116,7 @@ def carry(model: StoredModel, place: Path) -> None:
     """
     if place.exists() and (place.is_file() or any(place.iterdir())):
         raise OutputError(f"{place} is there already: choose a new --to.")
+    place = Path(os.path.abspath(place))
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         if is_archive(place):
@@ -118,9 +127,7 @@ def carry(model: StoredModel, place: Path) -> None:
         try:
             scratch.mkdir()
             _copy(model.folder, scratch, model.manifest)
-            if place.exists():
-                place.rmdir()
-            scratch.replace(place)
+            put_in_place(scratch, place, MANIFEST_FILE)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
     except OSError as error:

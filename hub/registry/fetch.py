@@ -18,6 +18,7 @@ from hub.registry.catalogue import ModelEntry
 from hub.registry.checksums import Expected
 from hub.registry.download import Fetched, RemoteFile, download
 from hub.registry.http import Client, public_url
+from hub.registry.settings import setting, where_set
 from hub.registry.sources import Listing, PublicSource
 from hub.registry.store import Store
 
@@ -41,24 +42,31 @@ class Originals:
 
 def missing_here(entry: ModelEntry, reasons: list[str]) -> OfflineError:
     """The error for a model that cannot be had on this machine, with what to do about it."""
-    tried = "".join(f"\n  {reason}" for reason in reasons)
-    why = f" Tried:{tried}\n" if reasons else " "
+    if reasons:
+        why = "Tried:" + "".join(f"\n  {reason}" for reason in reasons) + "\n"
+    elif offline():
+        why = "HUB_OFFLINE forbids the network. "
+    else:
+        why = f"The sources in force ({setting('sources')}, {where_set('sources')}) lack it. "
     places = [
         f"{source.kind} {source.repository}"
         if source.repository
         else next((public_url(file.url) for file in source.files.values()), source.kind)
         for source in entry.sources
     ]
-    spelled, folder = entry.name, entry.name
-    if "://" in entry.summary:  # a repository that the catalogue does not know
-        spelled = entry.summary
+    spelled, folder = _spelled(entry), entry.name
     return OfflineError(
-        f"{spelled} is not on this machine and cannot be fetched now.{why}"
+        f"{spelled} is not on this machine and cannot be fetched now. {why}"
         f"It is at: {', '.join(places)}.\n"
         f"On a machine with a network run `hub download {spelled} --to {folder}`, copy that "
         f"folder here, and run `hub install {folder}/` or load it with "
         f"hub.Module(directory='{folder}')."
     )
+
+
+def _spelled(entry: ModelEntry) -> str:
+    """What the user writes for a model, which may be a repository that has no name."""
+    return entry.summary if "://" in entry.summary else entry.name
 
 
 def find_local(sources: list[PublicSource]) -> Originals | None:
@@ -164,7 +172,7 @@ def _fetch_one(
             raise
         raise ChecksumError(
             f"{error} If the publisher has replaced the file on purpose, accept the new one with "
-            f"`hub install {entry.name} --accept-new-files`."
+            f"`hub install {_spelled(entry)} --accept-new-files`."
         ) from error
     if not file.expected.has_checksum:
         store.remember_checksum(

@@ -110,6 +110,7 @@ def parse_manifest(text: str, where: str) -> Manifest:
                 "Upgrade it with: pip install --upgrade ernie-hub"
             )
         manifest = Manifest(**values)
+        _check_types(manifest)
         files = {
             check_file_name(name): {"size": int(file["size"]), "sha256": str(file["sha256"])}
             for name, file in manifest.files.items()
@@ -117,6 +118,24 @@ def parse_manifest(text: str, where: str) -> Manifest:
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise ModelError(f"{where} is damaged ({error}).") from error
     return replace(manifest, files=files)
+
+
+def _check_types(manifest: Manifest) -> None:
+    """See that what is used without a look is of its kind.
+
+    Raises:
+        ValueError: it is not.
+    """
+    labels, options = manifest.labels, manifest.task_options
+    if not (isinstance(labels, list) and all(isinstance(label, str) for label in labels)):
+        raise ValueError(f"its labels are {labels!r:.40}")
+    if not (isinstance(options, dict) and isinstance(manifest.files, dict)):
+        raise ValueError("its task_options or files are no object")
+    if not isinstance(manifest.max_seq_len, int) or manifest.max_seq_len < 1:
+        raise ValueError(f"its max_seq_len is {manifest.max_seq_len!r:.40}")
+    for value in (manifest.task, manifest.name, manifest.version, manifest.engine):
+        if not (value is None or isinstance(value, str)):
+            raise ValueError(f"{value!r:.40} is no name")
 
 
 def _check(path: Path, size: int, sha256: str | None) -> None:

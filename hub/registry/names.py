@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from hub.errors import InputError
@@ -105,14 +106,19 @@ def _is_safe(pattern: re.Pattern[str], text: str) -> bool:
     )
 
 
+def tell_versions(versions: Sequence[str], aliases: Mapping[str, str]) -> str:
+    """What there is of a model, for messages: `1.0.0, 1.1.0, prod (1.0.0)`."""
+    return ", ".join([*versions, *(f"{alias} ({aliases[alias]})" for alias in sorted(aliases))])
+
+
 def version_order(version: str) -> tuple[tuple[int, int, str], ...]:
-    """A key that sorts 1.10.0 after 1.9.0, and 1.0.0-rc1 before 1.0.0."""
+    """A key that sorts 1.10.0 after 1.9.0, v10 after v9, and 1.0.0-rc1 before 1.0.0."""
     release, _, before = version.partition("-")
 
-    def part(text: str) -> tuple[int, int, str]:
-        return (1, int(text), "") if text.isdigit() else (0, 0, text)
+    def parts(text: str) -> list[tuple[int, int, str]]:
+        found = re.findall(r"([0-9]+)|([^0-9.+]+)", text)
+        return [(1, int(digits), "") if digits else (0, 0, other) for digits, other in found]
 
-    pieces = [part(text) for text in re.split(r"[.+]", release)]
     # A pre-release sorts before the end of its release.
-    pieces += [(-1, 0, ""), *map(part, re.split(r"[.+]", before))] if before else [(0, 0, "")]
-    return tuple(pieces)
+    end = [(-1, 0, ""), *parts(before)] if before else [(0, 0, "")]
+    return (*parts(release), *end)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from dataclasses import dataclass
 
 from hub.constants import CATALOGUE_VARIABLE, SOURCES_VARIABLE, home
@@ -14,6 +15,8 @@ from hub.errors import InputError, OutputError
 from hub.files import write_text
 
 SOURCE_KINDS = ("baidu", "modelscope", "huggingface")
+# Of the addresses of catalogues: fsspec knows more, with packages of their own.
+_SCHEMES = {"file", "http", "https", "s3", "oss", "gs", "az", "abfs", "hdfs", "memory"}
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,9 @@ def _file() -> dict[str, str]:
         return {}
     except ValueError as error:
         raise InputError(f"{path} is not JSON ({error}). Mend or remove it.") from error
-    return values if isinstance(values, dict) else {}
+    if not isinstance(values, dict) or not all(isinstance(v, str) for v in values.values()):
+        raise InputError(f"{path} does not hold texts by their names. Mend or remove it.")
+    return values
 
 
 def setting(name: str) -> str | None:
@@ -67,7 +72,9 @@ def where_set(name: str) -> str:
 
 
 def change_setting(name: str, value: str | None) -> None:
-    """Keep a value for the next runs; None forgets it.
+    """Keep a value for the next runs; None or nothing forgets it.
+
+    Paths are kept absolute: the next run may begin in another folder.
 
     Raises:
         InputError: there is no such setting, or it cannot have this value.
@@ -75,11 +82,10 @@ def change_setting(name: str, value: str | None) -> None:
     """
     if name not in SETTINGS:
         raise InputError(f"There is no setting {name!r}; there are {', '.join(SETTINGS)}.")
-    if name == "sources" and value is not None:
-        parse_sources(value)
     values = {key: text for key, text in _file().items() if key != name}
-    if value is not None:
-        values[name] = value
+    if value is not None and value.strip():
+        parts = parse_sources(value) if name == "sources" else [check_location(value.strip())]
+        values[name] = ",".join(map(_absolute, parts))
     path = home() / "settings.json"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -104,6 +110,26 @@ def parse_sources(text: str) -> list[str]:
     if not parts:
         raise InputError("The list of sources is empty.")
     return parts
+
+
+def check_location(text: str) -> str:
+    """A catalogue's place, if it can be one.
+
+    Raises:
+        InputError: it is an address of an unknown kind.
+    """
+    scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]+):/", text)
+    if scheme and (scheme[1].lower() not in _SCHEMES or "://" not in text):
+        raise InputError(
+            f"{text!r} is no catalogue's place: give a folder, https://..., s3://... or oss://..."
+        )
+    return text
+
+
+def _absolute(place: str) -> str:
+    """A folder's path from the root; names and addresses as they are."""
+    is_folder = place not in SOURCE_KINDS and "://" not in place
+    return os.path.abspath(os.path.expanduser(place)) if is_folder else place
 
 
 def is_location(text: str) -> bool:

@@ -94,13 +94,14 @@ class Store:
         found = (self.find(name, version) for name, version in self._folders())
         return [model for model in found if model is not None]
 
-    def damaged(self) -> list[Path]:
-        """The folders of models that are not whole."""
+    def damaged(self, name: str | None = None) -> list[Path]:
+        """The folders of models, or of one model, that are not whole."""
         return [
-            self._folder(name, version)
-            for name, version in self._folders()
-            if (self._folder(name, version) / MANIFEST_FILE).exists()
-            and self.find(name, version) is None
+            self._folder(one, version)
+            for one, version in self._folders()
+            if name in (None, one)
+            and (self._folder(one, version) / MANIFEST_FILE).exists()
+            and self.find(one, version) is None
         ]
 
     def verify(self, model: StoredModel) -> str | None:
@@ -127,6 +128,19 @@ class Store:
     def unfinished(self, name: str, version: str) -> Path:
         """The folder for files on their way; it exists."""
         return self._make(f"unfinished/{check_name(name)}/{check_version(version)}")
+
+    @contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """A folder of this process's own for files on their way; it is removed again."""
+        parent = self._make("unfinished/archive")
+        _remove_abandoned(parent, "*")
+        folder = parent / owner_mark()
+        folder.mkdir()
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+            self.tidy_unfinished(parent)
 
     def clear_unfinished(self, name: str, version: str) -> None:
         """Forget what is on its way."""
@@ -193,11 +207,14 @@ class Store:
         self.clear_unfinished(name, version)
         remaining = {a: v for a, v in self.aliases(name).items() if v != version}
         with contextlib.suppress(OSError):
-            self.set_aliases(name, remaining)
+            self._write_aliases(name, remaining)
             folder.parent.rmdir()
 
-    def set_aliases(self, name: str, aliases: dict[str, str]) -> None:
-        """Replace the aliases of a model."""
+    def add_aliases(self, name: str, aliases: dict[str, str]) -> None:
+        """Point aliases of a model to other versions; the others stay as they are."""
+        self._write_aliases(name, self.aliases(name) | aliases)
+
+    def _write_aliases(self, name: str, aliases: dict[str, str]) -> None:
         path = self._aliases_file(name)
         if aliases:
             write_text(path, json.dumps(aliases, indent=2, sort_keys=True) + "\n")
@@ -285,8 +302,8 @@ def _is_left(path: Path) -> bool:
         return True
 
 
-def _remove_abandoned(parent: Path) -> None:
-    for path in parent.glob(".new-*"):
+def _remove_abandoned(parent: Path, pattern: str = ".new-*") -> None:
+    for path in parent.glob(pattern):
         if _is_left(path):
             shutil.rmtree(path, ignore_errors=True)
 

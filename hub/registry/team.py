@@ -20,7 +20,7 @@ from hub.errors import CatalogueError, DownloadError, UnknownModelError
 from hub.files import sha256_of, write_text
 from hub.registry.checksums import Expected
 from hub.registry.manifest import Manifest, parse_manifest
-from hub.registry.names import check_name, check_version, version_order
+from hub.registry.names import check_name, check_version, tell_versions, version_order
 from hub.registry.storage import open_storage
 from hub.registry.store import Store, StoredModel
 
@@ -72,8 +72,15 @@ class TeamCatalogue:
             versions = self.versions(name)
             return versions[-1] if versions else None
         path = f"{check_name(name)}/versions/{check_version(version)}.json"
-        if self._storage.size(path) is not None or self._storage.read(path) is not None:
-            return version
+        try:
+            if self._storage.size(path) is not None or self._storage.read(path) is not None:
+                return version
+        except DownloadError as error:
+            # An object store that may not be listed says 403 of what is not there.
+            meant = self.aliases(name).get(version) if error.status == 403 else None
+            if meant is None:
+                raise
+            return meant
         return self.aliases(name).get(version)
 
     def manifest(self, name: str, version: str) -> Manifest | None:
@@ -103,7 +110,7 @@ class TeamCatalogue:
                     f"{model.folder} is another {name}@{meant} than the one that "
                     f"{self.location} has. Remove one: hub uninstall {name}@{meant}"
                 )
-            store.set_aliases(name, self.aliases(name))
+            store.add_aliases(name, self.aliases(name))
         return model
 
     def pull_locked(self, name: str, version: str, store: Store) -> StoredModel:
@@ -217,11 +224,8 @@ class TeamCatalogue:
         versions = self.versions(name)
         if not versions:
             return f"{self.location} has no model {name!r}."
-        aliases = [f"{alias} ({target})" for alias, target in sorted(self.aliases(name).items())]
-        return (
-            f"{self.location} has no {name}@{version}; there are "
-            f"{', '.join([*versions, *aliases])}."
-        )
+        there = tell_versions(versions, self.aliases(name))
+        return f"{self.location} has no {name}@{version}; there are {there}."
 
 
 def _to_json(values: Any) -> bytes:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import click
 import pytest
 
 from hub.cli.main import cli
+from hub.cli.output import print_table
 
 
 def commands(group: click.Command, path: str = "hub") -> Iterator[tuple[str, click.Command]]:
@@ -23,6 +27,18 @@ def commands(group: click.Command, path: str = "hub") -> Iterator[tuple[str, cli
 
 
 COMMANDS = dict(commands(cli))
+
+
+def test_an_emoji_does_not_end_a_command_whose_output_is_gbk() -> None:
+    environment = {**os.environ, "PYTHONIOENCODING": "gbk"}
+    command = [sys.executable, "-m", "hub", "search", "谢谢😀"]
+    done = subprocess.run(command, env=environment, capture_output=True, check=True)
+    assert done.stderr.decode("gbk").startswith("No model matches '谢谢?'.")
+
+
+def test_a_label_that_looks_like_an_emojis_name_stays(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table(["label"], [[":dog:"], ["[bold]"]])
+    assert ":dog:" in (out := capsys.readouterr().out) and "[bold]" in out
 
 
 def test_all_are_found() -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import tarfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ import pytest
 
 import hub as package
 from hub.data.encoded_cache import EncodedCache
+from hub.models.registration import install_from
 from hub.registry import catalogue
 from hub.registry.catalogue import ModelEntry, Source
 from hub.registry.store import Store
@@ -135,6 +138,31 @@ def test_verify_names_what_is_damaged(hub: Hub, server: HuggingFaceServer) -> No
     done(hub("cache", "verify"))
 
 
+def test_verify_says_what_is_not_here(hub: Hub, server: HuggingFaceServer, run: Path) -> None:
+    for name in ("nosuch", "hf://team/x", "ernie-test-zh"):
+        refused(hub("cache", "verify", name), f"{name} is not on this machine")
+    refused(hub("cache", "verify", "ernie-pocket-zh"), "inside the package")
+    done(hub("install", "ernie-test-zh"))
+    for version in ("1.0.0", "1.1.0"):
+        done(hub("register", run, "--name", "travel", "--version", version))
+    done(hub("alias", "travel@1.0.0", "prod"))
+    for names, count in (([], 3), (["travel"], 2), (["travel@prod", "ERNIE_test_zh"], 2)):
+        assert json.loads(done(hub("cache", "verify", *names, "--json"))[0])["checked"] == count
+    refused(hub("cache", "verify", "travel@2.0.0"), "travel@2.0.0 is not on this machine")
+
+
+def test_a_damaged_model_is_named_and_can_be_removed(hub: Hub, run: Path) -> None:
+    done(hub("register", run, "--name", "travel", "--version", "1.0.0"))
+    weights = Store().get("travel", "1.0.0").folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:100])
+    told = "hub uninstall travel@1.0.0 --yes"
+    refused(hub("predict", "travel@1.0.0", "x"), "is not whole", told, code=1)
+    refused(hub("cache", "verify", "travel"), "is not whole", code=1)
+    done(hub("uninstall", "travel@1.0.0", "--yes"))
+    assert not weights.parent.exists()
+    refused(hub("uninstall", "travel@1.0.0", "--yes"), "no model 'travel'")
+
+
 def test_cache_for_programs(hub: Hub, server: HuggingFaceServer) -> None:
     done(hub("install", "ernie-test-zh"))
     (Store().unfinished("other", "1.0.0") / "x.part").write_text("12345")
@@ -178,6 +206,44 @@ def test_what_cannot_be_installed_is_a_sentence(hub: Hub, tmp_path: Path) -> Non
     refused(hub("install", "empty/"), "does not say which model it is", code=1)
     (tmp_path / "bad.tar").write_bytes(b"no archive")
     refused(hub("install", "bad.tar"), "bad.tar", "damaged", code=1)
+    (tmp_path / "t.tsv").write_text("text\tlabel\n")
+    refused(hub("install", "t.tsv"), "t.tsv is neither a model's folder nor an archive")
+    refused(hub("install", "hf://org/a--b"), "'org/a--b' cannot be a repository")
+    refused(hub("install", "t.tsv", "--accept-new-files"), "public source")
+
+
+def test_an_archive_that_names_no_model_is_named(hub: Hub, run: Path) -> None:
+    with tarfile.open("run.tar", "w") as archive:
+        for path in sorted(run.iterdir()):
+            archive.add(path, path.name)
+    refused(hub("install", "run.tar"), "run.tar does not say which model", "unpack it", code=1)
+    assert not (Store().root / "unfinished").exists()
+
+
+def test_two_archives_are_installed_at_once(hub: Hub, run: Path) -> None:
+    for version in ("1", "2"):
+        done(hub("register", run, "--name", "travel", "--version", version))
+        done(hub("download", f"travel@{version}", "--to", f"{version}.tar"))
+        done(hub("uninstall", f"travel@{version}", "--yes"))
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda v: install_from(Path(f"{v}.tar"), Store()), ("1", "2")))
+    assert Store().versions("travel") == ["1", "2"]
+
+
+def test_new_files_of_a_repository_are_accepted(hub: Hub, server: HuggingFaceServer) -> None:
+    place = f"hf://{REPOSITORY}"
+    done(hub("install", place, "--accept-new-files"))
+    assert "installed" in done(hub("install", place))[1]
+
+
+def test_sources_that_lack_a_model_are_named(
+    hub: Hub, server: HuggingFaceServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HUB_SOURCES", "baidu")
+    told = hub("install", "ernie-test-zh")
+    refused(told, "The sources in force (baidu, HUB_SOURCES) lack it", code=1)
+    monkeypatch.setenv("HUB_OFFLINE", "1")
+    refused(hub("install", "ernie-test-zh"), "HUB_OFFLINE forbids the network", code=1)
 
 
 # --- converting ----------------------------------------------------------------------------------
@@ -194,6 +260,21 @@ def test_convert_writes_what_the_module_opens(hub: Hub, tmp_path: Path) -> None:
     (tmp_path / "none").mkdir()
     refused(hub("convert", "none", "-o", "other"), "config.json", code=1)
     assert not (tmp_path / "other").exists()
+
+
+def test_a_model_is_written_into_the_folder_one_stands_in(
+    hub: Hub, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done(hub("register", run, "--name", "travel", "--version", "1.0.0"))
+    orders = {"made": ("convert", GOLDEN / "bert", "--output", ".")}
+    orders["carried"] = ("download", "travel@1.0.0", "--to", ".")
+    for name, order in orders.items():
+        (tmp_path / name).mkdir()
+        with monkeypatch.context() as patch:
+            patch.chdir(tmp_path / name)
+            done(hub(*order))
+            assert Path("hub.json").exists()  # it is still the same folder
+        package.Module(directory=tmp_path / name)
 
 
 # --- a team's models -----------------------------------------------------------------------------
@@ -255,6 +336,35 @@ def test_aliases_move(hub: Hub, run: Path, tmp_path: Path) -> None:
     done(hub("push", "travel@1.1.0", "--alias", "canary"))
     done(hub("alias", "travel@1.1.0", "prod"))
     assert Store().aliases("travel") == {"canary": "1.1.0", "prod": "1.1.0"}
+
+
+def test_a_push_leaves_the_machines_own_aliases(hub: Hub, run: Path, tmp_path: Path) -> None:
+    for version in ("1.0.0", "1.1.0"):
+        done(hub("register", run, "--name", "travel", "--version", version))
+    done(hub("alias", "travel@1.0.0", "prod"))
+    done(hub("push", "travel@1.0.0", "--catalogue", tmp_path / "one", "--alias", "stable"))
+    done(hub("push", "travel@1.1.0", "--catalogue", tmp_path / "two"))
+    done(hub("pull", "travel@1.0.0", "--catalogue", tmp_path / "one"))
+    assert Store().aliases("travel") == {"prod": "1.0.0", "stable": "1.0.0"}
+
+
+def test_a_version_that_is_not_there_is_told_with_those_that_are(hub: Hub, run: Path) -> None:
+    for version in ("v2", "v10"):
+        done(hub("register", run, "--name", "travel", "--version", version))
+    done(hub("alias", "travel@v2", "stable"))
+    there = "There is no travel@v3 on this machine; there are v2, v10, stable (v2)."
+    for order in (("predict", "travel@v3", "x"), ("show", "travel@v3"), ("push", "travel@v3")):
+        refused(hub(*order, *(["--catalogue", "c"] if order[0] == "push" else [])), there)
+    shown = json.loads(done(hub("show", "travel@stable", "--json"))[0])
+    assert [m["version"] for m in shown["versions"]] == ["v2"]
+    assert "v10" in done(hub("pull", "travel", "--catalogue", pushed(hub)))[1]
+
+
+def pushed(hub: Hub) -> Path:
+    """A catalogue with both versions of `travel`."""
+    for version in ("v2", "v10"):
+        done(hub("push", f"travel@{version}", "--catalogue", "shared"))
+    return Path("shared")
 
 
 def test_a_teams_model_is_not_removed_unasked(hub: Hub, run: Path) -> None:
@@ -326,11 +436,28 @@ def test_settings_that_cannot_be(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> N
     refused(hub("config", "colour", "red"), "sources, catalogue")
     refused(hub("config", "sources", "nonsense"), "nonsense")
     refused(hub("config", "sources", ","), "empty")
+    for place in ("s3:/typo", "htp://x"):
+        refused(hub("config", "catalogue", place), f"'{place}' is no catalogue's place")
     monkeypatch.setenv("HUB_SOURCES", "nonsense")
     refused(hub("install", "ernie-tiny"), "nonsense")
     (Store().root / "settings.json").write_text("{")
     monkeypatch.delenv("HUB_SOURCES")
     refused(hub("config"), "settings.json", "not JSON")
+    (Store().root / "settings.json").write_text('{"sources": 5}')
+    refused(hub("install", "ernie-tiny"), "settings.json", "does not hold texts")
+
+
+def test_a_folder_is_kept_from_the_root_and_nothing_is_the_default(
+    hub: Hub, tmp_path: Path
+) -> None:
+    done(hub("config", "catalogue", "./cat"))
+    done(hub("config", "sources", "./mirror,baidu"))
+    kept = json.loads(done(hub("config", "--json"))[0])
+    assert kept == {
+        "sources": f"{tmp_path / 'mirror'},baidu", "catalogue": str(tmp_path / "cat"),
+    }  # fmt: skip
+    assert "the default" in done(hub("config", "catalogue", ""))[1]
+    assert json.loads(done(hub("config", "--json"))[0])["catalogue"] is None
 
 
 def test_cache_shows_encoded_texts_and_cleans_them(hub: Hub) -> None:

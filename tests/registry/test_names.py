@@ -64,3 +64,9 @@ def test_a_reference_is_a_name_and_perhaps_a_version() -> None:
 def test_versions_sort_as_people_count() -> None:
     wanted = ["0.9", "1.0.0-rc1", "1.0.0-rc2", "1.0.0", "1.0.1", "1.9.0", "1.10.0", "2.0.0"]
     assert sorted(sorted(wanted), key=version_order) == wanted
+    for wanted in (
+        ["v1", "v2", "v10", "v10.1"],
+        ["2026-01-09", "2026-01-10", "2026-11-02"],
+        ["1.0.0-rc9", "1.0.0-rc10", "1.0.0", "1.0.0a", "1.0.0.1"],
+    ):
+        assert sorted(sorted(wanted), key=version_order) == wanted

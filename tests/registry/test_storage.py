@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,7 @@ from hub.registry.storage import Storage, open_storage
 from hub.registry.store import Store, StoredModel
 from hub.registry.team import TeamCatalogue
 from tests.servers import Fault, FileServer
-from tests.servers.files import nobody, random_bytes
+from tests.servers.files import Request, nobody, random_bytes
 from tests.servers.s3 import S3Store, s3_store
 
 WEIGHTS = random_bytes(300_000)
@@ -166,6 +167,25 @@ def test_a_missing_package_is_named() -> None:
         open_storage("oss://bucket/models")
     with pytest.raises(CatalogueError, match="not a location"):
         open_storage("nonsense://bucket/models")
+
+
+def test_an_alias_is_found_where_missing_files_are_forbidden(tmp_path: Path) -> None:
+    """As object stores answer those who may read but not list."""
+
+    class Secretive(FileServer):
+        def answer(self, request: Request, handler: Any) -> bool:
+            if self.find(request.path.lstrip("/"), "") is None:
+                handler.reply(request, 403)
+                return True
+            return False
+
+    mine, theirs = Store(tmp_path / "mine"), Store(tmp_path / "theirs")
+    TeamCatalogue(str(tmp_path / "served")).publish(registered(mine, "1.0.0"), ["prod"])
+    with Secretive(folder=tmp_path / "served") as server:
+        catalogue = TeamCatalogue(server.url)
+        assert catalogue.pull("travel", "prod", theirs).version == "1.0.0"
+        with pytest.raises(DownloadError, match="403"):
+            catalogue.pull("travel", "canary", theirs)
 
 
 def test_an_http_catalogue_that_breaks_off_is_gone_on_with(tmp_path: Path) -> None:

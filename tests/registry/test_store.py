@@ -10,6 +10,7 @@ import pytest
 
 from hub.errors import ModelError, OutputError
 from hub.registry.manifest import Manifest, write_manifest
+from hub.registry.owners import owner_mark
 from hub.registry.store import Store, folder_size
 
 
@@ -107,7 +108,7 @@ def test_verify_finds_a_changed_byte_of_the_same_size(store: Store) -> None:
 
 def test_removing_forgets_aliases_and_what_is_on_its_way(store: Store) -> None:
     add(store, "travel", "1.0.0")
-    store.set_aliases("travel", {"prod": "1.0.0"})
+    store.add_aliases("travel", {"prod": "1.0.0"})
     (store.unfinished("travel", "1.0.0") / "x.part").write_text("x")
     store.remember_checksum("travel", "1.0.0", "https://example.org/x", {"size": 1})
     store.remove("travel", "1.0.0")
@@ -116,6 +117,24 @@ def test_removing_forgets_aliases_and_what_is_on_its_way(store: Store) -> None:
     assert not (store.root / "unfinished").exists()
     # The checksums of a first download outlive it: that is what they are for.
     assert store.checksums("travel", "1.0.0") == {"https://example.org/x": {"size": 1}}
+
+
+def test_a_scratch_folder_is_a_processs_own_and_what_a_killed_one_left_is_removed(
+    store: Store,
+) -> None:
+    left = store.root / "unfinished" / "archive" / owner_mark().replace(str(os.getpid()), "4194305")
+    (left / "content").mkdir(parents=True)
+    with store.scratch() as one, store.scratch() as other:
+        assert one != other and one.is_dir() and other.is_dir()
+        assert not left.exists()
+    assert not (store.root / "unfinished").exists()
+
+
+def test_aliases_are_added_to_those_there_are(store: Store) -> None:
+    add(store, "travel", "1.0.0")
+    store.add_aliases("travel", {"prod": "1.0.0", "old": "0.9"})
+    store.add_aliases("travel", {"prod": "1.1.0"})
+    assert store.aliases("travel") == {"prod": "1.1.0", "old": "0.9"}
 
 
 def test_clean_frees_what_is_unfinished_or_damaged_and_nothing_else(store: Store) -> None:
