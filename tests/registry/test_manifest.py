@@ -116,10 +116,19 @@ def test_a_damaged_manifest_is_called_damaged(folder: Path, content: bytes) -> N
 @pytest.mark.parametrize(
     "changes",
     [
-        {"format_version": "1"}, {"format_version": None}, {"surprise": 1}, {"labels": 5},
-        {"labels": ["a", 1]}, {"labels": None}, {"task_options": []}, {"max_seq_len": "128"},
-        {"max_seq_len": 0}, {"task": 7}, {"version": 1.0}, {"engine": ["onnx"]},
-    ],  # fmt: skip
+        {"format_version": "1"},
+        {"format_version": None},
+        {"surprise": 1},
+        {"labels": 5},
+        {"labels": ["a", 1]},
+        {"labels": None},
+        {"task_options": []},
+        {"max_seq_len": "128"},
+        {"max_seq_len": 0},
+        {"task": 7},
+        {"version": 1.0},
+        {"engine": ["onnx"]},
+    ],
 )
 def test_wrong_entries_are_damage(folder: Path, changes: dict[str, Any]) -> None:
     edited(folder, **changes)
