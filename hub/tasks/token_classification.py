@@ -175,11 +175,7 @@ class TokenClassification(LabelledTask):
         settings: LossSettings,
         network: paddle.nn.Layer,
     ) -> paddle.Tensor:
-        """Cross-entropy of every word's logits, or the CRF's likelihood of all tags of a text.
-
-        Raises:
-            InputError: the CRF's loss cannot be shaped.
-        """
+        """Cross-entropy of every word's logits, or the CRF's likelihood of all tags of a text."""
         return tagging_loss(output, targets, settings, network.crf if self.has_crf else None)
 
     def class_weights(self, targets: Targets) -> np.ndarray:
@@ -358,9 +354,6 @@ def tagging_loss(
         targets: for each row the tags of its own tokens, `NO_TAG` for those without.
         settings: the shape of the loss.
         crf: the field over the words, if there is one.
-
-    Raises:
-        InputError: the CRF's loss cannot be shaped.
     """
     from hub.backend import paddle
 
@@ -374,11 +367,7 @@ def tagging_loss(
         numbers = np.concatenate([row * length + its for row, its in enumerate(places)])
         chosen = paddle.gather(flat, paddle.to_tensor(numbers))
         return cross_entropy(chosen, np.concatenate(tags), settings)
-    if not settings.is_plain:
-        raise InputError(
-            "Class weights, focal loss and label smoothing are for single tags; a CRF learns the "
-            "tags of a text as a whole: leave them out, or the CRF."
-        )
+    assert settings.is_plain  # the trainer sees to it: a CRF's loss has no shape
     rows = [row for row, its in enumerate(tags) if len(its)]  # a text may have no word
     words = max(len(tags[row]) for row in rows)
     numbers = np.zeros((len(rows), words), np.int64)

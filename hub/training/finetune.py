@@ -149,14 +149,6 @@ def finetune(
     )
     arguments = default_arguments(module).with_changes(**(changes or {}))
     metric = check_metric(arguments.metric, learned)
-    _describe_model(module, arguments.precision, say)
-    baseline = None
-    if group.is_first:
-        prepare_output(folder, resume)
-        baseline = _baseline(learned, train_data, dev_data, dev_targets, metric)
-    if baseline is not None:
-        shown = _show(baseline["dev"], learned)
-        say(f"baseline  {baseline['name']}: {shown} on dev, fitted in {baseline['seconds']:.1f} s")
     trainer = Trainer(
         module,
         checkpoint_dir=folder / CHECKPOINT_DIRECTORY,
@@ -165,6 +157,15 @@ def finetune(
         teacher=teacher,
         progress=progress,
     )
+    trainer.check(arguments)
+    _describe_model(module, arguments.precision, say)
+    baseline = None
+    if group.is_first:
+        prepare_output(folder, resume)
+        baseline = _baseline(learned, train_data, dev_data, dev_targets, metric)
+    if baseline is not None:
+        shown = _show(baseline["dev"], learned)
+        say(f"baseline  {baseline['name']}: {shown} on dev, fitted in {baseline['seconds']:.1f} s")
     started = time.monotonic()
     metrics = trainer.finetune_and_eval(train_data, dev_data, resume=resume)
     if not group.is_first:

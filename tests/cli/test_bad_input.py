@@ -114,6 +114,29 @@ def test_an_output_folder_with_another_model(
     assert hub("finetune", train, "--dev", train, *options, "--overwrite")[0] == 0
 
 
+@pytest.mark.parametrize(
+    ("options", "part"),
+    [
+        (["--r-drop", "1"], "r_drop compares"),
+        (["--crf", "--label-smoothing", "0.1"], "a CRF learns the tags of a text as a whole"),
+        (["--precision", "fp16"], "trains in fp16 on GPUs"),
+        (["--freeze-layers", "9"], "the model has 2 layers"),
+    ],
+)
+def test_options_that_do_not_fit_leave_an_unfinished_run(
+    hub: Hub, tmp_path: Path, tiny_folder: Path, options: list[str], part: str
+) -> None:
+    tagged = tmp_path / "train.conll"
+    tagged.write_text("去\tO\n北\tB-地\n京\tI-地\n\n" * 4, encoding="utf-8")
+    latest = tmp_path / "out" / "checkpoint" / "latest.json"
+    latest.parent.mkdir(parents=True)
+    latest.write_text('{"name": "step-7"}', encoding="utf-8")
+    given = ["--dev", tagged, "--model", tiny_folder, "-q", "-o", "out", "--overwrite"]
+    answer = hub("finetune", tagged, *given, *options)
+    refused(answer, part)
+    assert latest.exists()
+
+
 def test_an_output_folder_with_files_of_the_user(hub: Hub, train: Path, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "thesis.docx").touch()

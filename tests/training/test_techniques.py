@@ -269,6 +269,15 @@ def test_lora_changes_two_maps_of_each_attention_by_a_low_rank(make: Make, tmp_p
     assert saved.predict(texts) == trainer.predict(texts)
 
 
+def test_lora_leaves_frozen_layers_as_they_are(make: Make) -> None:
+    trainer = make(lora=2, freeze_layers=1)
+    before = weights(trainer)
+    trainer.finetune_and_eval(ROWS, DEV)
+    moved = {n for n, value in weights(trainer).items() if not np.array_equal(value, before[n])}
+    maps = {f"encoder.layers.1.attention.{name}.weight" for name in ("query", "value")}
+    assert {name for name in moved if name.startswith(FROZEN_BY_LORA)} == maps
+
+
 def test_it_learns_with_all_of_them(make: Make) -> None:
     trainer = make(adversarial=0.05, r_drop=0.5, layer_decay=0.9, micro_batch_size=4, epochs=16)
     assert trainer.finetune_and_eval(ROWS, ROWS)["accuracy"] > 0.9
@@ -277,8 +286,9 @@ def test_it_learns_with_all_of_them(make: Make) -> None:
 def test_what_cannot_be_is_refused(make: Make, tiny_folder: Path) -> None:
     with pytest.raises(InputError, match="the model has 2 layers"):
         make(freeze_layers=3).finetune_and_eval(ROWS, DEV)
-    with pytest.raises(InputError, match="cannot be frozen"):
-        make(adversarial=1.0, freeze_embeddings=True).finetune_and_eval(ROWS, DEV)
+    for frozen in ({"freeze_embeddings": True}, {"freeze_layers": 1}, {"lora": 2}):
+        with pytest.raises(InputError, match=f"frozen. Leave {next(iter(frozen))} out"):
+            make(adversarial=1.0, **frozen).finetune_and_eval(ROWS, DEV)
     with pytest.raises(InputError, match="the model is only"):
         make(lora=1000).finetune_and_eval(ROWS, DEV)
     with pytest.raises(InputError, match="ema must be below 1"):

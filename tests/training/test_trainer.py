@@ -785,6 +785,16 @@ def test_an_optimizer_of_the_users_own_needs_the_labels_beforehand(
         Trainer(module, optimizer, progress=False).train(toy_train)
 
 
+@pytest.mark.parametrize("change", [{"lora": 2}, {"layer_decay": 0.9}, {"shard_optimizer": True}])
+def test_what_an_optimizer_of_the_users_own_cannot_do_is_refused(
+    tiny_folder: Path, toy_train: Rows, change: dict[str, Any]
+) -> None:
+    module = labelled(tiny_folder)
+    optimizer = paddle.optimizer.Adam(1e-3, parameters=module.parameters())
+    with pytest.raises(InputError, match=f"{next(iter(change))} is for the optimizer that"):
+        Trainer(module, optimizer, progress=False).train(toy_train, **change)
+
+
 # --- what goes wrong -----------------------------------------------------------------------------
 
 
