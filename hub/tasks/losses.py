@@ -33,6 +33,14 @@ class LossSettings:
         return self.class_weights is None and not self.focal_gamma and not self.label_smoothing
 
 
+def share_of(part: np.ndarray, whole: np.ndarray, settings: LossSettings) -> float:
+    """What the mean `cross_entropy` of class numbers `part` counts in that of `whole`."""
+    if settings.class_weights is None:
+        return len(part) / len(whole)
+    weights = settings.class_weights
+    return float(weights[part].sum(dtype=np.float64) / weights[whole].sum(dtype=np.float64))
+
+
 def cross_entropy(
     logits: paddle.Tensor, targets: np.ndarray, settings: LossSettings
 ) -> paddle.Tensor:

@@ -77,9 +77,11 @@ class MultiLabelClassification(SequenceClassification):
         targets: Targets,
         settings: LossSettings,
         network: paddle.nn.Layer,
+        whole: Targets | None = None,
     ) -> paddle.Tensor:
         """Binary cross-entropy of logits [B, labels] and rows of `targets`."""
-        return binary_cross_entropy(output, np.stack(targets).astype(np.float32), settings)
+        loss = binary_cross_entropy(output, np.stack(targets).astype(np.float32), settings)
+        return loss if whole is None else loss * (len(targets) / len(whole))
 
     def class_weights(self, targets: Targets) -> np.ndarray:
         """How many times more often a label is absent than present, at most 20."""

@@ -10,7 +10,7 @@ import numpy as np
 from hub.data.examples import Example, Text, TextDataset
 from hub.errors import DataError
 from hub.tasks.base import AnswerOptions, LabelScore, Metrics, Targets, softmax
-from hub.tasks.losses import LossSettings, cross_entropy
+from hub.tasks.losses import LossSettings, cross_entropy, share_of
 from hub.tasks.passages import Passage
 from hub.tasks.sequence_classification import SequenceClassification, has_pairs, unknown_label
 from hub.tokenizers import Tokenizer
@@ -46,9 +46,14 @@ class TextClassification(SequenceClassification):
         targets: Targets,
         settings: LossSettings,
         network: paddle.nn.Layer,
+        whole: Targets | None = None,
     ) -> paddle.Tensor:
         """Cross-entropy of logits [B, classes] and class numbers [B]."""
-        return cross_entropy(output, np.asarray(targets, np.int64), settings)
+        numbers = np.asarray(targets, np.int64)
+        loss = cross_entropy(output, numbers, settings)
+        if whole is None:
+            return loss
+        return loss * share_of(numbers, np.asarray(whole, np.int64), settings)
 
     def class_weights(self, targets: Targets) -> np.ndarray:
         """rows / (classes x rows of the class), as scikit-learn's "balanced"."""

@@ -15,7 +15,7 @@ from hub.data.tags import parse_tag, spans_of
 from hub.errors import DataError, InputError
 from hub.tasks.base import AnswerOptions, LabelledTask, LabelScore, Metrics, Targets, softmax
 from hub.tasks.crf import CrfDecoder
-from hub.tasks.losses import LossSettings, cross_entropy
+from hub.tasks.losses import LossSettings, cross_entropy, share_of
 from hub.tasks.passages import Passage
 from hub.tokenizers import Encoding, Tokenizer
 from hub.tokenizers.base import Span
@@ -174,9 +174,14 @@ class TokenClassification(LabelledTask):
         targets: Targets,
         settings: LossSettings,
         network: paddle.nn.Layer,
+        whole: Targets | None = None,
     ) -> paddle.Tensor:
         """Cross-entropy of every word's logits, or the CRF's likelihood of all tags of a text."""
-        return tagging_loss(output, targets, settings, network.crf if self.has_crf else None)
+        loss = tagging_loss(output, targets, settings, network.crf if self.has_crf else None)
+        if whole is None:
+            return loss
+        part, all_tags = _words_tags(targets), _words_tags(whole)
+        return loss * share_of(part, all_tags, settings) if len(part) else loss
 
     def class_weights(self, targets: Targets) -> np.ndarray:
         """The square root of how many times rarer a tag is than a tag on average.
@@ -384,6 +389,12 @@ def tagging_loss(
         paddle.to_tensor(wanted),
         paddle.to_tensor(mask),
     )
+
+
+def _words_tags(targets: Sequence[np.ndarray]) -> np.ndarray:
+    """The tags of all words of a batch, int64 [words]."""
+    tags = np.concatenate([*targets, np.zeros(0, np.int64)])
+    return tags[tags != NO_TAG]
 
 
 class _Word(NamedTuple):

@@ -16,6 +16,7 @@ from hub.tasks import LabelledTask, TokenClassification
 from hub.tasks.sequence_classification import SequenceClassification
 from hub.tokenizers import Tokenizer
 from hub.training.arguments import TrainingArguments
+from hub.training.parallel import Group
 
 F = paddle.nn.functional
 _LAYER = re.compile(r"encoder\.layers\.(\d+)\.")
@@ -77,19 +78,25 @@ def hide_tokens(input_ids: np.ndarray, p: float, tokenizer: Tokenizer) -> np.nda
 
 
 @contextmanager
-def adversarial_embeddings(network: paddle.nn.Layer, epsilon: float) -> Iterator[None]:
+def adversarial_embeddings(
+    network: paddle.nn.Layer, epsilon: float, group: Group | None = None
+) -> Iterator[None]:
     """While entered, the word embeddings are moved to where the loss grows fastest.
 
-    The step is `epsilon` long and along the gradient that a backward pass has just left
-    (https://arxiv.org/abs/1605.07725). A second pass adds the gradients of what is harder now.
+    The step is `epsilon` long and along the gradient of a batch, which backward passes have just
+    left (https://arxiv.org/abs/1605.07725). Second passes add the gradients of what is harder now.
 
     Args:
-        network: after a backward pass.
+        network: after a batch's backward passes.
         epsilon: the length of the step.
+        group: the processes that have parts of the batch.
+
+    Raises:
+        LostWorkerError: another process has ended.
     """
     weight = network.encoder.embeddings.word_embeddings.weight
     kept = weight.clone()
-    gradient = weight.grad
+    gradient = (group or Group()).total(weight.grad, weight)
     if gradient is not None:
         length = paddle.linalg.norm(gradient)
         if float(length) > 0:
