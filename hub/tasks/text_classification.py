@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -17,6 +18,10 @@ from hub.tokenizers import Tokenizer
 
 if TYPE_CHECKING:
     from hub.backend import paddle
+
+
+# A label that is a value and no name, such as -1 or 0.5.
+_NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
 
 
 class TextClassification(SequenceClassification):
@@ -82,8 +87,8 @@ class TextClassification(SequenceClassification):
         """The number of a label given by name or by number; None if there is no such label."""
         if label in self._numbers:
             return self._numbers[label]
-        # Where the labels themselves are numbers, another number is not a position but unknown.
-        if _all_numbers(self.labels) or not _all_numbers([label]) or len(label) > 9:
+        # Where a label itself is a number, another number is not a position but unknown.
+        if any(map(_NUMBER.fullmatch, self.labels)) or not _all_numbers([label]) or len(label) > 9:
             return None
         return int(label) if int(label) < len(self.labels) else None
 
