@@ -93,8 +93,9 @@ class MultiLabelClassification(SequenceClassification):
         """Whether each text has each label, bool [N, labels].
 
         Raises:
-            DataError: a label is not one of the task's.
+            DataError: a label is not one of the task's, or a text not of the form that it takes.
         """
+        self.check_texts(data)
         rows = np.zeros((len(data), len(self.labels)), bool)
         for row, example in enumerate(data):
             for label in _labels(example, data.source):
@@ -104,11 +105,10 @@ class MultiLabelClassification(SequenceClassification):
         return rows
 
     def knows(self, example: Example) -> bool:
-        """Whether all of the example's labels are the task's."""
+        """Whether the task takes the example's text, and all of its labels are the task's."""
         label = example.label
-        return all(
-            name in self._numbers for name in (label if isinstance(label, tuple) else (label,))
-        )
+        names = label if isinstance(label, tuple) else (label,)
+        return self.takes(example.text) and all(name in self._numbers for name in names)
 
     def tune(self, outputs: Sequence[np.ndarray], targets: Targets) -> None:
         """Give each label the threshold with its highest F1 on the dev data.

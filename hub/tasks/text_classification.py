@@ -70,8 +70,9 @@ class TextClassification(SequenceClassification):
         """Class numbers, int64 [N]; a label may also be given by its number, as PaddleHub does.
 
         Raises:
-            DataError: a label is not one of the task's.
+            DataError: a label is not one of the task's, or a text not of the form that it takes.
         """
+        self.check_texts(data)
         classes = data.classes
         numbers = {name: self.number_of(name) for name in set(classes)}
         if None in numbers.values():
@@ -80,8 +81,10 @@ class TextClassification(SequenceClassification):
         return np.array([numbers[name] for name in classes], np.int64)
 
     def knows(self, example: Example) -> bool:
-        """Whether the example has one label that is the task's."""
-        return isinstance(example.label, str) and self.number_of(example.label) is not None
+        """Whether the task takes the example's text, and its only label is the task's."""
+        label = example.label
+        is_known = isinstance(label, str) and self.number_of(label) is not None
+        return is_known and self.takes(example.text)
 
     def number_of(self, label: str) -> int | None:
         """The number of a label given by name or by number; None if there is no such label."""

@@ -88,6 +88,13 @@ def test_bad_rows_can_be_skipped_and_are_counted(
     assert "skipped   1 rows of dev.tsv, the first in line 6: the label '车票'" in err
 
 
+def test_nothing_is_left_to_choose_by(hub: Hub, train: Path, tmp_path: Path) -> None:
+    dev = tmp_path / "dev.tsv"
+    dev.write_text("text\tlabel\n今天\t日期\n", encoding="utf-8")
+    answer = hub("finetune", train, "--dev", dev, "-o", "out", "--skip-bad-rows")
+    refused(answer, "dev.tsv has no row that the model can be measured with", "'日期'")
+
+
 def test_an_output_folder_that_is_a_file(hub: Hub, train: Path, tmp_path: Path) -> None:
     (tmp_path / "out").touch()
     refused(hub("finetune", train, "-o", "out"), "out is a file")
