@@ -70,6 +70,11 @@ def load_dataset(
         kind, table, columns, sample,
         text=text_column, pair=text_pair_column, label=label_column,
     )  # fmt: skip
+    if group_column is not None and columns and group_column not in columns:
+        raise DataError(
+            f"{table.source} has no column {group_column!r}; it has "
+            f"{', '.join(map(repr, columns))}. Name the right one with --group-column."
+        )
     schema = _schema(kind, chosen, group_column, scheme, repair_tags)
     builder = ExampleBuilder()
     bad = BadRows()
