@@ -324,20 +324,22 @@ class Trainer:
     ) -> CheckpointStore | None:
         if self.checkpoint_dir is None:
             return None
+        config = self.module.config
+        pools_otherwise = config.classifier_pooling != "cls"
         identity = {
             "model": self.module.name,
             "task": self.task.name,
             "labels": self.task.labels,
             "train data": train.fingerprint,
             "dev data": None if dev is None else dev.fingerprint,
+            "shape": config.to_dict(),
+            "task options": self.task.structure or None,
+            # None is what all runs were before there was a choice.
+            "classifier pooling": config.classifier_pooling if pools_otherwise else None,
+            "pretrained": None if self.module.pretrained else False,
+            "teacher": None if self.teacher is None else self.teacher.settings,
             **arguments.to_dict(),
         }
-        if self.module.config.classifier_pooling != "cls":
-            identity["classifier pooling"] = self.module.config.classifier_pooling
-        if not self.module.pretrained:
-            identity["pretrained"] = False
-        if self.teacher is not None:
-            identity["teacher"] = self.teacher.settings
         # What changes no result may change when a run is resumed.
         for name in (
             "checkpoint_minutes", "eval_batch_size", "keep_checkpoints", "recompute",

@@ -215,6 +215,7 @@ def _run(
     optimizer = default_optimizer(network, arguments.optimization, steps, shares)
     identity = {
         "model": module.name,
+        "shape": module.config.to_dict(),
         "corpus": f"{packed.token_count} tokens, {packed.fingerprint}",
         **arguments.to_dict(),
     }
