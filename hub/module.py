@@ -76,7 +76,8 @@ class Module(paddle.nn.Layer):
             "feature-extraction"); None is the bare encoder, unless the folder has a task of its
             own.
         num_classes: the number of labels, if they have no names.
-        label_map: number -> label, or the list of labels.
+        label_map: number -> label, or the list of labels: two or more, but for several labels a
+            text, of which there may be one.
         task_options: what the task is besides its labels: `crf=True` for token classification,
             `intents=[...]` for intents and slots, whose `label_map` are the tags; `pooling="cls"`
             and `normalize=True` for sentence embeddings.
@@ -542,6 +543,8 @@ def _choose_task(
         if all(re.fullmatch(r"LABEL_\d+", label) for label in stored):
             # transformers' placeholders, which it writes for models without a head too.
             labels, stored = labels or (stored if head == name else None), None
+    if labels is not None and len(labels) < 2 and name != MultiLabelClassification.name:
+        raise InputError(f"{name} takes two labels or more, not {labels[0]!r} alone.")
     labels = stored if labels is None else labels
     if not TASKS[name].takes_labels:
         return create_task(name, labels or [], its_options), True
@@ -603,8 +606,8 @@ def _stored_labels(id2label: Any) -> list[str]:
 def _labels_of(
     label_map: Mapping[int, str] | Sequence[str] | None, num_classes: int | None
 ) -> list[str] | None:
-    if num_classes is not None and (not isinstance(num_classes, int) or num_classes < 2):
-        raise InputError(f"num_classes must be a whole number from 2, not {num_classes!r}.")
+    if num_classes is not None and (not isinstance(num_classes, int) or num_classes < 1):
+        raise InputError(f"num_classes must be a whole number from 1, not {num_classes!r}.")
     if label_map is None:
         return None if num_classes is None else [str(number) for number in range(num_classes)]
     if isinstance(label_map, Mapping):
@@ -618,8 +621,8 @@ def _labels_of(
         raise InputError(f"label_map must be a dictionary or a list, not {label_map!r}.")
     else:
         labels = list(label_map)
-    if len(labels) < 2 or not all(isinstance(label, str) for label in labels):
-        raise InputError(f"label_map must hold two strings or more, not {labels!r}.")
+    if not labels or not all(isinstance(label, str) for label in labels):
+        raise InputError(f"label_map must hold strings, one or more, not {labels!r}.")
     if num_classes is not None and num_classes != len(labels):
         raise InputError(f"num_classes is {num_classes}, but label_map has {len(labels)} labels.")
     return labels

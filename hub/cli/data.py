@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hub.cli.options import data_options
+from hub.cli.options import column_options, skip_option
 from hub.cli.output import json_option, print_json, print_table, say
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ _SHOWN_LABELS = 10
 
 
 def _reading_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Those of `data_options`, --kind, --tag-scheme and --repair-tags."""
+    """Those of `column_options`, --kind, --tag-scheme and --repair-tags."""
     for option in reversed(
         (
             click.option(
@@ -34,7 +34,7 @@ def _reading_options(function: Callable[..., Any]) -> Callable[..., Any]:
         )
     ):
         function = option(function)
-    return data_options(function)
+    return column_options(function)
 
 
 def _load(path: str | Path, skip_bad_rows: bool, options: dict[str, Any]) -> TextDataset:
@@ -123,7 +123,6 @@ def check_command(
     file: str,
     dev: str | None,
     test: str | None,
-    skip_bad_rows: bool,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -164,6 +163,7 @@ def check_command(
 )
 @click.option("--overwrite", is_flag=True, help="Replace OUT.")
 @_reading_options
+@skip_option
 def convert_command(
     source: str,
     target: Path,
@@ -202,6 +202,7 @@ def convert_command(
 @click.option("--seed", type=int, default=42, show_default=True, help="Another one splits anew.")
 @click.option("--overwrite", is_flag=True, help="Replace files in the folder.")
 @_reading_options
+@skip_option
 def split_command(
     file: str,
     output: Path,

@@ -38,17 +38,21 @@ def evaluate_command(
     from hub.data import load_dataset
     from hub.inference.loading import evaluate, labelled_task, load
     from hub.tasks.base import metric_title
+    from hub.tasks.known_rows import known_rows
 
     loaded = load(model)
+    task = labelled_task(loaded)
     rows = load_dataset(
         data,
-        kind=labelled_task(loaded).name,
+        kind=task.name,
         text_column=text_column,
         text_pair_column=text_pair_column,
         label_column=label_column,
         split="test",
         skip_bad_rows=skip_bad_rows,
     )
+    if skip_bad_rows:
+        rows = known_rows(rows, task)
     for note in rows.notes:
         say(f"note      {note}")
     if rows.skipped:

@@ -10,20 +10,27 @@ import click
 Decorated = Callable[..., Any]
 
 
-def data_options(function: Decorated) -> Decorated:
-    """--text-column, --text-pair-column, --label-column and --skip-bad-rows."""
+skip_option = click.option(
+    "--skip-bad-rows", is_flag=True, help="Leave unusable rows out, and count them."
+)
+
+
+def column_options(function: Decorated) -> Decorated:
+    """--text-column, --text-pair-column and --label-column."""
     for option in reversed(
         (
             click.option("--text-column", help="Column of the text; by default one named so."),
             click.option("--text-pair-column", help="Column of a pair's second text."),
             click.option("--label-column", help="Column of the label; by default one named so."),
-            click.option(
-                "--skip-bad-rows", is_flag=True, help="Leave unusable rows out, and count them."
-            ),
         )
     ):
         function = option(function)
     return function
+
+
+def data_options(function: Decorated) -> Decorated:
+    """Those of `column_options`, and --skip-bad-rows."""
+    return column_options(skip_option(function))
 
 
 def task_options(function: Decorated) -> Decorated:

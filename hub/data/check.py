@@ -87,6 +87,7 @@ def check(data: TextDataset, others: Mapping[str, TextDataset] | None = None) ->
     survey = Survey(data)
     findings = [
         *_unusable(data.skipped),
+        *_mixed(survey),
         *_repeated(data, survey),
         *_labels(data.kind, survey),
         *_characters(survey),
@@ -95,6 +96,7 @@ def check(data: TextDataset, others: Mapping[str, TextDataset] | None = None) ->
     for name, other in (others or {}).items():
         theirs = Survey(other)
         findings += [
+            *_of_other_form(survey, name, theirs),
             *_shared(survey, name, other, theirs),
             *_unknown(data.kind, survey, name, theirs),
         ]
@@ -140,6 +142,25 @@ def _unusable(skipped: Sequence[BadRow]) -> Iterable[Finding]:
         what = _rows(places.count, "row cannot be used", "rows cannot be used")
         message = f"{what}: {places.examples[0]}"
         yield Finding("unusable", message, places.count, places.lines)
+
+
+def _mixed(survey: Survey) -> Iterable[Finding]:
+    """Single texts among pairs: nothing can be learned from both."""
+    singles, pairs = survey.singles, survey.pairs
+    if singles.count and pairs.count:
+        message = _rows(singles.count, "row has one text", "rows have one text")
+        yield Finding("pairs", f"{message}, the others have pairs", singles.count, singles.lines)
+
+
+def _of_other_form(ours: Survey, name: str, theirs: Survey) -> Iterable[Finding]:
+    """Single texts of another file where there are pairs in this one, or the reverse."""
+    has_pairs = ours.pairs.count > 0
+    odd = theirs.singles if has_pairs else theirs.pairs
+    if odd.count:
+        what = "one text" if has_pairs else "a pair of texts"
+        message = _rows(odd.count, f"row of {name} has {what}", f"rows of {name} have {what}")
+        wanted = "pairs" if has_pairs else "single texts"
+        yield Finding("pairs", f"{message}; the training data has {wanted}", odd.count, odd.lines)
 
 
 def _repeated(data: TextDataset, survey: Survey) -> Iterable[Finding]:

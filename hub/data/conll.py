@@ -9,7 +9,7 @@ from typing import TextIO
 
 from hub.data.examples import BadRow
 from hub.data.tables import LINES, Row, Rows
-from hub.data.tags import is_tag, with_mark_first
+from hub.data.tags import is_tag, may_be_tag, with_mark_first
 
 EXTENSIONS = (".conll", ".bio", ".iob", ".bmes", ".bioes")
 _SAMPLE = 50
@@ -77,7 +77,7 @@ def _cells(line: str) -> list[str]:
     cells = line.rstrip("\t").split("\t")
     if len(cells) == 1:
         cells = line.split()
-        if len(cells) == 1 and line[0].isspace() and is_tag(cells[0]):
+        if len(cells) == 1 and line[0].isspace() and may_be_tag(cells[0]):
             cells = [line[0], *cells]  # the token is a space
     cells[-1] = cells[-1].strip()
     return cells

@@ -16,10 +16,9 @@ from hub.data.tables import LINES, Row, Rows, divided
 from hub.data.tags import (
     detect_scheme,
     fault_in,
-    have_marks_last,
     scheme_name,
     spans_of,
-    with_mark_first,
+    spellings,
 )
 from hub.data.tokens import entities_of, join_tokens
 from hub.errors import DataError
@@ -124,25 +123,25 @@ class TagEntities(_Entities):
         self._scheme = None if scheme is None else scheme_name(scheme)
         self._repair = repair
         self._repaired = 0
-        self._marks_last = False
+        self._spellings: dict[str, str] = {}
 
     def examples(self, rows: Rows) -> Iterator[Example | BadRow]:
         """Every row as an example; all tags are looked at first."""
         kept = KeptRows(rows)
-        self._marks_last = have_marks_last(_tags_in(kept, self.columns.label))
+        tags = {tag for tags in _tags_in(kept, self.columns.label) for tag in tags}
+        self._spellings = spellings(sorted(tags), types_alone=self._scheme == "IO")
         if self._scheme is None:
-            tags = _tags_in(kept, self.columns.label)
-            self._scheme = detect_scheme(map(self._in_order, tags))
+            self._scheme = detect_scheme(map(self._read, _tags_in(kept, self.columns.label)))
         return super().examples(iter(kept))
 
-    def _in_order(self, tags: list[str]) -> list[str]:
-        return [with_mark_first(tag) for tag in tags] if self._marks_last else tags
+    def _read(self, tags: list[str]) -> list[str]:
+        return [self._spellings.get(tag, tag) for tag in tags]
 
     def example(self, number: int, row: Mapping[str, Any]) -> Example | BadRow:
         """Join a row's tokens, and read its tags."""
         assert self._scheme is not None
         tokens = _strings(cell(row, self.columns.text), self.columns.text, "token")
-        tags = self._in_order(_strings(cell(row, self.columns.label), self.columns.label, "tag"))
+        tags = self._read(_strings(cell(row, self.columns.label), self.columns.label, "tag"))
         if len(tokens) != len(tags):
             raise DataError(f"{len(tokens)} tokens, but {len(tags)} tags")
         text, starts = join_tokens(tokens)

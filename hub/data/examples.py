@@ -160,26 +160,30 @@ class TextDataset(Sequence[Example]):
     def split(self, fraction: float, seed: int) -> tuple[TextDataset, TextDataset]:
         """Set `fraction` of each label's rows aside; a label's only row stays in the first part.
 
-        A row with several labels or entities counts for the rarest of them. Rows with one text, or
-        of one group, stay together if there are enough others.
+        A row with several labels, entities or slots counts for the rarest of them; what occurs at
+        all occurs in the first part. Rows with one text, or of one group, stay together if there
+        are enough others.
 
         Raises:
             DataError: there are too few rows to set any aside.
         """
-        if len(set(self.texts)) < len(self) or any(e.group is not None for e in self.examples):
-            from hub.data.splitting import assign_parts
+        from hub.data.splitting import assign_parts, needed_to_learn
 
+        if len(set(self.texts)) < len(self) or any(e.group is not None for e in self.examples):
             with suppress(DataError):
                 parts = assign_parts(self, {"dev": fraction}, seed)
                 return self._divided([i for i, part in enumerate(parts) if part == "dev"], fraction)
         generator = np.random.default_rng(seed)
         by_label: dict[str, list[int]] = {}
-        for index, name in enumerate(self.strata()):
+        names = self.names()
+        for index, name in enumerate(rarest_of(names)):
             by_label.setdefault(name, []).append(index)
         aside: list[int] = []
         for indices in by_label.values():
             count = min(round(fraction * len(indices)), len(indices) - 1)
             aside += generator.permutation(indices)[:count].tolist()
+        needed = needed_to_learn(names, [[row] for row in aside])
+        aside = [row for row, is_needed in zip(aside, needed, strict=True) if not is_needed]
         if not aside:
             raise DataError(
                 f"{self.source} has too few rows ({len(self)}) to set some aside for evaluation: "
@@ -202,9 +206,14 @@ class TextDataset(Sequence[Example]):
         return [self.examples[row] for row in rows]
 
     def strata(self) -> list[str]:
-        """For each example the label to stratify by: its rarest one, empty if it has none."""
-        counts = self.label_counts()
-        return [min(names_in(label), key=counts.__getitem__, default="") for label in self.labels]
+        """For each example the name to stratify by: its rarest one, empty if it has none."""
+        return rarest_of(self.names())
+
+    def names(self) -> list[tuple[str, ...]]:
+        """For each example all that it is an example of: see `names_to_learn`."""
+        shared: dict[tuple[str, ...], tuple[str, ...]] = {}
+        found = map(names_to_learn, self.labels)
+        return [shared.setdefault(names, names) for names in found]
 
     def with_examples(self, examples: Sequence[Example]) -> TextDataset:
         """The same source with other examples."""
@@ -220,6 +229,21 @@ def names_in(label: Label) -> tuple[str, ...]:
     if isinstance(label, Utterance):
         return (label.intent,)
     return tuple(part.type if isinstance(part, Entity) else part for part in label)
+
+
+def names_to_learn(label: Label) -> tuple[str, ...]:
+    """All that training data must have an example of, each once: of intents the slots' types too,
+    told from the intents by a line end before them."""
+    names = names_in(label)
+    if isinstance(label, Utterance):
+        names += tuple(f"\n{entity.type}" for entity in label.entities)
+    return tuple(dict.fromkeys(names))
+
+
+def rarest_of(names: Sequence[tuple[str, ...]]) -> list[str]:
+    """Of each example's names the rarest; empty where there is none."""
+    counts = Counter(name for its_names in names for name in its_names)
+    return [min(its_names, key=counts.__getitem__, default="") for its_names in names]
 
 
 def entities_in(label: Label) -> tuple[Entity, ...]:

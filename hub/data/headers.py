@@ -9,12 +9,18 @@ from hub.errors import DataError
 
 
 def check_header(columns: Sequence[str], path: Path, line: int = 1) -> None:
-    """See that columns have names, each its own.
+    """See that columns have names, each its own; those without one are read by nobody.
 
     Raises:
         DataError: they have not.
     """
-    if not any(columns):
+    named = without_blank(columns)
+    if not named:
         raise DataError(f"{path}, line {line}: it must name the columns; it is blank.")
-    if len(set(columns)) < len(columns):
-        raise DataError(f"{path}, line {line}: a column's name stands twice: {', '.join(columns)}.")
+    if len(set(named)) < len(named):
+        raise DataError(f"{path}, line {line}: a column's name stands twice: {', '.join(named)}.")
+
+
+def without_blank(columns: Sequence[str]) -> list[str]:
+    """The columns that have a name: spreadsheets leave others behind the last one."""
+    return [name for name in columns if name.strip()]

@@ -59,8 +59,9 @@ def open_loaded(data: Any, split: str, source: str) -> Table:
             if candidate in data:
                 return open_loaded(data[candidate], split, f"{source} ({candidate})")
         raise DataError(f"{source} has no split {split!r}; it has {', '.join(data)}.")
-    features = data.features.items()
+    features = (data.features or {}).items()  # a stream may not know what it gives
     names = {column: found for column, feature in features if (found := _class_names(feature))}
+    columns = None if data.column_names is None else list(data.column_names)
 
     def rows() -> Rows:
         for number, row in enumerate(data, start=1):
@@ -68,7 +69,7 @@ def open_loaded(data: Any, split: str, source: str) -> Table:
                 row[column] = named(row[column], labels)
             yield number, row
 
-    return Table(rows(), list(data.column_names), source, "Hugging Face data set")
+    return Table(rows(), columns, source, "Hugging Face data set")
 
 
 def _class_names(feature: Any) -> list[str] | None:

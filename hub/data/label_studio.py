@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from hub.data.columns import ENTITIES, TAGS
 from hub.data.examples import BadRow
 from hub.data.tables import Row
 
 _Item = tuple[int, Row] | BadRow
 # As many of the first tasks say what a file is.
 TOLD_BY = 20
+_OLD_ENTITIES = {*ENTITIES, *TAGS}
 _BOOKKEEPING = {"annotation_id", "annotator", "lead_time"}
 
 
@@ -57,6 +59,7 @@ def rows_of(tasks: Iterable[Any]) -> list[_Item]:
             rows.append(item)
             continue
         number, row, result = item
+        row = _without_old(row, has_spans, has_choices)
         if has_spans:
             row["entities"] = [r.get("value") for r in result if r.get("type") == "labels"]
         if has_choices:
@@ -82,6 +85,7 @@ def rows_of_minimal(tasks: Iterable[Any]) -> list[_Item]:
             rows.append(BadRow(number, "not a task of Label Studio"))
             continue
         row = {k: v for k, v in task.items() if k not in spans | choices | _BOOKKEEPING}
+        row = _without_old(row, bool(spans), bool(choices))
         if spans:
             # A task without spans is written without the key.
             row["entities"] = [
@@ -93,6 +97,18 @@ def rows_of_minimal(tasks: Iterable[Any]) -> list[_Item]:
             ]
         rows.append((_id(task, number), row))
     return rows
+
+
+def _without_old(row: Row, has_spans: bool, has_choices: bool) -> Row:
+    """A task's data without columns that would be read instead of what was annotated."""
+
+    def is_old(name: str, value: Any) -> bool:
+        name = str(name).strip().casefold()
+        if has_choices and name in ("label", "labels"):
+            return True
+        return has_spans and name in _OLD_ENTITIES and isinstance(value, list | dict)
+
+    return {name: value for name, value in row.items() if not is_old(name, value)}
 
 
 def _choices(result: list[Row]) -> list[Any]:

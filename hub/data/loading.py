@@ -70,6 +70,11 @@ def load_dataset(
         kind, table, columns, sample,
         text=text_column, pair=text_pair_column, label=label_column,
     )  # fmt: skip
+    if group_column is not None and columns and group_column not in columns:
+        raise DataError(
+            f"{table.source} has no column {group_column!r}; it has "
+            f"{', '.join(map(repr, columns))}. Name the right one with --group-column."
+        )
     schema = _schema(kind, chosen, group_column, scheme, repair_tags)
     builder = ExampleBuilder()
     bad = BadRows()
@@ -144,8 +149,7 @@ def _open(data: Any, split: str, text_column: str, label_column: str) -> Table:
 
         return open_loaded(data, split, "the data set")
     if hasattr(data, "to_dict") and hasattr(data, "columns"):  # pandas.DataFrame
-        rows = _rows_of(data.to_dict("records"), text_column, label_column)
-        return Table(rows, list(data.columns), "the data frame", "pandas")
+        return Table(_rows_of_frame(data), list(data.columns), "the data frame", "pandas")
     if isinstance(data, Iterable) and not isinstance(data, Mapping):
         return Table(_rows_of(data, text_column, label_column), None, "the data", "Python rows")
     raise DataError(f"Data must be a file, a folder, a name or rows, not {type(data).__name__}.")
@@ -159,6 +163,24 @@ def _rows_of(rows: Iterable[Any], text_column: str, label_column: str) -> Rows:
             yield number, {text_column: row[0], label_column: row[1]}
         else:
             yield BadRow(number, f"neither a dictionary nor a (text, label) pair: {row!r:.60}")
+
+
+def _rows_of_frame(frame: Any) -> Rows:
+    """The rows of a data frame, their cells as a file has them: what is missing is empty."""
+    filled = frame.astype(object).where(frame.notna(), "")
+    for number, row in enumerate(filled.to_dict("records"), start=1):
+        yield number, {name: _plain(value) for name, value in row.items()}
+
+
+def _plain(value: Any) -> Any:
+    """A cell without NumPy's types; pandas makes floats of numbers where one is missing."""
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, list | tuple):
+        return [_plain(part) for part in value]
+    if isinstance(value, dict):
+        return {name: _plain(part) for name, part in value.items()}
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _is_hub_name(text: str) -> bool:

@@ -12,7 +12,7 @@ from typing import TextIO
 from hub.data import conll
 from hub.data.encodings import detect_encoding
 from hub.data.examples import BadRow
-from hub.data.headers import check_header
+from hub.data.headers import check_header, without_blank
 from hub.data.json_files import is_one_document, read_json
 from hub.data.parquet import read_parquet
 from hub.data.tables import Row, Rows, Table
@@ -22,6 +22,8 @@ from hub.errors import DataError
 
 # A cell may hold a long document; csv's own limit is 131,072 characters.
 csv.field_size_limit(1 << 30)
+# What the csv module says of a quoted cell that the file ends in.
+_NO_END = "unexpected end of data"
 
 # These import what they need when they are called.
 _BINARY: dict[str, Callable[[Path], Table]] = {
@@ -69,15 +71,16 @@ def _read_tsv(file: TextIO, path: Path) -> tuple[Rows, list[str]]:
     """One row a line, cells divided by tabs; quotation marks are ordinary characters."""
     columns = file.readline().rstrip("\r\n").split("\t")
     check_header(columns, path)
+    named = without_blank(columns)
 
     def rows() -> Rows:
         with file:
             for number, line in enumerate(file, start=2):
                 line = line.rstrip("\r\n")
                 if line:
-                    yield _match(columns, line.split("\t"), number)
+                    yield _match(columns, named, line.split("\t"), number)
 
-    return rows(), columns
+    return rows(), named
 
 
 def _read_csv(file: TextIO, path: Path) -> tuple[Rows, list[str]]:
@@ -95,6 +98,7 @@ def _read_csv(file: TextIO, path: Path) -> tuple[Rows, list[str]]:
     except (StopIteration, csv.Error) as error:
         raise DataError(f"{path}, line 1: the header cannot be read ({error}).") from error
     check_header(columns, path)
+    named = without_blank(columns)
 
     def rows() -> Rows:
         with file:
@@ -105,12 +109,21 @@ def _read_csv(file: TextIO, path: Path) -> tuple[Rows, list[str]]:
                 except StopIteration:
                     return
                 except csv.Error as error:
+                    more = reader.line_num - number
+                    if more and str(error) == _NO_END:
+                        raise DataError(
+                            f"{path}, line {number}: a quotation mark opens a cell here and is "
+                            f"never closed, so that the rest of the file, {more:,} more lines, "
+                            "cannot be read. Close it, or write it twice within quotation marks."
+                        ) from error
                     yield BadRow(number, f"not valid CSV ({error})")
+                    for line in range(number + 1, reader.line_num + 1):
+                        yield BadRow(line, f"in a quoted cell that line {number} began, not valid")
                     continue
                 if cells:
-                    yield _match(columns, cells, number)
+                    yield _match(columns, named, cells, number)
 
-    return rows(), columns
+    return rows(), named
 
 
 def _read_jsonl(file: TextIO, path: Path) -> tuple[Rows, None]:
@@ -146,7 +159,11 @@ READERS: dict[str, tuple[str, _Reader]] = {
 EXTENSIONS = (*READERS, *_BINARY)
 
 
-def _match(columns: list[str], cells: list[str], number: int) -> tuple[int, Row] | BadRow:
+def _match(
+    columns: list[str], named: list[str], cells: list[str], number: int
+) -> tuple[int, Row] | BadRow:
+    """A row of a table with these columns, of which those `named` are read."""
     if len(cells) != len(columns):
         return BadRow(number, f"{len(cells)} columns instead of {len(columns)}")
-    return number, dict(zip(columns, cells, strict=True))
+    row = dict(zip(columns, cells, strict=True))
+    return number, row if len(named) == len(columns) else {name: row[name] for name in named}

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from math import ceil
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 
 from hub.data.conll import EXTENSIONS
-from hub.data.examples import TextDataset
+from hub.data.examples import TextDataset, rarest_of
 from hub.data.readers import read_table
 from hub.data.tables import Row
 from hub.data.writers import WRITERS, write_rows, write_safely
 from hub.errors import DataError, InputError, OutputError
+
+# Of each row what it is an example of.
+Names: TypeAlias = Sequence[tuple[str, ...]]
 
 _ORDER = ("train", "dev", "test")
 
@@ -22,9 +27,9 @@ _ORDER = ("train", "dev", "test")
 def assign_parts(data: TextDataset, fractions: Mapping[str, float], seed: int) -> list[str]:
     """Say of each example to which part it belongs.
 
-    Rows of one group, and rows with one text, stay together. Each label (of several, or of
-    entities, a row's rarest) has its share in every part as near as that allows; one that stands
-    in a single text or group only stays in "train".
+    Rows of one group, and rows with one text, stay together. Each label (of several, of entities,
+    or of an intent and its slots, a row's rarest) has its share in every part as near as that
+    allows; all that occurs occurs in "train".
 
     Args:
         data: the examples.
@@ -45,12 +50,16 @@ def assign_parts(data: TextDataset, fractions: Mapping[str, float], seed: int) -
         raise InputError("The shares set aside leave nothing to train on.")
     generator = np.random.default_rng(seed)
     clusters = _clusters(data)
-    counts = data.label_counts()
-    strata = data.strata()
+    names = data.names()
+    strata = rarest_of(names)
+    counts = Counter(strata)
+    only = _only_ones(names, clusters)
     by_label: dict[str, list[list[int]]] = {}
     for cluster in clusters:
         # A group with a rare label is dealt out with that label's.
-        label = min((strata[i] for i in cluster), key=lambda name: counts.get(name, len(data)))
+        label = min(
+            (strata[i] for i in cluster), key=lambda name: counts[name] if name else len(data)
+        )
         by_label.setdefault(label, []).append(cluster)
     parts = ["train"] * len(data)
     seen = 0
@@ -74,12 +83,19 @@ def assign_parts(data: TextDataset, fractions: Mapping[str, float], seed: int) -
                 parts[i] == "train" for earlier in order[:number] for i in earlier
             ):
                 continue  # a label's last rows are for training
+            if cluster[0] in only:
+                continue
             if not room or room[name] < max(len(cluster) / 2, 1):
                 continue
             room[name] -= len(cluster)
             assigned[name] += len(cluster)
             for i in cluster:
                 parts[i] = name
+    aside = [cluster for cluster in clusters if parts[cluster[0]] != "train"]
+    for cluster, is_needed in zip(aside, needed_to_learn(names, aside), strict=True):
+        if is_needed:
+            for i in cluster:
+                parts[i] = "train"
     for name, fraction in fractions.items():
         if fraction and name not in parts:
             raise DataError(
@@ -87,6 +103,34 @@ def assign_parts(data: TextDataset, fractions: Mapping[str, float], seed: int) -
                 f"apart) to set {fraction:.0%} aside as {name}."
             )
     return parts
+
+
+def _only_ones(names: Names, clusters: Sequence[Sequence[int]]) -> set[int]:
+    """The first rows of those sets of rows that are the only ones with some name."""
+    counts = Counter(name for cluster in clusters for name in _names_of(names, cluster))
+    return {c[0] for c in clusters if any(counts[name] == 1 for name in _names_of(names, c))}
+
+
+def needed_to_learn(names: Names, aside: Sequence[Sequence[int]]) -> list[bool]:
+    """Which of the sets of rows that were set aside must go back, so that the rest has every name.
+
+    Args:
+        names: those of every row, as `TextDataset.names` gives them.
+        aside: the numbers of rows, set by set.
+    """
+    gone = {row for rows in aside for row in rows}
+    known = _names_of(names, (row for row in range(len(names)) if row not in gone))
+    needed = []
+    for rows in aside:
+        its_names = _names_of(names, rows)
+        needed.append(not its_names <= known)
+        if needed[-1]:
+            known |= its_names
+    return needed
+
+
+def _names_of(names: Names, rows: Iterable[int]) -> set[str]:
+    return {name for row in rows for name in names[row]}
 
 
 def split_file(

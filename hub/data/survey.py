@@ -51,6 +51,7 @@ class Survey:
         entity_counts: how often each type of entity occurs, the most frequent first.
         odd: the sorts of odd characters that texts have.
         edges: the entities that begin or end with space or punctuation.
+        singles, pairs: the rows with one text, and those with two.
     """
 
     def __init__(self, data: TextDataset) -> None:
@@ -60,6 +61,7 @@ class Survey:
         self.lengths: Counter[int] = Counter()
         self.odd: dict[str, Places] = {}
         self.edges = Places()
+        self.singles, self.pairs = Places(), Places()
         for example in data:
             text, label = example.text, example.label
             texts.append(hash(text))
@@ -68,6 +70,7 @@ class Survey:
                 lines.append(example.line)
             except OverflowError:  # a task's id
                 lines = array("q", [*lines, example.line])
+            (self.singles if isinstance(text, str) else self.pairs).add(example.line)
             self.lengths[length_of(text)] += 1
             for sort, character in odd_characters(joined(text)).items():
                 places = self.odd.setdefault(sort, Places())

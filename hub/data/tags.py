@@ -17,6 +17,9 @@ _MARKS = frozenset(_BEGINS + _GOES_ON + _ENDS + _ALONE)
 _TAG = re.compile(r"O|[BIMELSU][-_]\S.*")
 _MARK_LAST = re.compile(r"O|.*\S-[BIMELSU]")
 
+# The type of entities whose tags name none: a mark alone.
+UNNAMED = "ENTITY"
+
 # Every scheme that is read, by the marks it writes for an entity's first, inner and last token and
 # for its only one. "IOB1" writes B only between two neighbours of one type; "IO" has types alone.
 SCHEMES = {
@@ -58,10 +61,43 @@ def is_tag(text: str) -> bool:
     return _TAG.fullmatch(text) is not None
 
 
-def have_marks_last(sequences: Iterable[Sequence[str]]) -> bool:
-    """Whether the tags of a file have their marks behind the type, as PaddleNLP's `P-B` has."""
-    tags = {tag for tags in sequences for tag in tags}
-    return not all(map(is_tag, tags)) and all(map(_MARK_LAST.fullmatch, tags))
+def may_be_tag(text: str) -> bool:
+    """The same, but for a lower-case mark or one without a type: what stands around it decides."""
+    return text.upper() in _MARKS or is_tag(_with_capital(text))
+
+
+def spellings(tags: Iterable[str], types_alone: bool = False) -> dict[str, str]:
+    """How each tag of a file is read: as `O`, or its mark first, a capital letter, then the type.
+
+    Files may write `o`; have all marks behind the type, as PaddleNLP's `P-B` has; write all marks
+    as small letters; or have marks alone, where entities are of one type: `UNNAMED`.
+
+    >>> spellings(["O", "B", "I"])
+    {'O': 'O', 'B': 'B-ENTITY', 'I': 'I-ENTITY'}
+
+    Args:
+        tags: all that occur.
+        types_alone: what has no mark is a type, whatever it looks like.
+    """
+    read = {tag: "O" if tag == "o" else tag for tag in tags}
+    own = {tag for tag in read.values() if tag != "O"}
+    if all(map(is_tag, own)):
+        return read
+    if all(map(_MARK_LAST.fullmatch, own)):
+        return {tag: with_mark_first(its) for tag, its in read.items()}
+    # A type may look like a mark; but some entity must begin.
+    begins = any(tag[0].upper() in "BIS" for tag in own)
+    if types_alone or not begins:
+        return read
+    if all(tag.upper() in _MARKS for tag in own):
+        return {t: its if its == "O" else f"{its.upper()}-{UNNAMED}" for t, its in read.items()}
+    if all(is_tag(_with_capital(tag)) for tag in own):
+        return {tag: _with_capital(its) for tag, its in read.items()}
+    return read
+
+
+def _with_capital(tag: str) -> str:
+    return tag[:1].upper() + tag[1:]
 
 
 def with_mark_first(tag: str) -> str:

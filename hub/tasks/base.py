@@ -222,14 +222,16 @@ class LabelledTask(Task):
         targets: Targets,
         settings: LossSettings,
         network: paddle.nn.Layer,
+        whole: Targets | None = None,
     ) -> paddle.Tensor:
-        """The mean loss of a batch.
+        """The mean loss of a batch, or what a part of a batch adds to it.
 
         Args:
             output: what the network gave.
             targets: those of the batch's windows.
             settings: how the loss is shaped.
             network: whose parameters the loss may need.
+            whole: the targets of the batch that `targets` are a part of, in no order; None is all.
         """
 
     def class_weights(self, targets: Targets) -> np.ndarray:

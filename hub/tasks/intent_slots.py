@@ -170,13 +170,18 @@ class IntentSlots(LabelledTask):
         targets: Targets,
         settings: LossSettings,
         network: paddle.nn.Layer,
+        whole: Targets | None = None,
     ) -> paddle.Tensor:
         """The sum of the intents' and the tags' losses."""
         count = len(self.labels)
-        intents = [intent for intent, _ in targets]
-        tags = [its_tags for _, its_tags in targets]
-        intent_loss = self.intents.loss(output[:, 0, count:], intents, settings, network)
-        return intent_loss + self.slots.loss(output[:, :, :count], tags, LossSettings(), network)
+        intents, tags = _apart(targets)
+        all_intents, all_tags = (None, None) if whole is None else _apart(whole)
+        intent_loss = self.intents.loss(
+            output[:, 0, count:], intents, settings, network, all_intents
+        )
+        return intent_loss + self.slots.loss(
+            output[:, :, :count], tags, LossSettings(), network, all_tags
+        )
 
     def class_weights(self, targets: Targets) -> np.ndarray:
         """Those of the intents."""
@@ -271,6 +276,11 @@ class IntentSlots(LabelledTask):
                 answer["probabilities"] = dict(every)
             answers.append({**answer, "slots": found})
         return answers
+
+
+def _apart(targets: Targets) -> tuple[list[int], list[np.ndarray]]:
+    """The intents and the tags of a batch's windows."""
+    return [intent for intent, _ in targets], [tags for _, tags in targets]
 
 
 def _utterance(example: Example, data: TextDataset) -> Utterance:

@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from hub.backend import paddle
 
 
+# A power below 1 has no derivative at 0, which 1 - p is where an answer is certain.
+_LEAST_DOUBT = 1e-7
+
+
 @dataclass(frozen=True)
 class LossSettings:
     """How a loss is shaped.
@@ -33,6 +37,14 @@ class LossSettings:
         return self.class_weights is None and not self.focal_gamma and not self.label_smoothing
 
 
+def share_of(part: np.ndarray, whole: np.ndarray, settings: LossSettings) -> float:
+    """What the mean `cross_entropy` of class numbers `part` counts in that of `whole`."""
+    if settings.class_weights is None:
+        return len(part) / len(whole)
+    weights = settings.class_weights
+    return float(weights[part].sum(dtype=np.float64) / weights[whole].sum(dtype=np.float64))
+
+
 def cross_entropy(
     logits: paddle.Tensor, targets: np.ndarray, settings: LossSettings
 ) -> paddle.Tensor:
@@ -53,7 +65,7 @@ def cross_entropy(
     smoothing = settings.label_smoothing
     losses = -(1 - smoothing) * right - smoothing * logs.mean(axis=-1)
     if settings.focal_gamma:
-        losses = losses * (1 - right.exp()) ** settings.focal_gamma
+        losses = losses * (1 - right.exp()).clip(min=_LEAST_DOUBT) ** settings.focal_gamma
     if settings.class_weights is None:
         return losses.mean()
     weights = paddle.to_tensor(settings.class_weights[targets])
@@ -80,7 +92,7 @@ def binary_cross_entropy(
     if settings.focal_gamma:
         yes = functional.sigmoid(logits)
         right = truth * yes + (1 - truth) * (1 - yes)
-        losses = losses * (1 - right) ** settings.focal_gamma
+        losses = losses * (1 - right).clip(min=_LEAST_DOUBT) ** settings.focal_gamma
     if settings.class_weights is not None:
         losses = losses * (1 + truth * (paddle.to_tensor(settings.class_weights) - 1))
     return losses.mean()

@@ -77,9 +77,11 @@ class MultiLabelClassification(SequenceClassification):
         targets: Targets,
         settings: LossSettings,
         network: paddle.nn.Layer,
+        whole: Targets | None = None,
     ) -> paddle.Tensor:
         """Binary cross-entropy of logits [B, labels] and rows of `targets`."""
-        return binary_cross_entropy(output, np.stack(targets).astype(np.float32), settings)
+        loss = binary_cross_entropy(output, np.stack(targets).astype(np.float32), settings)
+        return loss if whole is None else loss * (len(targets) / len(whole))
 
     def class_weights(self, targets: Targets) -> np.ndarray:
         """How many times more often a label is absent than present, at most 20."""
@@ -91,8 +93,9 @@ class MultiLabelClassification(SequenceClassification):
         """Whether each text has each label, bool [N, labels].
 
         Raises:
-            DataError: a label is not one of the task's.
+            DataError: a label is not one of the task's, or a text not of the form that it takes.
         """
+        self.check_texts(data)
         rows = np.zeros((len(data), len(self.labels)), bool)
         for row, example in enumerate(data):
             for label in _labels(example, data.source):
@@ -102,11 +105,10 @@ class MultiLabelClassification(SequenceClassification):
         return rows
 
     def knows(self, example: Example) -> bool:
-        """Whether all of the example's labels are the task's."""
+        """Whether the task takes the example's text, and all of its labels are the task's."""
         label = example.label
-        return all(
-            name in self._numbers for name in (label if isinstance(label, tuple) else (label,))
-        )
+        names = label if isinstance(label, tuple) else (label,)
+        return self.takes(example.text) and all(name in self._numbers for name in names)
 
     def tune(self, outputs: Sequence[np.ndarray], targets: Targets) -> None:
         """Give each label the threshold with its highest F1 on the dev data.

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from hub.data.examples import Example, TextDataset
+from hub.data.examples import Example, Text, TextDataset
+from hub.errors import DataError
 from hub.tasks.base import LabelledTask
 from hub.tokenizers import Tokenizer
 from hub.tokenizers.windows import Window
@@ -37,6 +38,30 @@ class SequenceClassification(LabelledTask):
     def options(self) -> dict[str, Any]:
         """Whether texts are pairs, if that is known."""
         return {} if self.pairs is None else {"pairs": self.pairs}
+
+    def takes(self, text: Text) -> bool:
+        """Whether a text is one, or a pair, as those were that it was learned from."""
+        return self.pairs is None or isinstance(text, tuple) == self.pairs
+
+    @property
+    def wanted(self) -> str:
+        """Of a text that it does not take: what it should be."""
+        return f"{'a pair of texts' if self.pairs else 'one text, no pair,'} is needed here"
+
+    def check_texts(self, data: TextDataset) -> None:
+        """See that the task takes every text.
+
+        Raises:
+            DataError: one is a pair where none is wanted, or none where one is.
+        """
+        if self.pairs is None:
+            return
+        for row, text in enumerate(data.texts):
+            if not self.takes(text):
+                raise DataError(
+                    f"{data.place(data[row])}: {self.wanted}, as the model was trained with. "
+                    "--skip-bad-rows leaves such rows out."
+                )
 
     def build_network(self, config: ErnieConfig) -> paddle.nn.Layer:
         """The encoder with a linear layer over its pooled output."""

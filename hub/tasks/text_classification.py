@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -10,13 +11,17 @@ import numpy as np
 from hub.data.examples import Example, Text, TextDataset
 from hub.errors import DataError
 from hub.tasks.base import AnswerOptions, LabelScore, Metrics, Targets, softmax
-from hub.tasks.losses import LossSettings, cross_entropy
+from hub.tasks.losses import LossSettings, cross_entropy, share_of
 from hub.tasks.passages import Passage
 from hub.tasks.sequence_classification import SequenceClassification, has_pairs, unknown_label
 from hub.tokenizers import Tokenizer
 
 if TYPE_CHECKING:
     from hub.backend import paddle
+
+
+# A label that is a value and no name, such as -1 or 0.5.
+_NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
 
 
 class TextClassification(SequenceClassification):
@@ -46,9 +51,14 @@ class TextClassification(SequenceClassification):
         targets: Targets,
         settings: LossSettings,
         network: paddle.nn.Layer,
+        whole: Targets | None = None,
     ) -> paddle.Tensor:
         """Cross-entropy of logits [B, classes] and class numbers [B]."""
-        return cross_entropy(output, np.asarray(targets, np.int64), settings)
+        numbers = np.asarray(targets, np.int64)
+        loss = cross_entropy(output, numbers, settings)
+        if whole is None:
+            return loss
+        return loss * share_of(numbers, np.asarray(whole, np.int64), settings)
 
     def class_weights(self, targets: Targets) -> np.ndarray:
         """rows / (classes x rows of the class), as scikit-learn's "balanced"."""
@@ -60,8 +70,9 @@ class TextClassification(SequenceClassification):
         """Class numbers, int64 [N]; a label may also be given by its number, as PaddleHub does.
 
         Raises:
-            DataError: a label is not one of the task's.
+            DataError: a label is not one of the task's, or a text not of the form that it takes.
         """
+        self.check_texts(data)
         classes = data.classes
         numbers = {name: self.number_of(name) for name in set(classes)}
         if None in numbers.values():
@@ -70,15 +81,17 @@ class TextClassification(SequenceClassification):
         return np.array([numbers[name] for name in classes], np.int64)
 
     def knows(self, example: Example) -> bool:
-        """Whether the example has one label that is the task's."""
-        return isinstance(example.label, str) and self.number_of(example.label) is not None
+        """Whether the task takes the example's text, and its only label is the task's."""
+        label = example.label
+        is_known = isinstance(label, str) and self.number_of(label) is not None
+        return is_known and self.takes(example.text)
 
     def number_of(self, label: str) -> int | None:
         """The number of a label given by name or by number; None if there is no such label."""
         if label in self._numbers:
             return self._numbers[label]
-        # Where the labels themselves are numbers, another number is not a position but unknown.
-        if _all_numbers(self.labels) or not _all_numbers([label]) or len(label) > 9:
+        # Where a label itself is a number, another number is not a position but unknown.
+        if any(map(_NUMBER.fullmatch, self.labels)) or not _all_numbers([label]) or len(label) > 9:
             return None
         return int(label) if int(label) < len(self.labels) else None
 

@@ -15,7 +15,7 @@ from hub.data.tags import parse_tag, spans_of
 from hub.errors import DataError, InputError
 from hub.tasks.base import AnswerOptions, LabelledTask, LabelScore, Metrics, Targets, softmax
 from hub.tasks.crf import CrfDecoder
-from hub.tasks.losses import LossSettings, cross_entropy
+from hub.tasks.losses import LossSettings, cross_entropy, share_of
 from hub.tasks.passages import Passage
 from hub.tokenizers import Encoding, Tokenizer
 from hub.tokenizers.base import Span
@@ -174,13 +174,14 @@ class TokenClassification(LabelledTask):
         targets: Targets,
         settings: LossSettings,
         network: paddle.nn.Layer,
+        whole: Targets | None = None,
     ) -> paddle.Tensor:
-        """Cross-entropy of every word's logits, or the CRF's likelihood of all tags of a text.
-
-        Raises:
-            InputError: the CRF's loss cannot be shaped.
-        """
-        return tagging_loss(output, targets, settings, network.crf if self.has_crf else None)
+        """Cross-entropy of every word's logits, or the CRF's likelihood of all tags of a text."""
+        loss = tagging_loss(output, targets, settings, network.crf if self.has_crf else None)
+        if whole is None:
+            return loss
+        part, all_tags = _words_tags(targets), _words_tags(whole)
+        return loss * share_of(part, all_tags, settings) if len(part) else loss
 
     def class_weights(self, targets: Targets) -> np.ndarray:
         """The square root of how many times rarer a tag is than a tag on average.
@@ -358,9 +359,6 @@ def tagging_loss(
         targets: for each row the tags of its own tokens, `NO_TAG` for those without.
         settings: the shape of the loss.
         crf: the field over the words, if there is one.
-
-    Raises:
-        InputError: the CRF's loss cannot be shaped.
     """
     from hub.backend import paddle
 
@@ -374,11 +372,7 @@ def tagging_loss(
         numbers = np.concatenate([row * length + its for row, its in enumerate(places)])
         chosen = paddle.gather(flat, paddle.to_tensor(numbers))
         return cross_entropy(chosen, np.concatenate(tags), settings)
-    if not settings.is_plain:
-        raise InputError(
-            "Class weights, focal loss and label smoothing are for single tags; a CRF learns the "
-            "tags of a text as a whole: leave them out, or the CRF."
-        )
+    assert settings.is_plain  # the trainer sees to it: a CRF's loss has no shape
     rows = [row for row, its in enumerate(tags) if len(its)]  # a text may have no word
     words = max(len(tags[row]) for row in rows)
     numbers = np.zeros((len(rows), words), np.int64)
@@ -395,6 +389,12 @@ def tagging_loss(
         paddle.to_tensor(wanted),
         paddle.to_tensor(mask),
     )
+
+
+def _words_tags(targets: Sequence[np.ndarray]) -> np.ndarray:
+    """The tags of all words of a batch, int64 [words]."""
+    tags = np.concatenate([*targets, np.zeros(0, np.int64)])
+    return tags[tags != NO_TAG]
 
 
 class _Word(NamedTuple):

@@ -51,13 +51,14 @@ class TrainingArguments:
         freeze_embeddings: leave the embeddings as they are.
         freeze_layers: leave the embeddings and so many of the lowest layers as they are.
         adversarial: also learn from the texts with their word embeddings moved by this length to
-            where the loss grows fastest (FGM); 0 does not. A step takes twice as long.
+            where the loss grows fastest (FGM), for which they may not be frozen; 0 does not. A step
+            takes twice as long.
         r_drop: the weight of how far two outputs for a text, under different dropout, lie apart;
             0 computes one. A step takes twice as long.
         ema: keep a moving average of the weights with this decay, such as 0.999, and measure and
             keep that instead; 0 keeps none.
-        lora: of the encoder's layers train only changes of this rank (LoRA), such as 8; 0 trains
-            all weights.
+        lora: of the encoder's layers, but for frozen ones, train only changes of this rank (LoRA),
+            such as 8; 0 trains all weights.
         quantization_aware: compute with weights and inputs rounded as int8 has them, so that the
             model learns to lose little by it.
         precision: compute in "fp32", or mixed with "bf16" (also on CPUs that have it) or "fp16".

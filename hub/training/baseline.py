@@ -52,6 +52,7 @@ class LinearBaseline:
 
     def fit(self, texts: Sequence[Text], targets: Targets) -> LinearBaseline:
         """Fit to texts and the task's targets."""
+        from sklearn.dummy import DummyClassifier
         from sklearn.exceptions import ConvergenceWarning
         from sklearn.feature_extraction.text import TfidfVectorizer
         from sklearn.multiclass import OneVsRestClassifier
@@ -71,6 +72,8 @@ class LinearBaseline:
             texts, classes = list(compress(texts, chosen)), classes[chosen]
         if isinstance(self.task, MultiLabelClassification):
             classifier = OneVsRestClassifier(classifier)
+        if (classes == classes[:1]).all():
+            classifier = DummyClassifier(strategy="most_frequent")  # there is nothing to tell apart
         self._pipeline = make_pipeline(
             TfidfVectorizer(analyzer="char", ngram_range=(1, 3), sublinear_tf=True), classifier
         )
@@ -88,7 +91,8 @@ class LinearBaseline:
             right = predicted == self._classes(targets)
             return {"intent_accuracy": float(right.mean())}
         if isinstance(self.task, MultiLabelClassification):
-            predicted = predicted.astype(bool)
+            # Of a single label scikit-learn gives no matrix.
+            predicted = np.reshape(predicted, (len(texts), -1)).astype(bool)
         return self.task.metrics(predicted, targets)
 
     def _classes(self, targets: Targets) -> Any:

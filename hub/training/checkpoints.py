@@ -38,6 +38,8 @@ _MORE = "more.safetensors"
 _BEST = "best.safetensors"
 _SCHEDULER_KEY = "LR_Scheduler"
 _LEFT_OUT = object()
+# What earlier versions did not write into a run's identity.
+_LATER = {"shape", "task options"}
 
 
 class _DamagedError(Exception):
@@ -210,11 +212,7 @@ class CheckpointStore:
                 f"The checkpoint {name} in {self.folder} is damaged ({type(error).__name__}: "
                 f"{error})."
             ) from error
-        changed = [
-            f"{key} was {identity.get(key)!r} and is {value!r}"
-            for key, value in self.identity.items()
-            if identity.get(key) != value
-        ]
+        changed = _changes(identity, self.identity) or _other_weights(network, weights)
         if changed:
             raise TrainingError(
                 f"The checkpoint in {self.folder} is of another run: {'; '.join(changed)}. "
@@ -258,6 +256,28 @@ class CheckpointStore:
     def remove(self) -> None:
         """Delete the folder: the run is complete."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _changes(was: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """How a run's identity differs from a checkpoint's, in words."""
+    changed = []
+    for key, value in now.items():
+        before = was.get(key)
+        if before == value or (key in _LATER and key not in was):
+            continue
+        if isinstance(before, dict) and isinstance(value, dict):
+            changed += _changes(before, value)
+        else:
+            changed.append(f"{key} was {before!r} and is {value!r}")
+    return changed
+
+
+def _other_weights(network: paddle.nn.Layer, weights: dict[str, np.ndarray]) -> list[str]:
+    """How a network's parameters differ from a checkpoint's by name or shape, in words."""
+    now = {name: list(parameter.shape) for name, parameter in network.named_parameters()}
+    was = {name: list(value.shape) for name, value in weights.items()}
+    odd = next((name for name in {**now, **was} if was.get(name) != now.get(name)), None)
+    return [] if odd is None else [f"the shape of {odd} was {was.get(odd)} and is {now.get(odd)}"]
 
 
 def _check_finite(weights: dict[str, np.ndarray], step: int) -> None:

@@ -5,11 +5,9 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from hub.backend import paddle, use_device
 from hub.constants import (
@@ -19,7 +17,6 @@ from hub.constants import (
     METRICS_FILE,
 )
 from hub.data import TextDataset, load_dataset
-from hub.data.examples import BadRow, Label, entities_in, names_in
 from hub.data.loading import with_dev
 from hub.files import write_text
 from hub.models.installation import check_name_is_known
@@ -28,6 +25,7 @@ from hub.onednn import has_bfloat16
 from hub.tasks import IntentSlots, LabelledTask, TokenClassification, labelled_task_type
 from hub.tasks.base import Metrics, Targets, metric_title
 from hub.tasks.encoded_passages import read_all
+from hub.tasks.known_rows import known_rows
 from hub.training.arguments import TrainingArguments
 from hub.training.baseline import LinearBaseline
 from hub.training.callbacks import Callback, HistoryFile
@@ -132,7 +130,7 @@ def finetune(
     check_metric(arguments.metric, learned)
     train_data, dev_data = with_dev(train_data, train, dev, arguments.seed, **options)
     if skip_bad_rows:
-        dev_data = _without_unknown_labels(dev_data, learned)
+        dev_data = known_rows(dev_data, learned)
     dev_targets = learned.targets(dev_data)
     for data in (train_data, dev_data):
         _describe(data, say)
@@ -149,14 +147,6 @@ def finetune(
     )
     arguments = default_arguments(module).with_changes(**(changes or {}))
     metric = check_metric(arguments.metric, learned)
-    _describe_model(module, arguments.precision, say)
-    baseline = None
-    if group.is_first:
-        prepare_output(folder, resume)
-        baseline = _baseline(learned, train_data, dev_data, dev_targets, metric)
-    if baseline is not None:
-        shown = _show(baseline["dev"], learned)
-        say(f"baseline  {baseline['name']}: {shown} on dev, fitted in {baseline['seconds']:.1f} s")
     trainer = Trainer(
         module,
         checkpoint_dir=folder / CHECKPOINT_DIRECTORY,
@@ -165,6 +155,15 @@ def finetune(
         teacher=teacher,
         progress=progress,
     )
+    trainer.check(arguments)
+    _describe_model(module, arguments.precision, say)
+    baseline = None
+    if group.is_first:
+        prepare_output(folder, resume)
+        baseline = _baseline(learned, train_data, dev_data, dev_targets, metric)
+    if baseline is not None:
+        shown = _show(baseline["dev"], learned)
+        say(f"baseline  {baseline['name']}: {shown} on dev, fitted in {baseline['seconds']:.1f} s")
     started = time.monotonic()
     metrics = trainer.finetune_and_eval(train_data, dev_data, resume=resume)
     if not group.is_first:
@@ -262,21 +261,6 @@ def _write_folder(
 
 
 # --- talking -------------------------------------------------------------------------------------
-
-
-def _without_unknown_labels(data: TextDataset, task: LabelledTask) -> TextDataset:
-    known = data.select(np.flatnonzero([task.knows(example) for example in data]))
-    unknown = [
-        BadRow(e.line, f"the label {_shown(e.label)} does not occur in the training data")
-        for e in data
-        if not task.knows(e)
-    ]
-    return replace(data, examples=known, skipped=[*data.skipped, *unknown])
-
-
-def _shown(label: Label) -> str:
-    names = [*names_in(label), *(entity.type for entity in entities_in(label))]
-    return ", ".join(repr(name) for name in dict.fromkeys(names))
 
 
 def _describe(data: TextDataset, say: Say) -> None:

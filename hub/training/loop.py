@@ -178,17 +178,11 @@ class TrainingLoop:
         """Learn from a batch; its mean loss, or None if it was left out."""
         update, step = self.update, self.state.step
         update.begin(step)
-        mine = update.group.part(rows)
-        size = self.arguments.micro_batch_size or len(rows)
-        value, self.computed = 0.0, 0
-        for start in range(0, len(mine), size):
-            part = mine[start : start + size]
-            loss = self._loss(part) * (len(part) / len(rows))
-            value += float(loss)
-            update.backward(loss)
-            if self.arguments.adversarial:
-                with adversarial_embeddings(self.network, self.arguments.adversarial):
-                    update.backward(self._loss(part) * (len(part) / len(rows)))
+        self.computed = 0
+        value = self._add_gradients(rows)
+        if length := self.arguments.adversarial:
+            with adversarial_embeddings(self.network, length, update.group):
+                self._add_gradients(rows)
         value = update.add_up(value, stop, self.keeper.is_due)
         if math.isfinite(value):
             self.nonfinite = 0
@@ -198,8 +192,25 @@ class TrainingLoop:
         update.end(self.computed)
         return value if math.isfinite(value) else None
 
-    def _loss(self, rows: np.ndarray) -> paddle.Tensor:
-        """The mean loss of some rows, and with R-Drop how far two outputs for them lie apart."""
+    def _add_gradients(self, rows: np.ndarray) -> float:
+        """Add the gradients of this process's rows of a batch; their part of its mean loss."""
+        mine = self.update.group.part(rows)
+        size = self.arguments.micro_batch_size or len(rows)
+        value = 0.0
+        for start in range(0, len(mine), size):
+            loss = self._loss(mine[start : start + size], rows)
+            value += float(loss)
+            self.update.backward(loss)
+        return value
+
+    def _loss(self, rows: np.ndarray, whole: np.ndarray) -> paddle.Tensor:
+        """What some rows of a batch add to its mean loss, and with R-Drop to how far two outputs
+        for a row lie apart.
+
+        Args:
+            rows: the numbers of the rows.
+            whole: those of the batch.
+        """
         batch = collate(self.train.encodings, rows, self.module.tokenizer.pad_token_id)
         self.computed += batch.input_ids.size
         if p := self.arguments.token_dropout:
@@ -210,22 +221,32 @@ class TrainingLoop:
         with self.update.computing():
             logits = self.network(*inputs)
         logits = _in_full_precision(logits)
-        loss = self._loss_of(logits, targets, rows)
+        loss = self._loss_of(logits, targets, rows, whole)
         if not self.arguments.r_drop:
             return loss
         with self.update.computing():
             others = self.network(*inputs)
         others = _in_full_precision(others)
-        loss = 0.5 * (loss + self._loss_of(others, targets, rows))
+        loss = 0.5 * (loss + self._loss_of(others, targets, rows, whole))
         several = isinstance(self.task, MultiLabelClassification)
-        return loss + self.arguments.r_drop * divergence(logits, others, several)
+        weight = self.arguments.r_drop * (len(rows) / len(whole))
+        return loss + weight * divergence(logits, others, several)
 
     def _loss_of(
-        self, logits: paddle.Tensor, targets: Sequence[Any], rows: np.ndarray
+        self, logits: paddle.Tensor, targets: Sequence[Any], rows: np.ndarray, whole: np.ndarray
     ) -> paddle.Tensor:
-        """The mean loss of logits: the labels', and the teacher's if there is one."""
-        loss = self.task.loss(logits, targets, self.losses, self.network)
-        return loss if self.lessons is None else self.lessons.loss(loss, logits, targets, rows)
+        """What logits add to a batch's loss: the labels', and the teacher's if there is one.
+
+        Each part counts as much as it does in the mean over the batch, which of tags is over words
+        and with class weights a weighted one.
+        """
+        whole_targets = None
+        if len(rows) < len(whole):
+            whole_targets = [self.train.window_targets[row] for row in whole]
+        loss = self.task.loss(logits, targets, self.losses, self.network, whole_targets)
+        if self.lessons is None:
+            return loss
+        return self.lessons.loss(loss, logits, targets, rows, whole)
 
     def _refuse(self, value: float, rows: np.ndarray) -> None:
         """Stop at a loss that is not a number, or leave its step out if that is asked for.

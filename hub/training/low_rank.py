@@ -8,7 +8,6 @@ from contextlib import contextmanager
 import numpy as np
 
 from hub.backend import paddle
-from hub.errors import InputError
 
 # The change counts as much as if every narrow matrix had been initialized twice as wide: the
 # paper's alpha is this many ranks.
@@ -50,7 +49,9 @@ class LowRankLinear(paddle.nn.Layer):
 
 
 @contextmanager
-def low_rank(network: paddle.nn.Layer, rank: int, seed: int) -> Iterator[None]:
+def low_rank(
+    network: paddle.nn.Layer, rank: int, seed: int, frozen_layers: int = 0
+) -> Iterator[None]:
     """While entered, of the encoder's layers only low-rank changes are trained.
 
     They stand beside the query and value maps of each attention, as in the paper; the embeddings
@@ -59,24 +60,18 @@ def low_rank(network: paddle.nn.Layer, rank: int, seed: int) -> Iterator[None]:
 
     Args:
         network: with an encoder.
-        rank: of the changes; 0 does nothing.
+        rank: of the changes, at most the network's width; 0 does nothing.
         seed: of their first values.
-
-    Raises:
-        InputError: the model is narrower than the rank.
+        frozen_layers: so many of the lowest layers are not changed at all.
     """
     if not rank:
         yield
         return
-    if rank > network.encoder.config.hidden_size:
-        raise InputError(
-            f"lora is {rank}; the model is only {network.encoder.config.hidden_size} wide."
-        )
     random = np.random.default_rng(seed)
     for part in (network.encoder.embeddings, network.encoder.layers):
         for parameter in part.parameters():
             parameter.stop_gradient = True
-    attentions = [layer.attention for layer in network.encoder.layers]
+    attentions = [layer.attention for layer in network.encoder.layers[frozen_layers:]]
     for attention in attentions:
         attention.query = LowRankLinear(attention.query, rank, random)
         attention.value = LowRankLinear(attention.value, rank, random)

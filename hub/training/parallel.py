@@ -130,6 +130,24 @@ class Group:
                     parameter.grad.set_value(gradient)
         return [float(value) for value in sums[: len(numbers)]]
 
+    def total(self, gradient: paddle.Tensor | None, of: paddle.Tensor) -> paddle.Tensor | None:
+        """The sum of the processes' gradients of one parameter; these stay as they are.
+
+        Args:
+            gradient: this process's; None if it has none.
+            of: the parameter.
+
+        Raises:
+            LostWorkerError: another process has ended.
+        """
+        if self.size == 1:
+            return gradient
+        total = paddle.zeros_like(of) if gradient is None else gradient.clone()
+        total.stop_gradient = True
+        with self._reaching_others():
+            paddle.distributed.all_reduce(total)
+        return total
+
     def broadcast(self, tensor: paddle.Tensor, rank: int) -> None:
         """Let all processes have the values that `tensor` has in process `rank`.
 

@@ -41,6 +41,8 @@ def interruption(
 class StopRequests:
     """While entered, remembers the first SIGINT or SIGTERM; a second one acts at once.
 
+    Within another one, what it remembers is told to that one as well.
+
     Must be entered after PaddlePaddle is imported: its import replaces the handlers.
 
     Args:
@@ -63,8 +65,11 @@ class StopRequests:
 
     def _remember(self, number: int, frame: FrameType | None) -> None:
         self.received = number
+        around = getattr(self._previous.get(number), "__self__", None)
         if not self._is_launched:
             self._restore()
+        if isinstance(around, StopRequests):
+            around._remember(number, frame)
 
     def _restore(self) -> None:
         for number, handler in self._previous.items():

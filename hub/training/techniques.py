@@ -10,11 +10,13 @@ import numpy as np
 
 from hub.backend import paddle
 from hub.errors import InputError
+from hub.models.ernie.config import ErnieConfig
 from hub.models.ernie.dropout import Dropout, uniform
-from hub.tasks import LabelledTask
+from hub.tasks import LabelledTask, TokenClassification
 from hub.tasks.sequence_classification import SequenceClassification
 from hub.tokenizers import Tokenizer
 from hub.training.arguments import TrainingArguments
+from hub.training.parallel import Group
 
 F = paddle.nn.functional
 _LAYER = re.compile(r"encoder\.layers\.(\d+)\.")
@@ -29,16 +31,8 @@ def layer_of(name: str, layers: int) -> int:
 
 
 def freeze(network: paddle.nn.Layer, arguments: TrainingArguments) -> None:
-    """Keep the parameters that are not to be trained as they are.
-
-    Raises:
-        InputError: there are not as many layers as are to be frozen.
-    """
+    """Keep the parameters that are not to be trained as they are."""
     layers = len(network.encoder.layers)
-    if arguments.freeze_layers > layers:
-        raise InputError(
-            f"freeze_layers is {arguments.freeze_layers}; the model has {layers} layers."
-        )
     lowest = arguments.freeze_layers + 1 if arguments.freeze_layers else 0
     if arguments.freeze_embeddings:
         lowest = max(lowest, 1)
@@ -84,19 +78,25 @@ def hide_tokens(input_ids: np.ndarray, p: float, tokenizer: Tokenizer) -> np.nda
 
 
 @contextmanager
-def adversarial_embeddings(network: paddle.nn.Layer, epsilon: float) -> Iterator[None]:
+def adversarial_embeddings(
+    network: paddle.nn.Layer, epsilon: float, group: Group | None = None
+) -> Iterator[None]:
     """While entered, the word embeddings are moved to where the loss grows fastest.
 
-    The step is `epsilon` long and along the gradient that a backward pass has just left
-    (https://arxiv.org/abs/1605.07725). A second pass adds the gradients of what is harder now.
+    The step is `epsilon` long and along the gradient of a batch, which backward passes have just
+    left (https://arxiv.org/abs/1605.07725). Second passes add the gradients of what is harder now.
 
     Args:
-        network: after a backward pass.
+        network: after a batch's backward passes.
         epsilon: the length of the step.
+        group: the processes that have parts of the batch.
+
+    Raises:
+        LostWorkerError: another process has ended.
     """
     weight = network.encoder.embeddings.word_embeddings.weight
     kept = weight.clone()
-    gradient = weight.grad
+    gradient = (group or Group()).total(weight.grad, weight)
     if gradient is not None:
         length = paddle.linalg.norm(gradient)
         if float(length) > 0:
@@ -108,12 +108,19 @@ def adversarial_embeddings(network: paddle.nn.Layer, epsilon: float) -> Iterator
         weight.set_value(kept)
 
 
-def check_techniques(task: LabelledTask, arguments: TrainingArguments) -> None:
-    """See that the task can be learned as the arguments ask.
+def check_techniques(task: LabelledTask, arguments: TrainingArguments, config: ErnieConfig) -> None:
+    """See that the task can be learned as the arguments ask, by a model of this shape.
 
     Raises:
         InputError: it cannot.
     """
+    if arguments.freeze_layers > config.num_hidden_layers:
+        raise InputError(
+            f"freeze_layers is {arguments.freeze_layers}; the model has "
+            f"{config.num_hidden_layers} layers."
+        )
+    if arguments.lora > config.hidden_size:
+        raise InputError(f"lora is {arguments.lora}; the model is only {config.hidden_size} wide.")
     if arguments.r_drop and not isinstance(task, SequenceClassification):
         raise InputError(
             f"r_drop compares two outputs for a text as a whole; {task.name} gives one a token."
@@ -123,8 +130,20 @@ def check_techniques(task: LabelledTask, arguments: TrainingArguments) -> None:
             "LoRA's changes are merged into weights that are rounded only then: leave lora or "
             "quantization_aware out."
         )
-    if arguments.adversarial and arguments.freeze_embeddings:
-        raise InputError("adversarial training moves the embeddings: they cannot be frozen.")
+    frozen_by = [
+        name for name in ("freeze_embeddings", "freeze_layers", "lora") if getattr(arguments, name)
+    ]
+    if arguments.adversarial and frozen_by:
+        raise InputError(
+            "adversarial training moves the embeddings along their gradient: they cannot be "
+            f"frozen. Leave {' and '.join(frozen_by)} out, or adversarial."
+        )
+    is_shaped = arguments.class_weights or arguments.focal_gamma or arguments.label_smoothing
+    if is_shaped and isinstance(task, TokenClassification) and task.has_crf:
+        raise InputError(
+            "Class weights, focal loss and label smoothing are for single tags; a CRF learns the "
+            "tags of a text as a whole: leave them out, or the CRF."
+        )
 
 
 def divergence(one: paddle.Tensor, other: paddle.Tensor, several: bool) -> paddle.Tensor:

@@ -27,6 +27,7 @@ from hub.training.loop import EncodedData, TrainingLoop, compute_outputs
 from hub.training.low_rank import low_rank
 from hub.training.optimization import default_optimizer
 from hub.training.parallel import Group, join
+from hub.training.precision import check_precision
 from hub.training.quantization_aware import rounded
 from hub.training.sharding import Shares
 from hub.training.signals import StopRequests
@@ -92,6 +93,31 @@ class Trainer:
         """The module's task."""
         assert isinstance(self.module.task, LabelledTask)  # checked in __init__
         return self.module.task
+
+    def check(self, arguments: TrainingArguments) -> None:
+        """See that a run with these arguments can begin: what costs nothing is refused first.
+
+        Raises:
+            InputError: it cannot.
+        """
+        check_metric(arguments.metric, self.task)
+        check_techniques(self.task, arguments, self.module.config)
+        check_precision(arguments.precision, paddle.get_device())
+        if self.teacher is not None:
+            self.teacher.check(self.task, arguments)
+        if self.optimizer is None:
+            return
+        # An optimizer of the user's own knows the parameters that the module had before.
+        for name, given in (
+            ("shard_optimizer", arguments.shard_optimizer),
+            ("lora", arguments.lora > 0),
+            ("layer_decay", arguments.layer_decay != 1),
+        ):
+            if given:
+                raise InputError(
+                    f"{name} is for the optimizer that hub.Trainer makes: leave it out, or give no "
+                    "optimizer."
+                )
 
     # --- the public calls ------------------------------------------------------------------------
 
@@ -205,7 +231,7 @@ class Trainer:
         arguments: TrainingArguments,
         resume: bool,
     ) -> None:
-        metric = check_metric(arguments.metric, self.task)
+        self.check(arguments)
         length = arguments.max_seq_len or self.module.max_seq_len
         long_text = arguments.long_text or self.module.long_text
         train = self._encode(train_data, length, long_text)
@@ -213,25 +239,23 @@ class Trainer:
         self.module.max_seq_len, self.module.long_text = length, long_text
         network = self.module.network
         network.encoder.recompute = arguments.recompute
-        check_techniques(self.task, arguments)
         freeze(network, arguments)
         set_dropout(network, arguments.dropout)
         self.state = TrainingState()
         lessons = self._lessons(train, arguments)
         taught = nullcontext() if lessons is None else lessons.given_to(network, arguments.seed)
         with (
-            low_rank(network, arguments.lora, arguments.seed),
+            low_rank(network, arguments.lora, arguments.seed, arguments.freeze_layers),
             rounded(network, arguments.quantization_aware),
             taught,
         ):
-            self._learn(train, dev, arguments, metric, resume, lessons)
+            self._learn(train, dev, arguments, resume, lessons)
         self.module.adopt_weights()
 
     def _lessons(self, train: EncodedData, arguments: TrainingArguments) -> Lessons | None:
         """What the teacher, if there is one, says of the training rows."""
         if self.teacher is None:
             return None
-        self.teacher.check(self.task, arguments)
         return self.teacher.lessons(
             self.task, self.module, train.passages, arguments.eval_batch_size
         )
@@ -241,20 +265,16 @@ class Trainer:
         train: EncodedData,
         dev: EncodedData | None,
         arguments: TrainingArguments,
-        metric: str,
         resume: bool,
         lessons: Lessons | None = None,
     ) -> None:
         network = self.module.network
+        metric = check_metric(arguments.metric, self.task)
         group = join()
         batches = math.ceil(len(train.encodings) / arguments.batch_size)
         steps = batches * arguments.epochs
         steps = min(steps, arguments.max_steps or steps)
-        shares = None
-        if arguments.shard_optimizer:
-            if self.optimizer is not None:
-                raise InputError("shard_optimizer is for the optimizer that hub.Trainer makes.")
-            shares = Shares(network, group)
+        shares = Shares(network, group) if arguments.shard_optimizer else None
         optimizer = self.optimizer or default_optimizer(network, arguments, steps, shares)
         store = self._checkpoint_store(arguments, train, dev, group)
         update = Update(
@@ -304,20 +324,22 @@ class Trainer:
     ) -> CheckpointStore | None:
         if self.checkpoint_dir is None:
             return None
+        config = self.module.config
+        pools_otherwise = config.classifier_pooling != "cls"
         identity = {
             "model": self.module.name,
             "task": self.task.name,
             "labels": self.task.labels,
             "train data": train.fingerprint,
             "dev data": None if dev is None else dev.fingerprint,
+            "shape": config.to_dict(),
+            "task options": self.task.structure or None,
+            # None is what all runs were before there was a choice.
+            "classifier pooling": config.classifier_pooling if pools_otherwise else None,
+            "pretrained": None if self.module.pretrained else False,
+            "teacher": None if self.teacher is None else self.teacher.settings,
             **arguments.to_dict(),
         }
-        if self.module.config.classifier_pooling != "cls":
-            identity["classifier pooling"] = self.module.config.classifier_pooling
-        if not self.module.pretrained:
-            identity["pretrained"] = False
-        if self.teacher is not None:
-            identity["teacher"] = self.teacher.settings
         # What changes no result may change when a run is resumed.
         for name in (
             "checkpoint_minutes", "eval_batch_size", "keep_checkpoints", "recompute",

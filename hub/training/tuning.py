@@ -9,6 +9,7 @@ processes.
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import time
 import warnings
@@ -27,13 +28,15 @@ from hub.files import write_text
 from hub.module import Module
 from hub.tasks import LabelledTask, labelled_task_type
 from hub.tasks.base import metric_title
-from hub.tasks.sequence_classification import SequenceClassification
+from hub.tasks.known_rows import known_rows
 from hub.training.arguments import TrainingArguments
 from hub.training.callbacks import Callback
 from hub.training.finetune import finetune
 from hub.training.parallel import be_silent
+from hub.training.signals import StopRequests, TrainingInterrupted
 from hub.training.state import TrainingState
-from hub.training.trainer import check_metric, default_arguments
+from hub.training.techniques import check_techniques
+from hub.training.trainer import Trainer, check_metric, default_arguments
 from hub.training.tuning_report import short, write_tuning_report
 
 if TYPE_CHECKING:
@@ -131,9 +134,10 @@ def tune(
         import optuna
     except ImportError:
         raise MissingPackageError("optuna", "tune", "hub tune") from None
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    # Of a trial that ends the search it would show a traceback, as a warning.
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
     optuna.logging.disable_default_handler()
-    if minutes <= 0 or (trials is not None and trials < 1):
+    if not (math.isfinite(minutes) and minutes > 0) or (trials is not None and trials < 1):
         raise InputError("minutes must be above 0, and trials a whole number from 1.")
     folder = Path(output)
     kind = None if task is None else labelled_task_type(task).name
@@ -142,11 +146,15 @@ def tune(
     fixed = dict(changes or {})
     seed = TrainingArguments().with_changes(**fixed).seed
     train_data, dev_data = with_dev(train_data, train, dev, seed, **columns)
-    recommended = default_arguments(Module(name=model, task=learned.name, label_map=learned.labels))
-    _prepare(folder, resume, overwrite)
-    search = _Search(
-        folder, learned, check_metric(metric, learned), recommended, fixed, minutes, say
+    if columns.get("skip_bad_rows"):
+        dev_data = known_rows(dev_data, learned)
+    learned.targets(dev_data)  # what no trial could be measured with is refused at once
+    module = Module(
+        name=model, task=learned.name, label_map=learned.labels, task_options=learned.options
     )
+    search = _Search(folder, learned, check_metric(metric, learned), module, fixed, minutes, say)
+    Trainer(module, progress=False).check(search.recommended)
+    _prepare(folder, resume, overwrite)
 
     def run(settings: dict[str, Any], scratch: Path, callback: Callback) -> dict[str, Any]:
         result = finetune(
@@ -161,7 +169,13 @@ def tune(
         f"search    {len(train_data):,} rows to learn from, {len(dev_data):,} to measure on, for "
         f"{minutes:g} minutes"
     )
-    study.optimize(lambda trial: search.attempt(trial, run), n_trials=trials, timeout=60 * minutes)
+    with search.stop:
+        study.optimize(
+            lambda trial: search.attempt(trial, run),
+            n_trials=trials,
+            timeout=60 * minutes,
+            callbacks=[lambda study, trial: search.end_if_stopped()],
+        )
     return search.result(study)
 
 
@@ -202,18 +216,22 @@ class _OverTimeError(Exception):
 class _Watch(Callback):
     """Tells Optuna of each epoch, and ends a run that is not worth its time."""
 
-    def __init__(self, trial: optuna.Trial, metric: str, is_over: Callable[[], bool]) -> None:
+    def __init__(self, trial: optuna.Trial, search: _Search) -> None:
         self._trial = trial
-        self._metric = metric
-        self._is_over = is_over
+        self._search = search
+
+    def on_train_begin(
+        self, arguments: TrainingArguments, state: TrainingState, rows: int, metric: str
+    ) -> None:
+        self._search.end_if_stopped()  # it may have been told while the baseline was fitted
 
     def on_epoch_end(self, state: TrainingState, entry: dict[str, Any]) -> None:
         import optuna
 
-        self._trial.report(entry[f"dev_{self._metric}"], state.epoch)
+        self._trial.report(entry[f"dev_{self._search.metric}"], state.epoch)
         if self._trial.should_prune():
             raise optuna.TrialPruned
-        if self._is_over():
+        if self._search.is_over():
             raise _OverTimeError
 
 
@@ -225,7 +243,7 @@ class _Search:
         folder: Path,
         task: LabelledTask,
         metric: str,
-        recommended: TrainingArguments,
+        module: Module,
         fixed: dict[str, Any],
         minutes: float,
         say: Say,
@@ -234,10 +252,28 @@ class _Search:
         self.inner = folder / TUNING_DIRECTORY
         self.task = task
         self.metric = metric
-        self.recommended = recommended
+        self.config = module.config
+        self.recommended = default_arguments(module).with_changes(**fixed)
         self.fixed = {name for name, value in fixed.items() if value is not None}
         self.ends = time.monotonic() + 60 * minutes
         self.say = say
+        self.stop = StopRequests()
+
+    def end_if_stopped(self) -> None:
+        """End the search if it was told to while no step was in progress.
+
+        Raises:
+            TrainingInterrupted: it was.
+        """
+        if self.stop.received is not None:
+            raise self._stopped(self.stop.received)
+
+    def _stopped(self, signal_number: int) -> TrainingInterrupted:
+        return TrainingInterrupted(
+            signal_number,
+            f"Stopped. The search is kept in {self.folder}: the same command with --resume goes on "
+            "with it.",
+        )
 
     def study(self, seed: int) -> optuna.Study:
         """The study in the folder; a new one begins with the recommended settings."""
@@ -296,12 +332,18 @@ class _Search:
         names = [
             name
             for name, changes in TECHNIQUES.items()
-            if not self.fixed & changes.keys()
-            # The others are of texts that have one output each.
-            and (isinstance(self.task, SequenceClassification) or "r_drop" not in changes)
+            if not self.fixed & changes.keys() and self._fits(changes)
         ]
         suggested.update(TECHNIQUES[trial.suggest_categorical("technique", names)])
         return suggested
+
+    def _fits(self, technique: dict[str, Any]) -> bool:
+        """Whether the task can be learned with a technique beside what is given."""
+        try:
+            check_techniques(self.task, self.recommended.with_changes(**technique), self.config)
+        except InputError:
+            return False
+        return True
 
     def attempt(
         self,
@@ -315,7 +357,7 @@ class _Search:
         scratch = self.inner / f"trial-{trial.number}"
         started = time.monotonic()
         try:
-            summary = run(settings, scratch, _Watch(trial, self.metric, self._is_over))
+            summary = run(settings, scratch, _Watch(trial, self))
             value = float(summary["dev"][self.metric])
             self._keep_if_best(trial, value, scratch)
         except optuna.TrialPruned:
@@ -324,6 +366,8 @@ class _Search:
         except _OverTimeError:
             self._tell(trial, "out of time", started)
             raise optuna.TrialPruned from None
+        except TrainingInterrupted as error:
+            raise self._stopped(error.exit_code - 128) from error
         except TrainingError as error:  # diverged
             self._tell(trial, str(error), started)
             raise optuna.TrialPruned from error
@@ -332,7 +376,7 @@ class _Search:
         self._tell(trial, f"{metric_title(self.metric)} {value:.2%}", started)
         return value
 
-    def _is_over(self) -> bool:
+    def is_over(self) -> bool:
         """Whether the time is over and there is a model to end with."""
         return time.monotonic() > self.ends and (self.folder / MANIFEST_FILE).exists()
 

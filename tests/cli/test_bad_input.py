@@ -88,6 +88,13 @@ def test_bad_rows_can_be_skipped_and_are_counted(
     assert "skipped   1 rows of dev.tsv, the first in line 6: the label '车票'" in err
 
 
+def test_nothing_is_left_to_choose_by(hub: Hub, train: Path, tmp_path: Path) -> None:
+    dev = tmp_path / "dev.tsv"
+    dev.write_text("text\tlabel\n今天\t日期\n", encoding="utf-8")
+    answer = hub("finetune", train, "--dev", dev, "-o", "out", "--skip-bad-rows")
+    refused(answer, "dev.tsv has no row that the model can be measured with", "'日期'")
+
+
 def test_an_output_folder_that_is_a_file(hub: Hub, train: Path, tmp_path: Path) -> None:
     (tmp_path / "out").touch()
     refused(hub("finetune", train, "-o", "out"), "out is a file")
@@ -112,6 +119,29 @@ def test_an_output_folder_with_another_model(
     refused(answer, "out already holds a model", "--overwrite")
     assert (tmp_path / "out" / "model.safetensors").read_bytes() == before
     assert hub("finetune", train, "--dev", train, *options, "--overwrite")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "part"),
+    [
+        (["--r-drop", "1"], "r_drop compares"),
+        (["--crf", "--label-smoothing", "0.1"], "a CRF learns the tags of a text as a whole"),
+        (["--precision", "fp16"], "trains in fp16 on GPUs"),
+        (["--freeze-layers", "9"], "the model has 2 layers"),
+    ],
+)
+def test_options_that_do_not_fit_leave_an_unfinished_run(
+    hub: Hub, tmp_path: Path, tiny_folder: Path, options: list[str], part: str
+) -> None:
+    tagged = tmp_path / "train.conll"
+    tagged.write_text("去\tO\n北\tB-地\n京\tI-地\n\n" * 4, encoding="utf-8")
+    latest = tmp_path / "out" / "checkpoint" / "latest.json"
+    latest.parent.mkdir(parents=True)
+    latest.write_text('{"name": "step-7"}', encoding="utf-8")
+    given = ["--dev", tagged, "--model", tiny_folder, "-q", "-o", "out", "--overwrite"]
+    answer = hub("finetune", tagged, *given, *options)
+    refused(answer, part)
+    assert latest.exists()
 
 
 def test_an_output_folder_with_files_of_the_user(hub: Hub, train: Path, tmp_path: Path) -> None:

@@ -43,6 +43,11 @@ def test_check_finds_faults_and_ends_well(hub: Hub, files: Path) -> None:
     assert "- one row of dev has a text that is in the training data too (line 1)" in out
 
 
+def test_check_skips_nothing(hub: Hub, files: Path) -> None:
+    code, _, error = hub("data", "check", "all.tsv", "--skip-bad-rows")
+    assert code == 2 and "No such option" in error
+
+
 def test_check_json_is_one_document(hub: Hub, files: Path) -> None:
     code, out, _ = hub("data", "check", "all.tsv", "--json")
     report = json.loads(out)

@@ -109,3 +109,32 @@ def test_long_texts_in_windows_all_the_way(
         _, best, _ = hub("predict", model, rows[0][0])
         assert document["labels"][0]["label"] == best.split("\t")[0]
         assert len(document["labels"]) == 2
+
+
+@pytest.mark.parametrize("task", ["seq-cls", "multi-label"])
+def test_rows_that_the_model_does_not_know_are_refused_or_skipped(
+    hub: Hub, tiny_folder: Path, task: str
+) -> None:
+    for name, pairs in (("one", False), ("two", True)):
+        options = {"pairs": pairs}
+        Module(directory=tiny_folder, task=task, label_map=["a", "b"], task_options=options).save(
+            name
+        )
+    lines = [
+        {"text": "今天", "label": "a"},
+        {"text": "今天", "label": "c"},
+        {"text": ["今天", "气好"], "label": "b"},
+    ]
+    Path("rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in lines), "utf-8")
+    Path("all.jsonl").write_text(json.dumps(lines[1]) + "\n", "utf-8")
+    code, _, error = hub("evaluate", "one", "rows.jsonl")
+    assert code == 2 and "line 3: one text, no pair, is needed here" in error
+    code, _, error = hub("evaluate", "two", "rows.jsonl")
+    assert code == 2 and "line 1: a pair of texts is needed here" in error
+    for model in ("one", "two"):
+        code, out, error = hub("evaluate", model, "rows.jsonl", "--skip-bad-rows", "--json")
+        assert code == 0, error
+        assert (json.loads(out)["rows"], json.loads(out)["skipped_rows"]) == (1, 2)
+    code, _, error = hub("evaluate", "one", "all.jsonl", "--skip-bad-rows")
+    assert code == 2
+    assert "no row that the model can be measured with. In line 1: the label 'c' is not" in error

@@ -153,3 +153,18 @@ def test_every_kind_can_be_checked_and_written_as_json() -> None:
         report = checked(rows, kind)
         assert json.loads(json.dumps(report.to_dict(), ensure_ascii=False))["rows"] == 2
         assert "rare" in codes(report)
+
+
+def test_pairs_and_single_texts_are_not_mixed() -> None:
+    single = {"text": "一", "label": "a"}
+    pair = {"text": ["一", "二"], "label": "a"}
+    found = {f.code: f for f in checked([pair, single, pair]).findings}["pairs"]
+    assert found.message == "one row has one text, the others have pairs"
+    assert (found.count, list(found.lines)) == (1, [2])
+    for ours, theirs, what in (
+        (pair, single, "2 rows of dev have one text; the training data has pairs"),
+        (single, pair, "2 rows of dev have a pair of texts; the training data has single texts"),
+    ):
+        report = checked([ours] * 6, dev=[theirs, theirs])
+        assert {f.code: f.message for f in report.findings}["pairs"] == what
+        assert "pairs" not in codes(checked([ours] * 6, dev=[ours]))

@@ -80,10 +80,21 @@ def test_an_unknown_kind_is_answered_with_the_known_ones() -> None:
         load_dataset([("a", "b")], kind="ranking")
 
 
+@pytest.mark.parametrize("name", ["a.tsv", "a.jsonl"])
+def test_a_group_that_is_no_column_is_told_once(tmp_path: Path, name: str) -> None:
+    content = "text\tlabel\n好\ta\n坏\tb\n"
+    if name.endswith("jsonl"):
+        content = '{"text": "好", "label": "a"}\n{"text": "坏", "label": "b"}\n'
+    for skip in (False, True):
+        with pytest.raises(DataError, match="no column 'nope'; it has 'text', 'label'") as told:
+            load_dataset(written(tmp_path, name, content), group_column="nope", skip_bad_rows=skip)
+        assert "--group-column" in str(told.value)
+
+
 def test_a_group_is_kept(tmp_path: Path) -> None:
     path = written(tmp_path, "a.tsv", "text\tlabel\tdialogue\n好\ta\t7\n")
     assert load_dataset(path, group_column="dialogue")[0].group == "7"
-    with pytest.raises(DataError, match="no 'call'"):
+    with pytest.raises(DataError, match="no column 'call'"):
         load_dataset(path, group_column="call")
 
 

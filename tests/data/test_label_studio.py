@@ -57,6 +57,30 @@ def test_choices_are_read(tmp_path: Path) -> None:
     assert several.kind == "multi-label-classification"
 
 
+@pytest.mark.parametrize("old", ["label", "labels", "Label"])
+def test_choices_go_before_labels_of_the_imported_data(tmp_path: Path, old: str) -> None:
+    tasks = [choice(1, "又贵又难吃", "价格", "口味"), choice(2, "送得慢", "配送")]
+    keeping = {"annotator": 1, "annotation_id": 5, "lead_time": 2.5}
+    minimal = [
+        {"id": 1, "text": "又贵又难吃", "c": {"choices": ["价格", "口味"]}, **keeping},
+        {"id": 2, "text": "送得慢", "c": "配送", **keeping},
+    ]
+    for item in (*(task["data"] for task in tasks), *minimal):
+        item[old] = "好评"
+    for kind in (None, "multi-label"):
+        for export in (tasks, minimal):
+            assert load(tmp_path, export, kind=kind).labels == [("价格", "口味"), ("配送",)]
+    for kind in (None, "text-classification"):
+        assert load(tmp_path, tasks[1:], kind=kind).labels == ["配送"]
+    assert load(tmp_path, tasks[1:], kind="multi-label").labels == [("配送",)]
+
+
+def test_spans_go_before_tags_of_the_imported_data(tmp_path: Path) -> None:
+    item = task(7, "去北京", [(1, 3, "LOC")])
+    item["data"].update(tokens=list("去北京"), ner_tags=["O", "O", "O"], spans=[[0, 1, "旧"]])
+    assert load(tmp_path, [item]).labels == [(Entity(1, 3, "LOC"),)]
+
+
 def test_a_task_without_a_finished_annotation_is_a_bad_row(tmp_path: Path) -> None:
     cancelled = task(12, "好", [])
     cancelled["annotations"][0]["was_cancelled"] = True

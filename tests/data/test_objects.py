@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from hub.data import Example, TextDataset, load_dataset
+from hub.data.examples import Entity
 from hub.errors import DataError
 
 
@@ -141,6 +142,40 @@ def test_a_data_frame_without_the_column_or_with_a_gap_is_refused() -> None:
         load_dataset(frame)
     with pytest.raises(DataError, match=r"the data frame, line 2: "):
         load_dataset(frame, text_column="said")
+
+
+def test_a_data_frame_of_lists_with_gaps_is_read(tmp_path: Path) -> None:
+    """As `read_parquet` gives lists, and `read_csv` what is missing."""
+    import pandas
+
+    rows = {"text": ["去北京", "好"], "labels": [["x", "y"], []]}
+    pandas.DataFrame(rows).to_parquet(tmp_path / "a.parquet")
+    several = load_dataset(pandas.read_parquet(tmp_path / "a.parquet"), kind=None)
+    assert (several.kind, several.labels) == ("multi-label-classification", [("x", "y"), ()])
+    frame = pandas.DataFrame({"text": ["去北京", "好"], "labels": ["x,y", float("nan")]})
+    assert load_dataset(frame, kind=None).labels == [("x", "y"), ()]
+    found = [[{"start": 1, "end": 3, "type": "地", "text": None}], []]
+    pandas.DataFrame({"text": rows["text"], "entities": found}).to_parquet(tmp_path / "b.parquet")
+    entities = load_dataset(pandas.read_parquet(tmp_path / "b.parquet"), kind=None)
+    assert entities.labels == [(Entity(1, 3, "地"),), ()]
+
+
+def test_whole_numbers_of_a_data_frame_stay_whole_beside_a_gap() -> None:
+    import pandas
+
+    frame = pandas.DataFrame({"text": ["一", "二", "三"], "label": [1, 0, None]})
+    data = load_dataset(frame, skip_bad_rows=True)
+    assert data.labels == ["1", "0"]
+    assert [(row.line, row.reason) for row in data.skipped] == [(3, "the label is empty")]
+
+
+def test_a_stream_without_features_is_read() -> None:
+    import datasets
+
+    def rows() -> Any:
+        yield {"text": "下雨吗", "label": "天气"}
+
+    assert load_dataset(datasets.IterableDataset.from_generator(rows)).labels == ["天气"]
 
 
 def test_dictionaries_and_pairs_are_read() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from hub.data import Example, TextDataset, load_dataset
+from hub.data.readers import read_table
 from hub.errors import DataError, InputError
 
 ROWS = [("今天下雨吗", "天气"), ("放一首歌", "音乐")]
@@ -53,6 +54,39 @@ def test_tsv_is_read_with_the_lines_of_its_rows(tmp_path: Path, name: str) -> No
 
 def test_a_path_may_be_a_string(tmp_path: Path) -> None:
     assert pairs(load_dataset(str(written(tmp_path, "a.tsv", TSV)))) == ROWS
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.csv", ",text,label,,\n1,今天下雨吗,天气,,\n2,放一首歌,音乐,,x\n"),
+        ("a.tsv", "text\tlabel\t\t \n今天下雨吗\t天气\t\t\n放一首歌\t音乐\t\t\n"),
+    ],
+)
+def test_columns_without_a_name_are_passed_over(tmp_path: Path, name: str, content: str) -> None:
+    path = written(tmp_path, name, content)
+    assert pairs(load_dataset(path)) == ROWS
+    assert read_table(path).columns == ["text", "label"]
+    header = content.splitlines()[0].replace("label", "text")
+    assert "name stands twice: text, text" in refusal(written(tmp_path, name, header + "\n"))
+
+
+def test_a_quotation_mark_that_is_never_closed_is_never_skipped(tmp_path: Path) -> None:
+    rows = [f"第{n}句,{'好' if n % 2 else '坏'}\n" for n in range(20)]
+    rows[9] = f'"{rows[9]}'
+    path = written(tmp_path, "a.csv", "text,label\n" + "".join(rows))
+    for skip in (False, True):
+        told = refusal(path, skip_bad_rows=skip)
+        assert "line 11: a quotation mark opens a cell here and is never closed" in told
+        assert "10 more lines" in told
+
+
+def test_every_line_of_a_cell_that_ends_wrongly_is_a_bad_row(tmp_path: Path) -> None:
+    content = 'text,label\n好,a\n"没有结束,b\n再见,b\n"放歌",b\n走,a\n'
+    data = load_dataset(written(tmp_path, "a.csv", content), skip_bad_rows=True)
+    assert pairs(data) == [("好", "a"), ("走", "a")]
+    assert [row.line for row in data.skipped] == [3, 4, 5]
+    assert data.skipped[1].reason == "in a quoted cell that line 3 began, not valid"
 
 
 def test_tsv_takes_quotation_marks_and_commas_literally(tmp_path: Path) -> None:

@@ -49,6 +49,45 @@ def test_a_labels_only_text_is_for_training() -> None:
     assert found["train", "b"] == 1 and found["train", "c"] >= 1
 
 
+@pytest.mark.parametrize("kind", ["ner", "intent-slots"])
+def test_all_that_occurs_is_for_training(kind: str) -> None:
+    """Types that stand in one row only, or beside a rarer one in all of theirs."""
+    rows: list[Any] = [
+        {"text": f"订{n}号去北京", "intent": "订票", "entities": [[0, 1, "动作"]]}
+        for n in range(40)
+    ]
+    for n in range(8):
+        rows[n]["entities"].append([1, 2, f"稀有{n}"])
+    for n in range(10, 24):
+        rows[n]["entities"].append([len(rows[n]["text"]) - 2, len(rows[n]["text"]), "甲"])
+    for n in range(10, 12):
+        rows[n]["entities"].insert(1, [1, 2, "乙"])
+    data = load_dataset(rows, kind=kind)
+    repeated = load_dataset([*rows, rows[-1]], kind=kind)
+    for seed in range(30):
+        kept, _ = data.split(0.1, seed)
+        assert kept.entity_counts().keys() == data.entity_counts().keys()
+        parts = assign_parts(repeated, TENTHS, seed)
+        train = [e for e, part in zip(repeated, parts, strict=True) if part == "train"]
+        assert repeated.with_examples(train).entity_counts().keys() == data.entity_counts().keys()
+        assert {"dev", "test"} <= set(parts)
+
+
+def test_a_label_of_a_single_group_is_for_training() -> None:
+    examples = [
+        Example(
+            f"{g} {n}", "问候" if not n else "退货" if not g else "查询", 12 * g + n + 1, str(g)
+        )
+        for g in range(10)
+        for n in range(12)
+    ]
+    data = TextDataset(examples, "made here")
+    for seed in range(30):
+        parts = assign_parts(data, TENTHS, seed)
+        assert {part for (part, label) in sizes(data, parts) if label == "退货"} == {"train"}
+        assert {"dev", "test"} <= set(parts)
+
+
 def test_the_seed_decides() -> None:
     data = toy({"a": 100, "b": 50})
     assert assign_parts(data, TENTHS, 1) == assign_parts(data, TENTHS, 1)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hub.data import load_dataset
+from hub.data.examples import entities_in
 from hub.data.tags import TaggedSpan, spans_of
 
 
@@ -35,6 +39,41 @@ def spans(tags: str) -> list[tuple[str, int, int]]:
 )
 def test_entities_of_tags(tags: str, wanted: list[tuple[str, int, int]]) -> None:
     assert spans(tags) == wanted
+
+
+@pytest.mark.parametrize(
+    ("tags", "scheme", "wanted"),
+    [
+        ("O B I O B", "BIO", [("ENTITY", 1, 3), ("ENTITY", 4, 5)]),
+        ("o b i o b", "BIO", [("ENTITY", 1, 3), ("ENTITY", 4, 5)]),
+        ("S B E B M E", "BMES", [("ENTITY", 0, 1), ("ENTITY", 1, 3), ("ENTITY", 3, 6)]),
+        ("B I L U O", "BILOU", [("ENTITY", 0, 3), ("ENTITY", 3, 4)]),
+        ("o b-loc i-loc o", "BIO", [("loc", 1, 3)]),
+        ("O B-LOC i-LOC O", "BIO", [("LOC", 1, 3)]),
+        # types alone, even such as look like a mark
+        ("o LOC LOC o", "IO", [("LOC", 1, 3)]),
+        ("O L L O", "IO", [("L", 1, 3)]),
+        ("O e-mail e-mail O", "IO", [("e-mail", 1, 3)]),
+        ("O B LOC", "IO", [("B", 1, 2), ("LOC", 2, 3)]),
+    ],
+)
+def test_marks_alone_and_small_ones_are_read(
+    tags: str, scheme: str, wanted: list[tuple[str, int, int]]
+) -> None:
+    rows = [{"tokens": list("这家酒店电话"[: len(tags.split())]), "tags": tags.split()}]
+    data = load_dataset(rows, kind=None)
+    assert data.facts["tag scheme"] == scheme
+    label = data[0].label
+    assert isinstance(label, tuple)
+    assert [(e.type, e.start, e.end) for e in entities_in(label)] == wanted
+
+
+def test_marks_are_types_where_the_scheme_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "a.conll"
+    path.write_text("去\tO\n B\n北\tB\n京\tI\n", encoding="utf-8")
+    label = load_dataset(path, kind=None, scheme="IO")[0].label
+    assert isinstance(label, tuple)
+    assert [(e.type, e.start, e.end) for e in entities_in(label)] == [("B", 1, 3), ("I", 3, 4)]
 
 
 @given(st.lists(st.sampled_from(["O", *(f"{m}-{t}" for m in "BIMES" for t in "xy")]), max_size=30))

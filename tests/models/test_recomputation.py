@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -10,6 +12,9 @@ from hub.models.ernie import dropout
 from hub.models.ernie.config import ErnieConfig
 from hub.models.ernie.heads import ErnieForSequenceClassification
 from hub.models.ernie.initialization import initialize
+from hub.training.arguments import TrainingArguments
+from hub.training.low_rank import low_rank
+from hub.training.techniques import freeze
 
 CONFIG = ErnieConfig(
     vocab_size=50, hidden_size=24, num_hidden_layers=3, num_attention_heads=4, intermediate_size=48,
@@ -17,24 +22,41 @@ CONFIG = ErnieConfig(
 )  # fmt: skip
 
 
-def gradients(recompute: bool) -> tuple[list[np.ndarray], dict]:
-    """Every parameter's gradient after one step, and where dropout's stream then stands."""
+def gradients(recompute: bool, **changes: Any) -> tuple[dict[str, np.ndarray], dict]:
+    """Every trained parameter's gradient in one step, and where dropout's stream then stands."""
     network = ErnieForSequenceClassification(CONFIG, 3)
     initialize(network, CONFIG, seed=0)
     network.train()
     network.encoder.recompute = recompute
+    arguments = TrainingArguments(**changes)
+    freeze(network, arguments)
     dropout.seed(5)
     ids = paddle.to_tensor(np.random.default_rng(1).integers(1, 50, (4, 9)))
-    loss = paddle.nn.functional.cross_entropy(network(ids), paddle.to_tensor([0, 1, 2, 0]))
-    loss.backward()
-    return [parameter.grad.numpy() for parameter in network.parameters()], dropout.get_state()
+    with low_rank(network, arguments.lora, seed=0):
+        loss = paddle.nn.functional.cross_entropy(network(ids), paddle.to_tensor([0, 1, 2, 0]))
+        loss.backward()
+        trained = {n: p.grad for n, p in network.named_parameters() if not p.stop_gradient}
+    assert all(gradient is not None for gradient in trained.values())
+    return {name: gradient.numpy() for name, gradient in trained.items()}, dropout.get_state()
 
 
-def test_gradients_and_randomness_are_the_same() -> None:
-    plain, state = gradients(False)
-    recomputed, state_after = gradients(True)
-    for a, b in zip(plain, recomputed, strict=True):
-        np.testing.assert_array_equal(a, b)
+@pytest.mark.parametrize(
+    ("changes", "lowest"),
+    [
+        ({}, "encoder.embeddings.word_embeddings.weight"),
+        ({"freeze_embeddings": True}, "encoder.layers.0.attention.query.weight"),
+        ({"freeze_layers": 1}, "encoder.layers.1.attention.query.weight"),
+        ({"freeze_layers": 3}, "encoder.pooler.dense.weight"),
+        ({"lora": 2}, "encoder.layers.0.attention.query.down"),
+    ],
+)
+def test_gradients_and_randomness_are_the_same(changes: dict[str, Any], lowest: str) -> None:
+    plain, state = gradients(False, **changes)
+    recomputed, state_after = gradients(True, **changes)
+    assert next(iter(plain)) == lowest
+    assert recomputed.keys() == plain.keys()
+    for name, gradient in plain.items():
+        np.testing.assert_array_equal(recomputed[name], gradient, name)
     assert state == state_after
 
 

@@ -49,7 +49,12 @@ def test_binary_cross_entropy(weights: np.ndarray | None, gamma: float, smoothin
     assert loss == pytest.approx(total / SEVERAL.size, rel=1e-5)
 
 
-def test_focal_loss_can_be_derived_where_an_answer_is_certain() -> None:
-    logits = paddle.to_tensor(np.array([[60.0, -60.0]], np.float32), stop_gradient=False)
-    cross_entropy(logits, np.array([0]), LossSettings(focal_gamma=2.0)).backward()
+@pytest.mark.parametrize("gamma", [0.5, 1.0, 2.0])
+def test_focal_loss_can_be_derived_where_an_answer_is_certain(gamma: float) -> None:
+    values, settings = np.array([[60.0, -60.0]], np.float32), LossSettings(focal_gamma=gamma)
+    logits = paddle.to_tensor(values, stop_gradient=False)
+    cross_entropy(logits, np.array([0]), settings).backward()
+    assert np.isfinite(logits.grad.numpy()).all()
+    logits = paddle.to_tensor(values, stop_gradient=False)
+    binary_cross_entropy(logits, np.array([[1, 0]], np.float32), settings).backward()
     assert np.isfinite(logits.grad.numpy()).all()

@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 
 import hub
 from hub.errors import DataError, InputError
+from hub.inference.export import export
 from hub.tasks import AnswerOptions, MultiLabelClassification, create_task
 from hub.tasks.base import sigmoid
+from hub.training.finetune import finetune
 
 ROWS = [
     {"text": "找酒店和景点", "labels": ["找酒店", "找景点"]},
@@ -125,6 +127,26 @@ def test_a_model_learns_several_labels(tiny_folder: Any, tmp_path: Any) -> None:
     assert loaded.task.options == module.task.options
     assert loaded.predict("今天雨和歌") == module.predict("今天雨和歌")
     assert set(loaded.predict("的一是在雨歌不了有和")) == {"天气", "音乐"}
+
+
+@pytest.mark.parametrize("always", [False, True])
+def test_one_label_alone_goes_all_the_way(tiny_folder: Any, tmp_path: Any, always: bool) -> None:
+    rows = [
+        {"text": f"的一是在{sign}{n}", "labels": ["天气"] if always or sign == "雨" else []}
+        for n in range(8)
+        for sign in "雨歌"
+    ]
+    result = finetune(
+        data(rows), tmp_path / "run", dev=data(rows), model=str(tiny_folder),
+        changes={"epochs": 12, "batch_size": 4, "learning_rate": 1e-2}, progress=False, say=str,
+    )  # fmt: skip
+    assert result.summary["labels"] == ["天气"]
+    assert result.summary["baseline"]["dev"]["micro_f1"] == 1.0
+    loaded = hub.Module(directory=tmp_path / "run")
+    assert loaded.predict(["今天雨", "今天歌"]) == [["天气"], ["天气"] if always else []]
+    export(loaded, tmp_path / "artefact")
+    texts = [row["text"] for row in rows]
+    assert hub.Predictor(tmp_path / "artefact").predict(texts) == loaded.predict(texts)
 
 
 def test_a_model_of_pairs_says_so_and_refuses_single_texts(tiny_folder: Any, tmp_path: Any) -> None:

@@ -86,6 +86,10 @@ def test_a_number_is_not_taken_for_a_position_where_labels_are_numbers_themselve
     """A model of the labels 1, 2, 3 must not answer for the label 0."""
     assert TextClassification(["1", "2", "3"]).number_of("0") is None
     assert TextClassification(["10", "20", "30"]).number_of("1") is None
+    assert TextClassification(["-1", "0", "1"]).number_of("2") is None
+    assert TextClassification(["-1", "0"]).number_of("1") is None
+    assert TextClassification(["0.5", "1.5"]).number_of("1") is None
+    assert TextClassification(["0", "1", "其他"]).number_of("2") is None
 
 
 def test_a_very_long_number_is_no_label() -> None:

@@ -257,6 +257,39 @@ def test_a_checkpoint_of_another_run_is_refused_naming_what_changed(
     assert same(copy_weights(network), changed)  # nothing was put into the network
 
 
+def test_a_checkpoint_of_another_network_is_refused(store: CheckpointStore) -> None:
+    store.save(Net(), adamw(Net()), TrainingState(step=1))
+    larger = Net()
+    larger.third = paddle.nn.Linear(2, 2)
+    wider = Net()
+    wider.second = paddle.nn.Linear(4, 5)
+    for other, words in (
+        (larger, r"third.weight was None and is \[2, 2\]"),
+        (wider, r"second.weight was \[4, 2\] and is \[4, 5\]"),
+    ):
+        with pytest.raises(TrainingError, match=f"of another run: the shape of {words}"):
+            store.load(other, adamw(other))
+    store.save(larger, adamw(larger), TrainingState(step=2))
+    with pytest.raises(TrainingError, match=r"third.bias was \[2\] and is None"):
+        store.load(Net(), adamw(Net()))
+
+
+def test_what_earlier_versions_did_not_write_is_not_compared(store: CheckpointStore) -> None:
+    network = Net()
+    store.save(network, adamw(network), TrainingState(step=1))
+    newer = {**IDENTITY, "shape": {"layers": 2}, "task options": {"crf": True}, "teacher": None}
+    assert CheckpointStore(store.folder, newer).load(network, adamw(network)).step == 1
+    CheckpointStore(store.folder, newer).save(network, adamw(network), TrainingState(step=2))
+    for change, words in (
+        ({"shape": {"layers": 3}}, "layers was 2 and is 3"),
+        ({"task options": None}, "task options was {'crf': True} and is None"),
+        ({"teacher": ["a", 1]}, "teacher was None and is ['a', 1]"),
+    ):
+        with pytest.raises(TrainingError) as caught:
+            CheckpointStore(store.folder, {**newer, **change}).load(network, adamw(network))
+        assert words in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("name", "content"),
     [

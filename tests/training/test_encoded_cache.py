@@ -176,6 +176,17 @@ def test_the_baseline_takes_each_labels_share_of_many_rows_and_says_so(
     assert set(part.evaluate(data.texts, targets)) == set(whole.evaluate(data.texts, targets))
 
 
+def test_the_baseline_answers_a_single_intent_with_it() -> None:
+    from hub.data import load_dataset
+    from hub.tasks import IntentSlots
+
+    rows = [{"text": "去北京", "intent": "订票", "entities": [[1, 3, "地"]]}] * 3
+    data = load_dataset(rows, kind="intent-slots")
+    task = IntentSlots.from_data(data)
+    baseline = LinearBaseline(task).fit(data.texts, task.targets(data))
+    assert baseline.evaluate(data.texts, task.targets(data)) == {"intent_accuracy": 1.0}
+
+
 def test_a_sample_has_a_row_of_every_label(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hub.training.baseline.MOST_ROWS", 20)
     assert {1} < set(np.array([0] * 99 + [1])[_sample(np.array([0] * 99 + [1]))].tolist())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -85,6 +87,51 @@ def test_micro_batches_give_the_gradient_of_the_whole_batch(make: Make) -> None:
         # A key's bias changes no attention: Adam makes a step of what is rounding alone.
         if not name.endswith("key.bias"):
             assert np.abs(value - theirs[name]).max() < 1e-4, name
+
+
+TRIPS = [
+    {"text": text, "entities": entities, "intent": intent}
+    for text, entities, intent in (
+        ("我明天去北京", [[4, 6, "地"]], "订票"),
+        ("去海南", [[1, 3, "地"]], "订票"),
+        ("请帮我查一下北京的酒店电话多少钱", [[6, 8, "地"], [9, 11, "物"]], "问价"),
+        ("你好", [], "订票"),
+        ("酒店", [[0, 2, "物"]], "问价"),
+    )
+]
+
+
+@pytest.mark.parametrize(
+    ("task", "options", "changes"),
+    [
+        ("seq-cls", {}, {"class_weights": "balanced"}),
+        ("seq-cls", {}, {"adversarial": 0.5}),
+        ("multi-label", {}, {"class_weights": "balanced", "r_drop": 1.0}),
+        ("ner", {}, {}),
+        ("ner", {}, {"class_weights": "balanced"}),
+        ("ner", {"crf": True}, {}),
+        ("intent-slots", {}, {"class_weights": "balanced"}),
+    ],
+)
+def test_parts_of_a_batch_count_as_they_do_in_its_mean(
+    tiny_folder: Path, tmp_path: Path, task: str, options: dict[str, Any], changes: dict[str, Any]
+) -> None:
+    """Tags' losses are means over words, of which texts have more and less."""
+    path = shutil.copytree(tiny_folder, tmp_path / "model") / "config.json"
+    without = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    path.write_text(json.dumps({**json.loads(path.read_text()), **without}))
+    skewed = [(row["text"], row["intent"]) for row in TRIPS]
+    rows = skewed if task in ("seq-cls", "multi-label") else TRIPS
+    if task == "multi-label":
+        rows = [{"text": text, "labels": [label]} for text, label in skewed]
+    losses = []
+    for size in (None, 2):
+        module = hub.Module(directory=tmp_path / "model", task=task, task_options=options or None)
+        losses.append(Losses())
+        arguments = ARGUMENTS.with_changes(micro_batch_size=size, **changes)
+        trainer = Trainer(module, arguments=arguments, callbacks=losses[-1:], progress=False)
+        trainer.train(rows, epochs=4, learning_rate=1e-3)
+    assert losses[1].values == pytest.approx(losses[0].values, abs=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -269,6 +316,15 @@ def test_lora_changes_two_maps_of_each_attention_by_a_low_rank(make: Make, tmp_p
     assert saved.predict(texts) == trainer.predict(texts)
 
 
+def test_lora_leaves_frozen_layers_as_they_are(make: Make) -> None:
+    trainer = make(lora=2, freeze_layers=1)
+    before = weights(trainer)
+    trainer.finetune_and_eval(ROWS, DEV)
+    moved = {n for n, value in weights(trainer).items() if not np.array_equal(value, before[n])}
+    maps = {f"encoder.layers.1.attention.{name}.weight" for name in ("query", "value")}
+    assert {name for name in moved if name.startswith(FROZEN_BY_LORA)} == maps
+
+
 def test_it_learns_with_all_of_them(make: Make) -> None:
     trainer = make(adversarial=0.05, r_drop=0.5, layer_decay=0.9, micro_batch_size=4, epochs=16)
     assert trainer.finetune_and_eval(ROWS, ROWS)["accuracy"] > 0.9
@@ -277,8 +333,9 @@ def test_it_learns_with_all_of_them(make: Make) -> None:
 def test_what_cannot_be_is_refused(make: Make, tiny_folder: Path) -> None:
     with pytest.raises(InputError, match="the model has 2 layers"):
         make(freeze_layers=3).finetune_and_eval(ROWS, DEV)
-    with pytest.raises(InputError, match="cannot be frozen"):
-        make(adversarial=1.0, freeze_embeddings=True).finetune_and_eval(ROWS, DEV)
+    for frozen in ({"freeze_embeddings": True}, {"freeze_layers": 1}, {"lora": 2}):
+        with pytest.raises(InputError, match=f"frozen. Leave {next(iter(frozen))} out"):
+            make(adversarial=1.0, **frozen).finetune_and_eval(ROWS, DEV)
     with pytest.raises(InputError, match="the model is only"):
         make(lora=1000).finetune_and_eval(ROWS, DEV)
     with pytest.raises(InputError, match="ema must be below 1"):

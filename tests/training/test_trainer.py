@@ -685,6 +685,24 @@ def test_resuming_with_other_data_is_refused_naming_what_changed(
     assert "labels was" in resume([*toy_train, ("好", "新闻")], toy_dev)
 
 
+@pytest.mark.parametrize("crf", [False, True])
+def test_a_run_with_a_crf_is_not_one_without(tiny_folder: Path, tmp_path: Path, crf: bool) -> None:
+    rows = [{"text": f"去北京{n}", "entities": [[1, 3, "地"]]} for n in range(9)]
+
+    def make(crf: bool, *callbacks: Callback) -> Trainer:
+        module = hub.Module(directory=tiny_folder, task="ner", task_options={"crf": crf})
+        return Trainer(
+            module, checkpoint_dir=tmp_path, arguments=ARGUMENTS, callbacks=callbacks,
+            progress=False,
+        )  # fmt: skip
+
+    with pytest.raises(TrainingInterrupted):
+        make(crf, Recorder(1)).train(rows)
+    with pytest.raises(TrainingError, match="of another run: task options was"):
+        make(not crf).train(rows, resume=True)
+    make(crf).train(rows, resume=True)
+
+
 def test_resuming_without_a_checkpoint_is_refused(
     trainer: Callable[..., Trainer], tmp_path: Path, toy_train: Rows
 ) -> None:
@@ -783,6 +801,16 @@ def test_an_optimizer_of_the_users_own_needs_the_labels_beforehand(
     optimizer = paddle.optimizer.Adam(1e-3, parameters=module.parameters())
     with pytest.raises(InputError, match="label_map"):
         Trainer(module, optimizer, progress=False).train(toy_train)
+
+
+@pytest.mark.parametrize("change", [{"lora": 2}, {"layer_decay": 0.9}, {"shard_optimizer": True}])
+def test_what_an_optimizer_of_the_users_own_cannot_do_is_refused(
+    tiny_folder: Path, toy_train: Rows, change: dict[str, Any]
+) -> None:
+    module = labelled(tiny_folder)
+    optimizer = paddle.optimizer.Adam(1e-3, parameters=module.parameters())
+    with pytest.raises(InputError, match=f"{next(iter(change))} is for the optimizer that"):
+        Trainer(module, optimizer, progress=False).train(toy_train, **change)
 
 
 # --- what goes wrong -----------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -13,10 +14,12 @@ import optuna
 import pytest
 
 import hub
-from hub.errors import InputError, OutputError, TrainingError
+from hub.errors import DataError, InputError, OutputError, TrainingError
 from hub.training import tuning
 from hub.training.arguments import TrainingArguments
+from hub.training.baseline import LinearBaseline
 from hub.training.finetune import finetune
+from hub.training.loop import TrainingLoop
 from hub.training.signals import TrainingInterrupted
 from hub.training.trainer import Trainer
 from hub.training.tuning import TECHNIQUES, TuningResult, tune
@@ -127,6 +130,86 @@ def test_a_stopped_search_keeps_its_best_model(
     assert search(trials=1, resume=True).trials == 3
 
 
+@pytest.mark.parametrize("place", ["evaluation", "baseline"])
+def test_a_signal_between_steps_ends_the_search(
+    search: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    owner, name = {
+        "evaluation": (TrainingLoop, "_measure"),
+        "baseline": (LinearBaseline, "evaluate"),
+    }[place]
+    original = getattr(owner, name)
+
+    def told(self: Any, *arguments: Any) -> Any:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return original(self, *arguments)
+
+    monkeypatch.setattr(owner, name, told)
+    with pytest.raises(TrainingInterrupted, match="The search is kept in") as stopped:
+        search(trials=5, changes={"epochs": 1})
+    assert stopped.value.exit_code == 128 + signal.SIGTERM
+    assert len(study_in(tmp_path / "travel").trials) == 1
+    assert (tmp_path / "travel" / "hub.json").exists() == (place == "evaluation")
+
+
+def test_what_ends_a_search_is_told_without_a_traceback(
+    search: Any, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def full(*arguments: Any, **options: Any) -> Any:
+        raise OutputError("The disk is full.")
+
+    monkeypatch.setattr(tuning, "finetune", full)
+    with pytest.raises(OutputError):
+        search()
+    assert "full" not in capfd.readouterr().err
+
+
+def test_rows_that_cannot_be_measured_are_refused_or_skipped(
+    tiny_folder: Path, tmp_path: Path
+) -> None:
+    dev = [*ROWS[90:], ("今天", "日期")]
+    options = {"dev": dev, "model": str(tiny_folder), "progress": False, "trials": 1, "say": str}
+    with pytest.raises(DataError, match="'日期' is not one of the 3"):
+        tune(ROWS[:9], tmp_path / "a", **options)
+    assert not (tmp_path / "a").exists()
+    tune(ROWS[:9], tmp_path / "a", **options, skip_bad_rows=True, changes={"epochs": 1})
+    told = json.loads((tmp_path / "a" / "metrics.json").read_text(encoding="utf-8"))
+    assert told["rows"]["dev"] == len(dev) - 1
+    assert told["skipped_rows"]["dev"] == 1
+    with pytest.raises(DataError, match="no row that the model can be measured with"):
+        tune(ROWS[:9], tmp_path / "b", **{**options, "dev": dev[-1:]}, skip_bad_rows=True)
+
+
+def test_intents_and_slots_are_searched_for(tiny_folder: Path, tmp_path: Path) -> None:
+    rows = [
+        {"text": f"{filler}去北京", "intent": intent, "entities": [[2, 4, "地"]]}
+        for filler in "我你他"
+        for intent in ("订票", "订房")
+    ]
+    result = tune(
+        rows, tmp_path / "a", dev=rows, model=str(tiny_folder), task="intent-slots", trials=1,
+        task_options={"crf": True}, changes={"epochs": 1}, progress=False, say=str,
+    )  # fmt: skip
+    assert result.metric == "sentence_accuracy"
+
+
+def test_only_techniques_that_the_task_can_be_learned_with_are_tried(
+    tiny_folder: Path, tmp_path: Path
+) -> None:
+    rows = [{"text": "去北京", "entities": [[1, 3, "地"]]}] * 4
+    options = {"dev": rows, "model": str(tiny_folder), "progress": False, "say": str}
+    tune(
+        rows, tmp_path / "a", trials=1, task="ner", task_options={"crf": True},
+        changes={"epochs": 1, "max_steps": 1}, **options,
+    )  # fmt: skip
+    choices = study_in(tmp_path / "a").trials[0].distributions["technique"]
+    assert isinstance(choices, optuna.distributions.CategoricalDistribution)
+    assert choices.choices == ("none", "adversarial", "ema", "layer_decay")
+    with pytest.raises(InputError, match="the model has 2 layers"):
+        tune(rows, tmp_path / "b", task="ner", changes={"freeze_layers": 9}, **options)
+    assert not (tmp_path / "b").exists()
+
+
 @pytest.mark.slow
 def test_two_processes_share_a_search(search: Any, tiny_folder: Path, tmp_path: Path) -> None:
     folder = tmp_path / "travel"
@@ -162,8 +245,9 @@ def test_files_of_others_and_impossible_times_are_refused(search: Any, tmp_path:
         search(strange, overwrite=True)
     with pytest.raises(OutputError, match="no search to go on with"):
         search(resume=True)
-    with pytest.raises(InputError, match="minutes must be above 0"):
-        search(minutes=0)
+    for minutes in (0, float("nan"), float("inf")):
+        with pytest.raises(InputError, match="minutes must be above 0"):
+            search(minutes=minutes)
     with pytest.raises(InputError, match="no metric 'charm'"):
         search(metric="charm")
 

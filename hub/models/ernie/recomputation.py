@@ -1,7 +1,8 @@
 """Layers whose inner tensors are computed again for the gradients instead of being kept.
 
 Paddle's `recompute` runs the layer twice. Its own random state is restored for the second run; the
-stream from which dropout draws on the CPU is not Paddle's, and is restored here.
+stream from which dropout draws on the CPU is not Paddle's, and is restored here. It gives a layer
+gradients only if one of its inputs has one, which where all below is frozen none has.
 """
 
 from __future__ import annotations
@@ -13,10 +14,16 @@ from hub.models.ernie import dropout
 from hub.models.ernie.cpu_layers import bfloat16_products, multiplies_in_bfloat16
 
 
-def recomputed(layer: paddle.nn.Layer, *inputs: paddle.Tensor | None) -> paddle.Tensor:
-    """Compute `layer(*inputs)`, keeping only the inputs for the backward pass."""
+def recomputed(
+    layer: paddle.nn.Layer, hidden: paddle.Tensor, *more: paddle.Tensor | None
+) -> paddle.Tensor:
+    """Compute `layer(hidden, *more)`, keeping only the inputs for the backward pass."""
     from paddle.distributed.fleet.utils import recompute
 
+    if hidden.stop_gradient:
+        if all(parameter.stop_gradient for parameter in layer.parameters()):
+            return layer(hidden, *more)  # nothing of it is kept
+        hidden.stop_gradient = False
     before, in_bfloat16 = dropout.get_state(), multiplies_in_bfloat16()
     runs = 0
 
@@ -33,4 +40,4 @@ def recomputed(layer: paddle.nn.Layer, *inputs: paddle.Tensor | None) -> paddle.
         finally:
             dropout.set_state(after)
 
-    return recompute(run, *inputs)
+    return recompute(run, hidden, *more)

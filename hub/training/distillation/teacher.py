@@ -188,20 +188,24 @@ class Lessons:
         output: paddle.Tensor,
         targets: Sequence[Any],
         rows: np.ndarray,
+        whole: np.ndarray | None = None,
     ) -> paddle.Tensor:
         """The labels' loss and the teacher's, each with its weight.
 
         Args:
-            labels_loss: the mean loss of the labels.
+            labels_loss: the mean loss of the labels, or what the rows add to that of their batch.
             output: what the student's last pass gave, float32.
             targets: what is learned of each row.
             rows: the numbers of the rows.
+            whole: those of the batch that they are a part of, of which they count as many as they
+                are; None is all of it.
         """
         weight = self.teacher.weight
+        share = 1.0 if whole is None else len(rows) / len(whole)
         total = (1 - weight) * labels_loss
         if weight:
-            total = total + weight * self._answers_loss(output, targets, rows)
-        return total if self._states is None else total + self._states.loss(rows)
+            total = total + weight * share * self._answers_loss(output, targets, rows)
+        return total if self._states is None else total + share * self._states.loss(rows)
 
     def _answers_loss(
         self, output: paddle.Tensor, targets: Sequence[Any], rows: np.ndarray

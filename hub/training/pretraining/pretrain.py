@@ -37,6 +37,7 @@ from hub.training.checkpoints import CheckpointStore
 from hub.training.optimization import default_optimizer
 from hub.training.output_folder import check_output, prepare_output, writing
 from hub.training.parallel import be_silent, join, where_it_computes
+from hub.training.precision import check_precision
 from hub.training.pretraining.arguments import PretrainingArguments
 from hub.training.pretraining.card import write_card
 from hub.training.pretraining.loop import PretrainingLoop
@@ -115,6 +116,7 @@ def pretrain(
         progress, say, callbacks = False, be_silent, ()
     arguments = PretrainingArguments().with_changes(**(changes or {}))
     files = corpus_files(corpus)
+    check_precision(arguments.precision, paddle.get_device())
     module = _load(model, from_scratch, vocabulary, arguments)
     finder = UnitFinder(
         module.tokenizer,
@@ -213,6 +215,7 @@ def _run(
     optimizer = default_optimizer(network, arguments.optimization, steps, shares)
     identity = {
         "model": module.name,
+        "shape": module.config.to_dict(),
         "corpus": f"{packed.token_count} tokens, {packed.fingerprint}",
         **arguments.to_dict(),
     }

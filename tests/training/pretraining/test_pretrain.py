@@ -138,6 +138,17 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_been(
     ] == timeless
 
 
+@pytest.mark.parametrize("change", [{"num_hidden_layers": 1}, {"num_attention_heads": 4}])
+def test_another_shape_is_not_resumed(
+    run: Callable[..., PretrainResult], tmp_path: Path, change: dict[str, int]
+) -> None:
+    with pytest.raises(TrainingInterrupted):
+        run(callbacks=[Recorder(stop_at=3)])
+    (tmp_path / "config.json").write_text(json.dumps({**SHAPE, **change}))
+    with pytest.raises(TrainingError, match=f"{next(iter(change))} was 2 and is"):
+        run(resume=True)
+
+
 def test_another_run_is_not_resumed(run: Callable[..., PretrainResult]) -> None:
     with pytest.raises(TrainingInterrupted):
         run(callbacks=[Recorder(stop_at=3)])
