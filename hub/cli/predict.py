@@ -46,6 +46,7 @@ _SHOWN_NUMBERS = 6
     "--output", "-o", type=click.Path(path_type=Path), help="The .jsonl file for its answers."
 )
 @click.option("--text-column", help="The file's column of the text; by default one named so.")
+@click.option("--text-pair-column", help="Column of a pair's second text.")
 @click.option("--threads", type=click.IntRange(1), help="Threads that compute.")
 @click.option(
     "--engine-cluster",
@@ -74,6 +75,7 @@ def predict_command(
     source: Path | None,
     output: Path | None,
     text_column: str | None,
+    text_pair_column: str | None,
     threads: int | None,
     engine_cluster: str | None,
     workers: int | None,
@@ -85,9 +87,9 @@ def predict_command(
     """Answer TEXTS with the fine-tuned or exported MODEL, a folder or a registered name.
 
     Without TEXTS, every line of the standard input is one. Where the model compares two texts, a
-    tab divides them. A pretrained model fills masks and gives vectors (for a file of texts: `hub
-    embed`). With --input and --output every row of a file is answered, a JSON object a line; a run
-    that was stopped goes on when the same command is typed again.
+    tab divides them, or they stand in two columns. A pretrained model fills masks and gives vectors
+    (for a file of texts: `hub embed`). With --input and --output every row of a file is answered, a
+    JSON object a line; a run that was stopped goes on when the same command is typed again.
 
     \b
     Examples:
@@ -110,7 +112,7 @@ def predict_command(
             raise InputError("A cluster answers files: give --input and --output.")
         _answer_shards(
             model, source, output, quiet, overwrite, workers=workers or 2, threads=threads or 1,
-            address=address, text_column=text_column, task=task,
+            address=address, columns=(text_column, text_pair_column), task=task,
             options={
                 "probabilities": probabilities, "top_k": top_k, "batch_size": batch_size,
                 "long_text": long_text,
@@ -123,7 +125,8 @@ def predict_command(
             "probabilities": probabilities, "top_k": top_k, "batch_size": batch_size,
             "long_text": long_text, "overwrite": overwrite,
         }  # fmt: skip
-        _answer_file(loaded, model, source, output, text_column, quiet, options)
+        columns = (text_column, text_pair_column)
+        _answer_file(loaded, model, source, output, columns, quiet, options)
         return
     given = list(texts) or _standard_input()
     loaded = load(model, threads, task=task)
@@ -149,14 +152,13 @@ def _answer_file(
     model: str,
     source: Path,
     output: Path,
-    text_column: str | None,
+    columns: tuple[str | None, str | None],
     quiet: bool,
     options: dict[str, Any],
 ) -> None:
-    from hub.data.texts import read_texts
-    from hub.inference.files import identity_of, predict_file
+    from hub.inference.files import identity_of, predict_file, read_asked
 
-    file = read_texts(source, text_column)
+    file = read_asked(source, loaded, *columns)
     for note in file.notes:
         say(f"note      {note}")
     with progress_bar(len(file), "rows", quiet) as bar:

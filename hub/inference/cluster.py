@@ -21,10 +21,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hub.data.texts import read_texts
 from hub.errors import DataError, HubError, InputError, MissingPackageError, OutputError
 from hub.files import write_text
-from hub.inference.files import identity_of, model_identity, predict_file
+from hub.inference.files import identity_of, model_identity, predict_file, read_asked
 
 _FACTS, _WORKING = ".made-from", ".working"
 # How often a worker is replaced, and a file tried again, after it died.
@@ -48,7 +47,7 @@ def predict_shards(
     workers: int = 1,
     threads: int = 1,
     address: str | None = None,
-    text_column: str | None = None,
+    columns: tuple[str | None, str | None] = (None, None),
     task: str | None = None,
     options: dict[str, Any] | None = None,
     overwrite: bool = False,
@@ -64,7 +63,7 @@ def predict_shards(
         threads: the processors of a worker.
         address: of a cluster, "auto" for the one that this machine belongs to; None starts one of
             this machine alone, which nobody else can reach.
-        text_column: the column of the text; None takes one of a usual name.
+        columns: those of the text, and of a pair's second; None takes one of a usual name.
         task: what is asked; None is what the model was made for.
         options: what `predict_file` takes besides.
         overwrite: replace answers of another model or of other options.
@@ -88,7 +87,7 @@ def predict_shards(
     facts = {
         "model": model_identity(model),
         "task": task,
-        "column": text_column,
+        "columns": columns,
         **(options or {}),
     }
     if Path(model).is_dir():
@@ -105,7 +104,7 @@ def predict_shards(
         )  # fmt: skip
         try:
             count = min(workers, len(left))
-            settings = (model, threads, task, text_column, options or {}, str(output.resolve()))
+            settings = (model, threads, task, columns, options or {}, str(output.resolve()))
             remote = ray.remote(
                 num_cpus=threads, max_restarts=_REPLACED, max_task_retries=_REPLACED
             )(_Worker)
@@ -125,13 +124,13 @@ class _Worker:
         model: str,
         threads: int,
         task: str | None,
-        column: str | None,
+        columns: tuple[str | None, str | None],
         options: dict[str, Any],
         output: str,
     ) -> None:
         from hub.inference.loading import load
 
-        self._name, self._column, self._options = model, column, options
+        self._name, self._columns, self._options = model, columns, options
         self._output = Path(output)
         self._failure = ""
         try:
@@ -149,7 +148,7 @@ class _Worker:
         made = working / f"{source.stem}.{uuid.uuid4().hex}.jsonl"
         try:
             working.mkdir(exist_ok=True)
-            file = read_texts(source, self._column)
+            file = read_asked(source, self._model, *self._columns)
             identity = identity_of(self._name, file)
             predict_file(self._model, file, made, identity=identity, **self._options)
             made.replace(self._output / f"{source.stem}.jsonl")

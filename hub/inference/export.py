@@ -19,13 +19,8 @@ from hub.data import TextDataset
 from hub.data.batches import Batch, collate, sorted_batches
 from hub.errors import InputError, MissingPackageError, ModelError, OutputError
 from hub.inference.engines import GRAPH_FILES, PRECISIONS, open_engine
-from hub.inference.verification import (
-    Reference,
-    Verification,
-    check_drop,
-    check_exact,
-    evenly,
-)
+from hub.inference.run_data import evenly
+from hub.inference.verification import Reference, Verification, check_drop, check_exact
 from hub.module import Module
 from hub.registry.manifest import Manifest, write_manifest
 from hub.tasks.passages import encode

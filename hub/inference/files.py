@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from hub.constants import MANIFEST_FILE
-from hub.data.texts import TextFile, pair_of_line
-from hub.errors import DataError, OutputError
+from hub.data.texts import TextFile, pair_of_line, read_texts
+from hub.errors import DataError, InputError, OutputError
 from hub.files import sha256_of, write_text
 from hub.inference.loading import Answering
 from hub.models.installation import folder_of
@@ -24,6 +24,21 @@ from hub.tasks.documents import document
 
 # Rows that are sorted by length together, answered and written.
 _WINDOW = 2048
+
+
+def read_asked(
+    path: Path, model: Answering, column: str | None = None, pair_column: str | None = None
+) -> TextFile:
+    """The file of texts for a model: where it compares two texts, of a table both columns.
+
+    Raises:
+        InputError: a second column is named, and the model does not compare two texts.
+        DataError: as `read_texts`.
+    """
+    pairs = model.task is not None and bool(model.task.pairs)
+    if pair_column is not None and not pairs:
+        raise InputError("--text-pair-column is for models that compare two texts.")
+    return read_texts(path, column, pair_column, pairs)
 
 
 def predict_file(
@@ -104,7 +119,7 @@ def identity_of(model: str | Path, source: TextFile) -> dict[str, Any]:
         "source": str(source.path.resolve()),
         "bytes": status.st_size,
         "changed": status.st_mtime_ns,
-        "column": source.column,
+        "columns": [source.column, source.pair_column],
     }
 
 
