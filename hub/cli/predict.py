@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
+from hub.cli.lines import standard_input
 from hub.cli.options import long_text_option, quiet_option
 from hub.cli.output import json_option, print_json, progress_bar, say
 from hub.errors import InputError
@@ -100,6 +100,7 @@ def predict_command(
       hub predict ernie-3.0-nano-zh --task fill-mask "北京是中国的[MASK]都"
     """
     from hub.data.texts import pair_of_line
+    from hub.inference.files import check_output
     from hub.inference.loading import load
     from hub.tasks.documents import document
 
@@ -120,6 +121,7 @@ def predict_command(
         )  # fmt: skip
         return
     if source is not None and output is not None:
+        check_output(output, overwrite)
         loaded = load(model, threads, task=task)
         options = {
             "probabilities": probabilities, "top_k": top_k, "batch_size": batch_size,
@@ -128,7 +130,7 @@ def predict_command(
         columns = (text_column, text_pair_column)
         _answer_file(loaded, model, source, output, columns, quiet, options)
         return
-    given = list(texts) or _standard_input()
+    given = list(texts) or list(standard_input())
     loaded = load(model, threads, task=task)
     pairs = loaded.task is not None and bool(loaded.task.pairs)
     answers = loaded.predict(
@@ -188,13 +190,6 @@ def _answer_shards(
     before = len(shards) - len(done)
     again = f"; {before:,} by an earlier run" if before else ""
     say(f"written   {output}: {rows:,} answers to {len(done):,} files{again}")
-
-
-def _standard_input() -> list[str]:
-    try:
-        return sys.stdin.buffer.read().decode("utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise InputError(f"The standard input is not UTF-8 ({error}).") from None
 
 
 def _lines(task: str, text: str, answer: Any) -> str:

@@ -5,9 +5,10 @@ answered. A worker that dies is replaced and its file begun again, so that no ro
 is doubled; a run that was stopped goes on with the files that are not there yet. The machines need
 this package, and a file system that all of them see.
 
-out/part-1.jsonl   the answers to part-1.parquet, a JSON object a line, in their order
-out/.made-from     what the answers are of: a run with something else is refused
-out/.working/      what is being written
+out/part-1.jsonl         the answers to part-1.parquet, a JSON object a line, in their order
+out/.made-from           what the answers are of: a run with something else is refused
+out/.files/part-1.json   the size and time of the file that was answered: another is answered again
+out/.working/            what is being written
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from hub.errors import DataError, HubError, InputError, MissingPackageError, Out
 from hub.files import write_text
 from hub.inference.files import identity_of, model_identity, predict_file, read_asked
 
-_FACTS, _WORKING = ".made-from", ".working"
+_FACTS, _FILES, _WORKING = ".made-from", ".files", ".working"
 # How often a worker is replaced, and a file tried again, after it died.
 _REPLACED = 3
 
@@ -75,7 +76,7 @@ def predict_shards(
     Raises:
         InputError: there are no files, or two of one name.
         OutputError: the folder holds something else, or cannot be written.
-        DataError: files cannot be answered (the others are), or a worker died again and again.
+        DataError: files cannot be answered; the others are.
         MissingPackageError: ray is not installed.
     """
     names = [shard.stem for shard in shards]
@@ -93,7 +94,7 @@ def predict_shards(
     if Path(model).is_dir():
         model = str(Path(model).resolve())  # the workers have other current folders
     _prepare(output, json.dumps(facts, sort_keys=True, default=str), overwrite)
-    left = [shard for shard in shards if not (output / f"{shard.stem}.jsonl").exists()]
+    left = [shard for shard in shards if not _is_answered(shard, output)]
     rows = 0
     if left:
         ray = _ray()
@@ -108,8 +109,7 @@ def predict_shards(
             remote = ray.remote(
                 num_cpus=threads, max_restarts=_REPLACED, max_task_retries=_REPLACED
             )(_Worker)
-            actors = [remote.remote(*settings) for _ in range(count)]
-            rows = _hand_out(ray, actors, left, on_shard)
+            rows = _hand_out(ray, lambda: remote.remote(*settings), count, left, on_shard)
         finally:
             ray.shutdown()
     shutil.rmtree(output / _WORKING, ignore_errors=True)
@@ -135,8 +135,8 @@ class _Worker:
         self._failure = ""
         try:
             self._model = load(model, threads, task=task)
-        except HubError as error:  # told with the first file: an actor's own errors are not read
-            self._failure = str(error)
+        except Exception as error:  # told with the first file: an actor's own errors are not read
+            self._failure = _told(error)
 
     def answer(self, shard: str) -> Answered:
         """Answer a file whole."""
@@ -148,45 +148,97 @@ class _Worker:
         made = working / f"{source.stem}.{uuid.uuid4().hex}.jsonl"
         try:
             working.mkdir(exist_ok=True)
+            version = _version(source)  # before it is read
             file = read_asked(source, self._model, *self._columns)
             identity = identity_of(self._name, file)
             predict_file(self._model, file, made, identity=identity, **self._options)
             made.replace(self._output / f"{source.stem}.jsonl")
-        except (HubError, OSError) as error:
-            return Answered(source.name, reason=str(error))
+            known = _known(source, self._output)
+            known.parent.mkdir(exist_ok=True)
+            write_text(known, version)
+        except Exception as error:  # the other files go on
+            return Answered(source.name, reason=_told(error))
         return Answered(source.name, len(file))
 
 
+def _told(error: Exception) -> str:
+    """Why something failed: a sentence for the user, or the name of what nobody thought of."""
+    known = isinstance(error, HubError | OSError)
+    return str(error) if known else f"{type(error).__name__}: {error}"
+
+
+def _version(shard: Path) -> str:
+    """What tells a file from what it was before: its size in bytes, and when it was changed."""
+    status = shard.stat()
+    return json.dumps({"bytes": status.st_size, "changed": status.st_mtime_ns})
+
+
+def _known(shard: Path, output: Path) -> Path:
+    return output / _FILES / f"{shard.stem}.json"
+
+
+def _is_answered(shard: Path, output: Path) -> bool:
+    """Whether there are answers to the file as it is now; answers to another one are removed.
+
+    Raises:
+        OutputError: they cannot be.
+    """
+    answers = output / f"{shard.stem}.jsonl"
+    if not answers.exists():
+        return False
+    try:
+        if _known(shard, output).read_text(encoding="utf-8") == _version(shard):
+            return True
+    except (OSError, UnicodeDecodeError):  # a worker died between answers and this
+        pass
+    try:
+        answers.unlink()
+    except OSError as error:
+        raise OutputError(f"{answers} cannot be removed: {error.strerror or error}.") from error
+    return False
+
+
 def _hand_out(
-    ray: Any, actors: list[Any], shards: list[Path], on_shard: Callable[[Answered], object]
+    ray: Any,
+    start: Callable[[], Any],
+    count: int,
+    shards: list[Path],
+    on_shard: Callable[[Answered], object],
 ) -> int:
     """Give each worker a file as soon as it has none; the rows that were answered.
+
+    Args:
+        ray: the package.
+        start: starts a worker.
+        count: how many work at a time.
+        shards: the files.
+        on_shard: told of each file that is answered.
 
     Raises:
         DataError: some files cannot be answered; the others are.
     """
     waiting = [str(shard.resolve()) for shard in reversed(shards)]
-    running = {actor.answer.remote(waiting.pop()): actor for actor in actors}
+    running: dict[Any, tuple[Any, str]] = {}
+
+    def give(actor: Any) -> None:
+        shard = waiting.pop()
+        running[actor.answer.remote(shard)] = (actor, shard)
+
+    for _ in range(count):
+        give(start())
     rows = 0
     failed: list[Answered] = []
     while running:
         (ready, *_), _ = ray.wait(list(running))
-        actor = running.pop(ready)
-        try:
-            done: Answered = ray.get(ready)
-        except ray.exceptions.RayError as error:
-            kind = type(error).__name__
-            raise DataError(
-                f"A worker died {_REPLACED + 1} times over one file ({kind}): its machine may lack "
-                "memory. What is answered is kept; the same command goes on."
-            ) from error
+        actor, shard = running.pop(ready)
+        done, dead = _outcome(ray, ready, Path(shard).name)
         if done.reason:
             failed.append(done)
         else:
             rows += done.rows
             on_shard(done)
         if waiting:
-            running[actor.answer.remote(waiting.pop())] = actor
+            give(start() if dead else actor)
     if failed:
         named = "; ".join(f"{done.name}: {done.reason}" for done in failed[:3])
         raise DataError(
@@ -194,6 +246,18 @@ def _hand_out(
             "are kept; the same command goes on with these."
         )
     return rows
+
+
+def _outcome(ray: Any, ready: Any, name: str) -> tuple[Answered, bool]:
+    """What became of a file, and whether its worker is dead."""
+    try:
+        return ray.get(ready), False
+    except ray.exceptions.RayTaskError as error:  # what the worker raised; it lives
+        return Answered(name, reason=_told(error)), False
+    except ray.exceptions.RayError as error:
+        kind = type(error).__name__
+        reason = f"its worker died {_REPLACED + 1} times ({kind}): its machine may lack memory."
+        return Answered(name, reason=reason), True
 
 
 def _ray() -> Any:
@@ -221,6 +285,7 @@ def _prepare(output: Path, facts: str, overwrite: bool) -> None:
         elif overwrite:
             for old in output.glob("*.jsonl"):
                 old.unlink()
+            shutil.rmtree(output / _FILES, ignore_errors=True)
         elif path.read_text(encoding="utf-8") != facts:
             raise OutputError(
                 f"{output} holds answers of another model or with other options: choose another "

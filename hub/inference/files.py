@@ -3,10 +3,12 @@
 out.jsonl                 appears when all rows are answered
 out.jsonl.unfinished      what is answered so far, and nothing half
 out.jsonl.unfinished.json what it was made from: a run with something else starts again
+out.jsonl.unfinished.lock held by the process that writes
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -72,43 +74,44 @@ def predict_file(
         OutputError: the file is there already, or cannot be written.
         DataError: a row cannot be answered.
     """
-    if output.exists() and not overwrite:
-        raise OutputError(f"{output} is there already: --overwrite replaces it.")
-    if not output.parent.is_dir():
-        raise OutputError(f"There is no folder {output.parent} to write {output.name} into.")
+    check_output(output, overwrite)
     assert model.task is not None  # `load` sees to it
-    pairs, name = bool(model.task.pairs), model.task.name
     unfinished = output.with_name(f"{output.name}.unfinished")
     facts = unfinished.with_name(f"{unfinished.name}.json")
     options = {"probabilities": probabilities, "top_k": top_k, "long_text": long_text}
-    wanted = json.dumps({**identity, **options}, sort_keys=True, default=str)
+    asked = {"task": model.task.name, "task_options": model.task.options, **options}
+    wanted = json.dumps({**identity, **asked}, sort_keys=True, default=str)
     try:
-        done = _answered(unfinished) if _same(facts, wanted) else 0
-        if not done:
-            unfinished.unlink(missing_ok=True)
-            write_text(facts, wanted)
-        on_rows(done)
-        texts = islice(iter(source), done, None)
-        with unfinished.open("ab") as file:
-            row = done
-            while window := list(islice(texts, _WINDOW)):
-                asked = [pair_of_line(text) for text in window] if pairs else window
-                answers = _answer(model, asked, row, batch_size, options)
-                for text, answer in zip(window, answers, strict=True):
-                    line = {"text": text, **document(name, answer)}
-                    file.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
-                file.flush()
-                row += len(window)
-                on_rows(len(window))
-            os.fsync(file.fileno())
-        unfinished.replace(output)
-        facts.unlink(missing_ok=True)
+        with _alone(unfinished):
+            check_output(output, overwrite)  # another run may have finished it meanwhile
+            done = _answered(unfinished) if _same(facts, wanted) else 0
+            if not done:
+                unfinished.unlink(missing_ok=True)
+                write_text(facts, wanted)
+            on_rows(done)
+            _write(model, source, unfinished, done, batch_size, options, on_rows)
+            unfinished.replace(output)
+            facts.unlink(missing_ok=True)
     except OSError as error:
         raise OutputError(
             f"{output} cannot be written: {error.strerror or error}. What is answered is kept in "
             f"{unfinished}: the same command goes on from there."
         ) from error
     return done
+
+
+def check_output(output: Path, overwrite: bool) -> None:
+    """See that a file of answers may be written.
+
+    Raises:
+        OutputError: it may not.
+    """
+    if output.is_dir():
+        raise OutputError(f"{output} is a folder; --output takes a file, such as answers.jsonl.")
+    if output.exists() and not overwrite:
+        raise OutputError(f"{output} is there already: --overwrite replaces it.")
+    if not output.parent.is_dir():
+        raise OutputError(f"There is no folder {output.parent} to write {output.name} into.")
 
 
 def identity_of(model: str | Path, source: TextFile) -> dict[str, Any]:
@@ -128,6 +131,66 @@ def model_identity(model: str | Path) -> str:
     folder = folder_of(model)
     manifest = folder / MANIFEST_FILE
     return sha256_of(manifest) if manifest.exists() else str(folder)
+
+
+@contextlib.contextmanager
+def _alone(unfinished: Path) -> Iterator[None]:
+    """While entered, no other process writes this file; the lock goes with whoever holds it.
+
+    Raises:
+        OutputError: another one does.
+    """
+    import filelock
+
+    path = unfinished.with_name(f"{unfinished.name}.lock")
+    lock = filelock.FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        raise OutputError(
+            f"Another process is answering into {unfinished}: wait for it, end it, or choose "
+            "another --output."
+        ) from None
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):  # some systems keep a file that is open
+            path.unlink()  # while it is held: nobody can be writing
+        lock.release()
+
+
+def _write(
+    model: Answering,
+    source: TextFile,
+    unfinished: Path,
+    done: int,
+    batch_size: int,
+    options: dict[str, Any],
+    on_rows: Callable[[int], object],
+) -> None:
+    """Add the answers to all rows but the first `done`."""
+    assert model.task is not None
+    pairs, name = bool(model.task.pairs), model.task.name
+    texts = islice(iter(source), done, None)
+    with unfinished.open("ab") as file:
+        row = done
+        while window := list(islice(texts, _WINDOW)):
+            asked = [pair_of_line(text) for text in window] if pairs else window
+            answers = _answer(model, asked, row, batch_size, options)
+            for text, answer in zip(window, answers, strict=True):
+                file.write(_line({"text": text, **document(name, answer)}))
+            file.flush()
+            row += len(window)
+            on_rows(len(window))
+        os.fsync(file.fileno())
+
+
+def _line(answer: dict[str, Any]) -> bytes:
+    """A line of JSON in UTF-8; half of a character, which UTF-8 has not, is escaped."""
+    try:
+        return json.dumps(answer, ensure_ascii=False).encode() + b"\n"
+    except UnicodeEncodeError:
+        return json.dumps(answer).encode() + b"\n"
 
 
 def _same(facts: Path, wanted: str) -> bool:
