@@ -70,7 +70,7 @@ def vocab_command(
     """
     from hub.compression.vocabulary import trim_vocabulary
 
-    module, rows = _load(run, dev, reading)
+    module, rows = _load(run, output, dev, reading)
     texts = _texts(run, module, corpus, reading)
     trimmed = trim_vocabulary(module, texts, output, min_count=min_count, overwrite=overwrite)
     before, after = trimmed.entries
@@ -124,16 +124,20 @@ def prune_command(
       hub compress prune runs/travel train.tsv --width 0.5 --dev dev.tsv --output runs/narrow
     """
     from hub.compression.pruning import prune, recover
+    from hub.training.arguments import TrainingArguments
 
-    module, rows = _load(run, dev, reading)
+    module, rows = _load(run, output, dev, reading)
     data = _rows(run, module, train, "train", reading)
+    if epochs != 0:  # what would be refused is refused before anything is written
+        changes = {"epochs": epochs, "learning_rate": learning_rate, "seed": seed}
+        TrainingArguments().with_changes(**changes)
+        taught, chosen_by = (data, rows) if rows is not None else data.split(0.1, seed)
     smaller = prune(
         module, data, output, width=width, heads=heads, layers=layers, seed=seed,
         overwrite=overwrite,
     )  # fmt: skip
     if epochs != 0:
-        changes = {"epochs": epochs, "learning_rate": learning_rate, "seed": seed}
-        recover(smaller, module, data, rows, output, changes, progress=not quiet)
+        recover(smaller, module, taught, chosen_by, output, changes, progress=not quiet)
     parts = [f"width {width:g}"] if width < 1 else []
     parts += [] if heads is None else [f"{heads} heads"]
     parts += [] if layers is None else [f"{layers} layers"]
@@ -186,7 +190,7 @@ def quantize_command(
     """
     from hub.compression.quantization import quantize
 
-    module, rows = _load(run, dev, reading)
+    module, rows = _load(run, output, dev, reading)
     assert rows is not None  # --dev is required
     data = _rows(run, module, train, "train", reading)
     changes = {"epochs": epochs, "learning_rate": learning_rate, "seed": seed}
@@ -271,7 +275,7 @@ def distil_command(
         "text_column": text_column, "text_pair_column": text_pair_column,
         "label_column": label_column, "skip_bad_rows": skip_bad_rows,
     }  # fmt: skip
-    module, rows = _load(teacher, dev, reading)
+    module, rows = _load(teacher, output, dev, reading)
     data = _rows(teacher, module, train, "train", reading)
     texts = list(_texts(teacher, module, unlabelled, reading))
     distil(
@@ -284,9 +288,13 @@ def distil_command(
     _finish(f"distil: {student}", teacher, module, output, result, rows, as_json)
 
 
-def _load(run: Path, dev: str | None, reading: dict[str, Any]) -> tuple[Module, TextDataset | None]:
+def _load(
+    run: Path, output: Path, dev: str | None, reading: dict[str, Any]
+) -> tuple[Module, TextDataset | None]:
+    from hub.compression.rewriting import check_is_other
     from hub.module import Module
 
+    check_is_other(run, output)
     module = Module(directory=run)
     return module, None if dev is None else _rows(run, module, dev, "dev", reading)
 
