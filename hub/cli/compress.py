@@ -70,7 +70,7 @@ def vocab_command(
     """
     from hub.compression.vocabulary import trim_vocabulary
 
-    module, rows = _load(run, output, dev, reading)
+    module, rows = _load(run, output, dev, reading, shared=True)  # with the corpus
     texts = _texts(run, module, corpus, reading)
     trimmed = trim_vocabulary(module, texts, output, min_count=min_count, overwrite=overwrite)
     before, after = trimmed.entries
@@ -277,7 +277,7 @@ def distil_command(
     }  # fmt: skip
     module, rows = _load(teacher, output, dev, reading)
     data = _rows(teacher, module, train, "train", reading)
-    texts = list(_texts(teacher, module, unlabelled, reading))
+    texts = list(_texts(teacher, module, unlabelled, reading, shared=True))
     distil(
         module, student, data, output, dev=rows, unlabelled=texts, weight=weight,
         temperature=temperature, hidden_states=hidden_states, relations=relations,
@@ -289,31 +289,37 @@ def distil_command(
 
 
 def _load(
-    run: Path, output: Path, dev: str | None, reading: dict[str, Any]
+    run: Path, output: Path, dev: str | None, reading: dict[str, Any], shared: bool = False
 ) -> tuple[Module, TextDataset | None]:
     from hub.compression.rewriting import check_is_other
     from hub.module import Module
 
     check_is_other(run, output)
     module = Module(directory=run)
-    return module, None if dev is None else _rows(run, module, dev, "dev", reading)
+    return module, None if dev is None else _rows(run, module, dev, "dev", reading, shared)
 
 
-def _rows(run: Path, module: Module, data: str, split: str, reading: dict[str, Any]) -> TextDataset:
+def _rows(
+    run: Path, module: Module, data: str, split: str, reading: dict[str, Any], shared: bool = False
+) -> TextDataset:
     from hub.inference.run_data import load_rows, options_for
 
-    return load_rows(data, module.task, split, options_for(run, data, reading))
+    return load_rows(data, module.task, split, options_for(run, data, reading, shared))
 
 
 def _texts(
-    run: Path, module: Module, paths: Sequence[Path], reading: dict[str, Any]
+    run: Path,
+    module: Module,
+    paths: Sequence[Path],
+    reading: dict[str, Any],
+    shared: bool = False,
 ) -> Iterable[str]:
     """The texts of files and folders; none of no files."""
     from hub.data.corpus import corpus_files
     from hub.inference.run_data import RunTexts
 
     pairs = module.task is not None and bool(module.task.pairs)
-    return RunTexts(corpus_files(paths) if paths else [], run, reading, pairs)
+    return RunTexts(corpus_files(paths) if paths else [], run, reading, pairs, shared)
 
 
 def _finish(

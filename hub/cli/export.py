@@ -133,7 +133,7 @@ def export_command(
         rows = _recorded_rows(folder, module, reading, must_hold)
     texts = None
     if auto or calibration is not None or measures_ranges(format, precision, static):
-        texts = _calibration_texts(module, folder, calibration, reading)
+        texts = _calibration_texts(module, folder, calibration, reading, data is not None)
     if auto:
         exported = _export_fastest(module, output, rows, max_drop, texts, overwrite)
     else:
@@ -197,9 +197,16 @@ def _recorded_rows(
 
 
 def _calibration_texts(
-    module: Module, folder: Path, calibration: Path | None, reading: dict[str, Any]
+    module: Module,
+    folder: Path,
+    calibration: Path | None,
+    reading: dict[str, Any],
+    shared: bool,
 ) -> Sequence[Text] | None:
-    """Texts of the model's use: of the file that was named, or of the run's training rows."""
+    """Texts of the model's use: of the file that was named, or of the run's training rows.
+
+    Where `shared`, the columns that the user named may be those of the labelled rows alone.
+    """
     from hub.data.corpus import corpus_files
     from hub.data.texts import pair_of_line
     from hub.errors import DataError
@@ -213,7 +220,7 @@ def _calibration_texts(
             rows = None
         return None if rows is None else rows.texts
     pairs = module.task is not None and bool(module.task.pairs)
-    read = RunTexts(corpus_files([calibration]), folder, reading, pairs)
+    read = RunTexts(corpus_files([calibration]), folder, reading, pairs, shared)
     texts = list(islice(read, _MOST_TEXTS))
     return [pair_of_line(text) for text in texts] if pairs else texts
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
@@ -23,6 +24,8 @@ from hub.files import sha256_of, write_text
 from hub.inference.loading import Answering
 from hub.models.installation import folder_of
 from hub.tasks.documents import document
+
+logger = logging.getLogger(__name__)
 
 # Rows that are sorted by length together, answered and written.
 _WINDOW = 2048
@@ -151,6 +154,9 @@ def _alone(unfinished: Path) -> Iterator[None]:
             f"Another process is answering into {unfinished}: wait for it, end it, or choose "
             "another --output."
         ) from None
+    except (OSError, NotImplementedError) as error:
+        # Not every network's file system has locks. What cannot be written is told when it is.
+        logger.debug("%s cannot be locked: %s", path, error)
     try:
         yield
     finally:

@@ -113,7 +113,9 @@ def load_rows(data: str, task: Task | None, split: str, options: Mapping[str, An
     return _load(data, task, split, options, bool(options.get("skip_bad_rows")))
 
 
-def options_for(run: Path, data: str | Path, given: Mapping[str, Any]) -> dict[str, Any]:
+def options_for(
+    run: Path, data: str | Path, given: Mapping[str, Any], shared: bool = False
+) -> dict[str, Any]:
     """How to read a file that is used with a run: as the user says, else by the run's columns.
 
     Args:
@@ -121,14 +123,21 @@ def options_for(run: Path, data: str | Path, given: Mapping[str, Any]) -> dict[s
         data: the file; of columns that it lacks the usual names are looked for, as in a folder or
             under a name.
         given: `load_dataset`'s options, None where the user said nothing.
+        shared: the columns that the user named may be another file's: those that this one lacks
+            are taken for such.
     """
-    given = {**dict.fromkeys(_COLUMNS), **given}
-    if any(given[name] for name in _COLUMNS):
-        return given
+    options = {**dict.fromkeys(_COLUMNS), **given}
     recorded = [columns for columns in _columns(_summary(run)).values() if columns]
-    there = _columns_in(Path(data)) if recorded else set()
+    named = any(options[name] for name in _COLUMNS)
+    if named and not shared:
+        return options
+    there = _columns_in(Path(data)) if recorded or named else set()
+    for name in _COLUMNS:
+        options[name] = options[name] if options[name] in there else None
+    if any(options[name] for name in _COLUMNS):
+        return options
     fitting = next((columns for columns in recorded if set(columns.values()) <= there), {})
-    return {**given, **fitting}
+    return {**options, **fitting}
 
 
 @dataclass(frozen=True)
@@ -140,12 +149,14 @@ class RunTexts:
         run: the folder whose columns the tables have, if they have them.
         given: `load_dataset`'s options, None where the user said nothing.
         pairs: whether the run's model compares two texts: then a tab divides them.
+        shared: as `options_for` has it.
     """
 
     files: Sequence[Path]
     run: Path
     given: Mapping[str, Any]
     pairs: bool = False
+    shared: bool = False
 
     def __iter__(self) -> Iterator[str]:
         """Every text that is not blank.
@@ -154,7 +165,9 @@ class RunTexts:
             DataError: as `read_corpus`.
         """
         for path in self.files:
-            options = options_for(self.run, path, self.given)
+            # A .txt file among tables has a text a line, whatever their columns are.
+            shared = self.shared or path.suffix.lower() == ".txt"
+            options = options_for(self.run, path, self.given, shared)
             first, second = options["text_column"], options["text_pair_column"]
             yield from read_corpus([path], first, second if self.pairs else None, self.pairs)
 

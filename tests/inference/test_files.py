@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from pathlib import Path
 from typing import Any
 
+import filelock
 import pytest
 
 import hub
@@ -149,6 +151,17 @@ def test_the_run_that_comes_second_does_not_begin_again(
     with pytest.raises(OutputError, match="is there already"):
         answer(module, source, output)
     assert output.read_text() == "another's"
+
+
+def test_a_file_system_without_locks_will_do(
+    module: hub.Module, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def acquire(*arguments: Any, **options: Any) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(filelock.FileLock, "acquire", acquire)
+    answer(module, source, tmp_path / "out.jsonl")
+    assert len((tmp_path / "out.jsonl").read_bytes().splitlines()) == len(TEXTS)
 
 
 def test_half_a_character_is_escaped(module: hub.Module, tmp_path: Path) -> None:

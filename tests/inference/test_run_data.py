@@ -11,7 +11,14 @@ import pytest
 import hub
 from hub.data import load_dataset
 from hub.errors import DataError
-from hub.inference.run_data import carry_record, load_rows, options_for, record, rows_of_run
+from hub.inference.run_data import (
+    RunTexts,
+    carry_record,
+    load_rows,
+    options_for,
+    record,
+    rows_of_run,
+)
 
 ROWS = "句,意\n北京酒店,订房\n海南车票,订票\n"
 TEXTS = ["北京酒店", "海南车票"]
@@ -110,6 +117,27 @@ def test_other_files_are_read_by_the_runs_columns_if_they_have_them(
     for file in ("more.jsonl", "usual.tsv"):
         rows = load_rows(file, module.task, "dev", options_for(run, file, nothing))
         assert list(rows.texts) == TEXTS[:1]
+
+
+def test_columns_that_are_named_for_another_file_are_not_looked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run = recorded(tmp_path / "run")
+    said = {"text_column": "body", "text_pair_column": None, "label_column": None}
+    Path("usual.tsv").write_text("text\tlabel\n北京酒店\t订房\n", encoding="utf-8")
+    Path("body.tsv").write_text("body\ttext\n北京\t别的\n", encoding="utf-8")
+    Path("texts.txt").write_text("海南\n", encoding="utf-8")
+    assert options_for(run, "usual.tsv", said) == said  # which is then told to lack it
+    assert options_for(run, "usual.tsv", said, shared=True) == dict.fromkeys(said)
+    assert options_for(run, "own.csv", said, shared=True) == {**said, **OWN}
+    assert options_for(run, "body.tsv", said, shared=True) == said
+    # Lines among tables have no columns.
+    files = [Path("body.tsv"), Path("texts.txt")]
+    texts = RunTexts(files, run, said)
+    assert list(texts) == list(texts) == ["北京", "海南"]
+    files = [Path("usual.tsv"), Path("own.csv"), *files]
+    assert list(RunTexts(files, run, said, shared=True)) == ["北京酒店", *TEXTS, "北京", "海南"]
 
 
 def test_rows_of_unknown_labels_are_refused_or_left_out(module: hub.Module, tmp_path: Path) -> None:
