@@ -118,10 +118,14 @@ def _choose(
         # Where rows name their cells themselves, one without this column is found when it is read.
         unread = first is None or (table.columns is not None and name not in columns)
         if name is not None and unread:
+            right = (
+                "ones with --text-column and --text-pair-column"
+                if pairs or second
+                else "one with --text-column"
+            )
             raise DataError(
                 f"{table.source} has no column {name!r}; it has {', '.join(map(repr, columns))}. "
-                "Name the right one with --text-column. (A file with a text a line has the "
-                "extension .txt.)"
+                f"Name the right {right}. (A file with a text a line has the extension .txt.)"
             )
     assert first is not None
     return first, second

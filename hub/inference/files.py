@@ -37,13 +37,21 @@ def read_asked(
     """The file of texts for a model: where it compares two texts, of a table both columns.
 
     Raises:
-        InputError: a second column is named, and the model does not compare two texts.
+        InputError: a second column is named, and the model does not compare two texts; or none is
+            named, and it does.
         DataError: as `read_texts`.
     """
     pairs = model.task is not None and bool(model.task.pairs)
     if pair_column is not None and not pairs:
         raise InputError("--text-pair-column is for models that compare two texts.")
-    return read_texts(path, column, pair_column, pairs)
+    file = read_texts(path, column, pair_column, pairs)
+    is_single = file.column is not None and file.pair_column is None
+    if pairs and is_single and "\t" not in next(iter(file), "\t"):
+        raise InputError(
+            f"The model compares two texts, and of {path} only {file.column!r} is read: name the "
+            "column of the second with --text-pair-column."
+        )
+    return file
 
 
 def predict_file(

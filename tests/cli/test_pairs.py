@@ -48,6 +48,18 @@ def test_every_pair_of_a_table_is_answered(hub: Hub, run: Path, named: bool) -> 
         assert line["probabilities"] == pytest.approx(answer["probabilities"], abs=1e-4)
 
 
+def test_columns_that_are_not_named_are_asked_for(hub: Hub, run: Path) -> None:
+    for more, sentence in (
+        ((), "Name the right ones with --text-column and --text-pair-column"),
+        (("--text-column", "甲"), "only '甲' is read: name the column of the second"),
+    ):
+        code, _, error = hub("predict", run, "--input", write(("甲", "乙")), "-o", "o.jsonl", *more)
+        assert code == 2 and sentence in error
+    # One column may have both.
+    Path("asked.jsonl").write_text('{"text": "听首歌\\t买票"}\n', encoding="utf-8")
+    assert hub("predict", run, "--input", "asked.jsonl", "-o", "o.jsonl", "-q")[0] == 0
+
+
 def test_a_second_column_is_for_pairs(hub: Hub, tiny_folder: Path, tmp_path: Path) -> None:
     Module(directory=tiny_folder, task="seq-cls", label_map=["a", "b"]).save("single")
     write(("甲", "乙"))
