@@ -145,6 +145,16 @@ def use_device(name: str) -> None:
         ) from error
 
 
+def use_threads(count: int) -> None:
+    """Compute with so many threads from now on, also where the environment says another number.
+
+    OpenMP keeps the number for each of Python's threads: others than this one have that of the
+    environment, as it was when PaddlePaddle was loaded.
+    """
+    paddle.set_flags({"FLAGS_paddle_num_threads": count})
+    paddle.base.core.set_num_threads(count)
+
+
 def bundled_library(name: str) -> ctypes.CDLL | None:
     """A library that PaddlePaddle brings along and has loaded; None if this build has no such one.
 
@@ -159,4 +169,4 @@ def bundled_library(name: str) -> ctypes.CDLL | None:
         return None
 
 
-__all__ = ["bundled_library", "environment_for", "paddle", "use_device"]
+__all__ = ["bundled_library", "environment_for", "paddle", "use_device", "use_threads"]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from hub.cli.options import quiet_option
+from hub.cli.options import data_options, quiet_option
 from hub.cli.output import json_option, print_json, say
 
 if TYPE_CHECKING:
@@ -43,23 +44,23 @@ def compress_command() -> None:
     type=click.Path(path_type=Path),
     help="Texts that say which entries are used: a file or folder; may be given several times.",
 )
-@click.option("--text-column", help="The tables' column of the text; by default one named so.")
 @click.option(
     "--min-count", type=int, default=1, show_default=True, help="Keep what is used so often."
 )
 @dev_option
+@data_options
 @output_option
 @overwrite_option
 @json_option
 def vocab_command(
     run: Path,
     corpus: tuple[Path, ...],
-    text_column: str | None,
     min_count: int,
     dev: str | None,
     output: Path,
     overwrite: bool,
     as_json: bool,
+    **reading: Any,
 ) -> None:
     """Drop the vocabulary entries that the texts of --corpus never use from the model RUN.
 
@@ -68,10 +69,9 @@ def vocab_command(
       hub compress vocab runs/travel --corpus train.tsv --corpus our_texts.txt --output runs/trimmed
     """
     from hub.compression.vocabulary import trim_vocabulary
-    from hub.data.corpus import corpus_files, read_corpus
 
-    module, rows = _load(run, dev)
-    texts = read_corpus(corpus_files(list(corpus)), text_column)
+    module, rows = _load(run, output, dev, reading, shared=True)  # with the corpus
+    texts = _texts(run, module, corpus, reading)
     trimmed = trim_vocabulary(module, texts, output, min_count=min_count, overwrite=overwrite)
     before, after = trimmed.entries
     say(
@@ -93,6 +93,7 @@ def vocab_command(
     "--seed", type=int, default=42, show_default=True, help="Of the order of rows and dropout."
 )
 @dev_option
+@data_options
 @output_option
 @overwrite_option
 @quiet_option
@@ -111,6 +112,7 @@ def prune_command(
     overwrite: bool,
     quiet: bool,
     as_json: bool,
+    **reading: Any,
 ) -> None:
     """Take the least important units and heads, or whole layers, out of the model RUN.
 
@@ -122,17 +124,20 @@ def prune_command(
       hub compress prune runs/travel train.tsv --width 0.5 --dev dev.tsv --output runs/narrow
     """
     from hub.compression.pruning import prune, recover
-    from hub.data import load_dataset
+    from hub.training.arguments import TrainingArguments
 
-    module, rows = _load(run, dev)
-    data = load_dataset(train, kind=_kind(module), split="train")
+    module, rows = _load(run, output, dev, reading)
+    data = _rows(run, module, train, "train", reading)
+    if epochs != 0:  # what would be refused is refused before anything is written
+        changes = {"epochs": epochs, "learning_rate": learning_rate, "seed": seed}
+        TrainingArguments().with_changes(**changes)
+        taught, chosen_by = (data, rows) if rows is not None else data.split(0.1, seed)
     smaller = prune(
         module, data, output, width=width, heads=heads, layers=layers, seed=seed,
         overwrite=overwrite,
     )  # fmt: skip
     if epochs != 0:
-        changes = {"epochs": epochs, "learning_rate": learning_rate, "seed": seed}
-        recover(smaller, module, data, rows, output, changes, progress=not quiet)
+        recover(smaller, module, taught, chosen_by, output, changes, progress=not quiet)
     parts = [f"width {width:g}"] if width < 1 else []
     parts += [] if heads is None else [f"{heads} heads"]
     parts += [] if layers is None else [f"{layers} layers"]
@@ -143,6 +148,7 @@ def prune_command(
 @click.argument("run", type=click.Path(path_type=Path))
 @click.argument("train")
 @click.option("--dev", required=True, help="Labelled rows to measure on.")
+@data_options
 @click.option(
     "--max-drop",
     type=click.FloatRange(0),
@@ -171,6 +177,7 @@ def quantize_command(
     overwrite: bool,
     quiet: bool,
     as_json: bool,
+    **reading: Any,
 ) -> None:
     """Make the model RUN lose little in int8, by training with rounded weights if it must be.
 
@@ -182,11 +189,10 @@ def quantize_command(
       hub compress quantize runs/travel train.tsv --dev dev.tsv --output runs/robust
     """
     from hub.compression.quantization import quantize
-    from hub.data import load_dataset
 
-    module, rows = _load(run, dev)
+    module, rows = _load(run, output, dev, reading)
     assert rows is not None  # --dev is required
-    data = load_dataset(train, kind=_kind(module), split="train")
+    data = _rows(run, module, train, "train", reading)
     changes = {"epochs": epochs, "learning_rate": learning_rate, "seed": seed}
     made = quantize(
         module, data, rows, output, max_drop=max_drop, changes=changes, overwrite=overwrite,
@@ -230,6 +236,7 @@ def quantize_command(
 @click.option("--max-steps", type=int, help="Stop after this many steps.")
 @click.option("--seed", type=int, help="Of the student's new weights, the order of rows, dropout.")
 @dev_option
+@data_options
 @output_option
 @overwrite_option
 @quiet_option
@@ -244,6 +251,10 @@ def distil_command(
     hidden_states: float,
     relations: float,
     dev: str | None,
+    text_column: str | None,
+    text_pair_column: str | None,
+    label_column: str | None,
+    skip_bad_rows: bool,
     output: Path,
     overwrite: bool,
     quiet: bool,
@@ -258,13 +269,15 @@ def distil_command(
         --unlabelled our_texts.txt --output runs/small
     """
     from hub.compression.distillation import distil
-    from hub.data import load_dataset
-    from hub.data.corpus import corpus_files, read_corpus
     from hub.module import Module
 
-    module, rows = _load(teacher, dev)
-    data = load_dataset(train, kind=_kind(module), split="train")
-    texts = list(read_corpus(corpus_files(list(unlabelled)))) if unlabelled else []
+    reading = {
+        "text_column": text_column, "text_pair_column": text_pair_column,
+        "label_column": label_column, "skip_bad_rows": skip_bad_rows,
+    }  # fmt: skip
+    module, rows = _load(teacher, output, dev, reading)
+    data = _rows(teacher, module, train, "train", reading)
+    texts = list(_texts(teacher, module, unlabelled, reading, shared=True))
     distil(
         module, student, data, output, dev=rows, unlabelled=texts, weight=weight,
         temperature=temperature, hidden_states=hidden_states, relations=relations,
@@ -275,18 +288,38 @@ def distil_command(
     _finish(f"distil: {student}", teacher, module, output, result, rows, as_json)
 
 
-def _load(run: Path, dev: str | None) -> tuple[Module, TextDataset | None]:
-    from hub.data import load_dataset
+def _load(
+    run: Path, output: Path, dev: str | None, reading: dict[str, Any], shared: bool = False
+) -> tuple[Module, TextDataset | None]:
+    from hub.compression.rewriting import check_is_other
     from hub.module import Module
 
+    check_is_other(run, output)
     module = Module(directory=run)
-    if dev is None:
-        return module, None
-    return module, load_dataset(dev, kind=_kind(module), split="dev")
+    return module, None if dev is None else _rows(run, module, dev, "dev", reading, shared)
 
 
-def _kind(module: Module) -> str | None:
-    return None if module.task is None else module.task.name
+def _rows(
+    run: Path, module: Module, data: str, split: str, reading: dict[str, Any], shared: bool = False
+) -> TextDataset:
+    from hub.inference.run_data import load_rows, options_for
+
+    return load_rows(data, module.task, split, options_for(run, data, reading, shared))
+
+
+def _texts(
+    run: Path,
+    module: Module,
+    paths: Sequence[Path],
+    reading: dict[str, Any],
+    shared: bool = False,
+) -> Iterable[str]:
+    """The texts of files and folders; none of no files."""
+    from hub.data.corpus import corpus_files
+    from hub.inference.run_data import RunTexts
+
+    pairs = module.task is not None and bool(module.task.pairs)
+    return RunTexts(corpus_files(paths) if paths else [], run, reading, pairs, shared)
 
 
 def _finish(
@@ -300,7 +333,11 @@ def _finish(
 ) -> None:
     """Measure, keep and show the chain."""
     from hub.compression.report import chain_of, measure, table, write_chain
+    from hub.constants import METRICS_FILE
+    from hub.inference.run_data import carry_record
 
+    if not (output / METRICS_FILE).exists():  # a student has been fine-tuned, and has its own
+        carry_record(run, output)
     steps = chain_of(run) or [measure("start", before, run, dev)]
     steps.append(measure(what, after, output, dev))
     write_chain(output, steps)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import signal
-import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import click
 
+from hub.cli.lines import standard_input
 from hub.cli.options import long_text_option, pooling_options, quiet_option
 from hub.cli.output import progress_bar, say
 from hub.errors import InputError
@@ -53,7 +53,7 @@ def embed_command(
     \b
     Examples:
       hub embed ernie-3.0-nano-zh questions.tsv --output vectors.npy --normalize
-      hub embed runs/travel-onnx - --output vectors.npy < questions.txt
+      hub embed runs/vectors - --output vectors.npy < questions.txt
     """
     from hub.inference.embedding import check_output, embed
 
@@ -90,24 +90,13 @@ def _texts(file: str, column: str | None) -> tuple[Iterable[str], int | None]:
     if file == "-":
         if column is not None:
             raise InputError("The standard input has a text a line and no --text-column.")
-        return _standard_input(), None
+        return standard_input(), None
     from hub.data.texts import read_texts
 
     texts = read_texts(Path(file), column)
     for note in texts.notes:
         say(f"note      {note}")
     return texts, len(texts)
-
-
-def _standard_input() -> Iterator[str]:
-    for number, line in enumerate(sys.stdin.buffer, start=1):
-        try:
-            text = line.decode("utf-8-sig" if number == 1 else "utf-8")
-        except UnicodeDecodeError as error:
-            raise InputError(
-                f"Line {number:,} of the standard input is not UTF-8 ({error})."
-            ) from None
-        yield text.removesuffix("\n").removesuffix("\r")
 
 
 @contextlib.contextmanager

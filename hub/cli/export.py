@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from hub.cli.options import pooling_options
+from hub.cli.options import data_options, pooling_options
 from hub.cli.output import json_option, print_json, print_table, say
 
 if TYPE_CHECKING:
@@ -52,12 +52,13 @@ _MOST_TEXTS = 10_000
 )
 @click.option("--auto", is_flag=True, help="Measure every format and precision; keep the fastest.")
 @click.option("--data", help="Labelled rows to compare answers on; by default the run's dev rows.")
+@data_options
 @click.option(
     "--max-drop",
     type=click.FloatRange(0),
     default=0.5,
     show_default=True,
-    help="Points of the metric that less precision may lose.",
+    help="Points of the metric that less precision may lose; 100 is whatever it costs.",
 )
 @click.option(
     "--task",
@@ -76,6 +77,10 @@ def export_command(
     calibration: Path | None,
     auto: bool,
     data: str | None,
+    text_column: str | None,
+    text_pair_column: str | None,
+    label_column: str | None,
+    skip_bad_rows: bool,
     max_drop: float,
     task: str | None,
     pooling: str | None,
@@ -88,7 +93,8 @@ def export_command(
     With --task, also a pretrained one.
 
     The answers of what was written are compared with the model's; in less precision it is refused
-    if its metric falls by more than --max-drop points on labelled rows.
+    if its metric falls by more than --max-drop points on labelled rows. The columns of --data and
+    --calibration are those that the run read, unless others are named.
 
     \b
     Examples:
@@ -97,11 +103,10 @@ def export_command(
       hub export runs/travel --auto --data dev.tsv --output runs/travel-fast
       hub export ernie-3.0-nano-zh --task sentence-embedding --normalize --output runs/vectors
     """
-    from hub.data import load_dataset
     from hub.errors import InputError
     from hub.inference.export import export, measures_ranges
     from hub.inference.loading import load_module
-    from hub.inference.verification import rows_of_run
+    from hub.inference.run_data import load_rows, options_for
     from hub.models.installation import folder_of
     from hub.tasks.base import metric_title
 
@@ -114,16 +119,21 @@ def export_command(
     asked = {"pooling": pooling, "normalize": normalize}
     options = {name: value for name, value in asked.items() if value is not None}
     module = load_module(model, task, options)
+    folder = folder_of(model)
+    reading = {
+        "text_column": text_column, "text_pair_column": text_pair_column,
+        "label_column": label_column, "skip_bad_rows": skip_bad_rows,
+    }  # fmt: skip
+    format, precision = format or "onnx", precision or "fp32"
     rows: TextDataset | None
     if data is not None:
-        kind = None if module.task is None else module.task.name
-        rows = load_dataset(data, kind=kind, split="dev")
+        rows = load_rows(data, module.task, "dev", options_for(folder, data, reading))
     else:
-        rows = rows_of_run(folder_of(model), module)
-    format, precision = format or "onnx", precision or "fp32"
+        must_hold = (auto or precision != "fp32") and max_drop < 100
+        rows = _recorded_rows(folder, module, reading, must_hold)
     texts = None
     if auto or calibration is not None or measures_ranges(format, precision, static):
-        texts = _calibration_texts(module, folder_of(model), calibration)
+        texts = _calibration_texts(module, folder, calibration, reading, data is not None)
     if auto:
         exported = _export_fastest(module, output, rows, max_drop, texts, overwrite)
     else:
@@ -163,21 +173,56 @@ def export_command(
         )
 
 
+def _recorded_rows(
+    folder: Path, module: Module, reading: dict[str, Any], must_hold: bool
+) -> TextDataset | None:
+    """The run's dev rows.
+
+    Raises:
+        DataError: they are recorded and cannot be read, and an answer must be held to them.
+    """
+    from hub.errors import DataError
+    from hub.inference.run_data import rows_of_run
+
+    try:
+        return rows_of_run(folder, module, "dev", reading)
+    except DataError as error:
+        if must_hold:
+            raise DataError(
+                f"{error} So nothing was written: give labelled rows with --data, or allow "
+                "whatever less precision costs with --max-drop 100."
+            ) from error
+        say(f"note      {error}")
+        return None
+
+
 def _calibration_texts(
-    module: Module, folder: Path, calibration: Path | None
+    module: Module,
+    folder: Path,
+    calibration: Path | None,
+    reading: dict[str, Any],
+    shared: bool,
 ) -> Sequence[Text] | None:
-    """Texts of the model's use: of the file that was named, or of the run's training rows."""
-    from hub.data.corpus import corpus_files, read_corpus
+    """Texts of the model's use: of the file that was named, or of the run's training rows.
+
+    Where `shared`, the columns that the user named may be those of the labelled rows alone.
+    """
+    from hub.data.corpus import corpus_files
     from hub.data.texts import pair_of_line
-    from hub.inference.verification import rows_of_run
+    from hub.errors import DataError
+    from hub.inference.run_data import RunTexts, rows_of_run
 
     if calibration is None:
-        rows = rows_of_run(folder, module, "train")
+        try:
+            rows = rows_of_run(folder, module, "train", reading)
+        except DataError as error:
+            say(f"note      {error}")
+            rows = None
         return None if rows is None else rows.texts
-    texts = list(islice(read_corpus(corpus_files([calibration])), _MOST_TEXTS))
-    if module.task is not None and module.task.pairs:
-        return [pair_of_line(text) for text in texts]
-    return texts
+    pairs = module.task is not None and bool(module.task.pairs)
+    read = RunTexts(corpus_files([calibration]), folder, reading, pairs, shared)
+    texts = list(islice(read, _MOST_TEXTS))
+    return [pair_of_line(text) for text in texts] if pairs else texts
 
 
 def _export_fastest(

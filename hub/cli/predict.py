@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
+from hub.cli.lines import standard_input
 from hub.cli.options import long_text_option, quiet_option
 from hub.cli.output import json_option, print_json, progress_bar, say
 from hub.errors import InputError
@@ -46,6 +46,7 @@ _SHOWN_NUMBERS = 6
     "--output", "-o", type=click.Path(path_type=Path), help="The .jsonl file for its answers."
 )
 @click.option("--text-column", help="The file's column of the text; by default one named so.")
+@click.option("--text-pair-column", help="Column of a pair's second text.")
 @click.option("--threads", type=click.IntRange(1), help="Threads that compute.")
 @click.option(
     "--engine-cluster",
@@ -74,6 +75,7 @@ def predict_command(
     source: Path | None,
     output: Path | None,
     text_column: str | None,
+    text_pair_column: str | None,
     threads: int | None,
     engine_cluster: str | None,
     workers: int | None,
@@ -85,9 +87,9 @@ def predict_command(
     """Answer TEXTS with the fine-tuned or exported MODEL, a folder or a registered name.
 
     Without TEXTS, every line of the standard input is one. Where the model compares two texts, a
-    tab divides them. A pretrained model fills masks and gives vectors (for a file of texts: `hub
-    embed`). With --input and --output every row of a file is answered, a JSON object a line; a run
-    that was stopped goes on when the same command is typed again.
+    tab divides them, or they stand in two columns. A pretrained model fills masks and gives vectors
+    (for a file of texts: `hub embed`). With --input and --output every row of a file is answered, a
+    JSON object a line; a run that was stopped goes on when the same command is typed again.
 
     \b
     Examples:
@@ -98,6 +100,7 @@ def predict_command(
       hub predict ernie-3.0-nano-zh --task fill-mask "北京是中国的[MASK]都"
     """
     from hub.data.texts import pair_of_line
+    from hub.inference.files import check_output
     from hub.inference.loading import load
     from hub.tasks.documents import document
 
@@ -110,7 +113,7 @@ def predict_command(
             raise InputError("A cluster answers files: give --input and --output.")
         _answer_shards(
             model, source, output, quiet, overwrite, workers=workers or 2, threads=threads or 1,
-            address=address, text_column=text_column, task=task,
+            address=address, columns=(text_column, text_pair_column), task=task,
             options={
                 "probabilities": probabilities, "top_k": top_k, "batch_size": batch_size,
                 "long_text": long_text,
@@ -118,14 +121,16 @@ def predict_command(
         )  # fmt: skip
         return
     if source is not None and output is not None:
+        check_output(output, overwrite)
         loaded = load(model, threads, task=task)
         options = {
             "probabilities": probabilities, "top_k": top_k, "batch_size": batch_size,
             "long_text": long_text, "overwrite": overwrite,
         }  # fmt: skip
-        _answer_file(loaded, model, source, output, text_column, quiet, options)
+        columns = (text_column, text_pair_column)
+        _answer_file(loaded, model, source, output, columns, quiet, options)
         return
-    given = list(texts) or _standard_input()
+    given = list(texts) or list(standard_input())
     loaded = load(model, threads, task=task)
     pairs = loaded.task is not None and bool(loaded.task.pairs)
     answers = loaded.predict(
@@ -149,14 +154,13 @@ def _answer_file(
     model: str,
     source: Path,
     output: Path,
-    text_column: str | None,
+    columns: tuple[str | None, str | None],
     quiet: bool,
     options: dict[str, Any],
 ) -> None:
-    from hub.data.texts import read_texts
-    from hub.inference.files import identity_of, predict_file
+    from hub.inference.files import identity_of, predict_file, read_asked
 
-    file = read_texts(source, text_column)
+    file = read_asked(source, loaded, *columns)
     for note in file.notes:
         say(f"note      {note}")
     with progress_bar(len(file), "rows", quiet) as bar:
@@ -186,13 +190,6 @@ def _answer_shards(
     before = len(shards) - len(done)
     again = f"; {before:,} by an earlier run" if before else ""
     say(f"written   {output}: {rows:,} answers to {len(done):,} files{again}")
-
-
-def _standard_input() -> list[str]:
-    try:
-        return sys.stdin.buffer.read().decode("utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise InputError(f"The standard input is not UTF-8 ({error}).") from None
 
 
 def _lines(task: str, text: str, answer: Any) -> str:

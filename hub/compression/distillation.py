@@ -17,6 +17,7 @@ from hub.module import Module
 from hub.tasks import LabelledTask
 from hub.tasks.encoded_passages import read_all
 from hub.tasks.sequence_classification import SequenceClassification, has_pairs
+from hub.training.arguments import TrainingArguments
 from hub.training.callbacks import Callback
 from hub.training.distillation.teacher import Teacher
 from hub.training.finetune import FinetuneResult, finetune
@@ -74,13 +75,14 @@ def distil(
         TrainingInterrupted: Ctrl-C or SIGTERM.
     """
     check_output(Path(output), overwrite)
+    seed = TrainingArguments().with_changes(**(changes or {})).seed
     task = teacher.task
     if not isinstance(task, LabelledTask):
         raise InputError(f"{teacher.name} was not fine-tuned: it has no answers to teach.")
     lessons = Teacher(teacher, weight, temperature, hidden_states, relations)
     lessons.check(type(task).from_data(train, **task.structure))
     if dev is None:
-        train, dev = train.split(0.1, (changes or {}).get("seed") or 42)
+        train, dev = train.split(0.1, seed)
     if unlabelled:
         if has_pairs(train):
             raise InputError("Texts without labels cannot be added to pairs of texts.")
@@ -95,7 +97,7 @@ def distil(
     with tempfile.TemporaryDirectory() as scratch:
         name = student
         if is_shape(student):
-            name = str(create_student(student, teacher, Path(scratch)))
+            name = str(create_student(student, teacher, Path(scratch), seed))
         return finetune(
             train, output, dev=dev, model=name, task=task.name, task_options=task.structure,
             changes=changes, teacher=lessons, overwrite=overwrite, command=command,

@@ -19,7 +19,7 @@ from hub.compression.rewriting import Arrays, check_output, rewrite
 from hub.data import TextDataset
 from hub.data.batches import collate, shuffled_batches
 from hub.errors import InputError
-from hub.inference.verification import evenly
+from hub.inference.run_data import evenly
 from hub.module import Module
 from hub.tasks import LabelledTask
 from hub.tasks.encoded_passages import read_all

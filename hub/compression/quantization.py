@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from hub.compression.pruning import recover
-from hub.compression.rewriting import check_output
+from hub.compression.rewriting import check_output, forget
 from hub.data import TextDataset
 from hub.errors import InputError
 from hub.inference.export import export
 from hub.module import Module
 from hub.tasks import LabelledTask
+from hub.training.arguments import TrainingArguments
 
 
 @dataclass(frozen=True)
@@ -73,8 +74,10 @@ def quantize(
     if not isinstance(module.task, LabelledTask):
         raise InputError(f"{module.name} has no task with labels: fine-tune it first.")
     check_output(folder, overwrite)
+    TrainingArguments().with_changes(**(changes or {}))  # told before anything is written
     metric, fp32, before = _measure(module, dev)
     lost = 100 * (fp32 - before)
+    forget(folder)
     module.save(folder)
     smaller = Module(directory=folder)
     if lost <= max_drop:

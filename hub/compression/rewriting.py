@@ -9,7 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from hub.constants import CONFIG_FILE, MANIFEST_FILE, WEIGHTS_FILE
+from hub.constants import (
+    CARD_FILE,
+    COMPRESSION_FILE,
+    CONFIG_FILE,
+    LOG_FILE,
+    MANIFEST_FILE,
+    METRICS_FILE,
+    REPORT_FILE,
+    WEIGHTS_FILE,
+)
 from hub.errors import OutputError
 from hub.files import write_text
 from hub.models.ernie.formats import read_safetensors, write_safetensors
@@ -17,6 +26,11 @@ from hub.module import Module
 from hub.registry.manifest import read_manifest, write_manifest
 
 Arrays = dict[str, np.ndarray]
+# What a run or an earlier step writes for people, of a model that is gone when another is written.
+_STORY = (
+    CARD_FILE, COMPRESSION_FILE, LOG_FILE, METRICS_FILE, REPORT_FILE, "learning_curve.png",
+    "confusion_matrix.png",
+)  # fmt: skip
 
 
 def check_output(folder: Path, overwrite: bool) -> None:
@@ -40,6 +54,29 @@ def check_output(folder: Path, overwrite: bool) -> None:
         )
 
 
+def check_is_other(run: Path, folder: Path) -> None:
+    """See that a model is not written over what it is made from, which is measured beside it.
+
+    Raises:
+        OutputError: it is.
+    """
+    if folder.resolve() == run.resolve():
+        raise OutputError(f"{folder} is the model that is made smaller: choose another --output.")
+
+
+def forget(folder: Path) -> None:
+    """Remove what says how the model came about that a folder holds, and is to be replaced.
+
+    Raises:
+        OutputError: it cannot be removed.
+    """
+    try:
+        for name in _STORY:
+            (folder / name).unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(f"{folder} cannot be written: {error.strerror or error}.") from error
+
+
 def rewrite(
     module: Module,
     folder: Path,
@@ -56,6 +93,7 @@ def rewrite(
         config: what differs in `config.json`.
         write_more: writes files that differ as well, such as the tokenizer's.
     """
+    forget(folder)
     module.save(folder)
     manifest = read_manifest(folder, check_content=False)
     assert manifest is not None  # save has just written it

@@ -34,7 +34,7 @@ class Trimmed:
         module: the model.
         entries: the vocabulary's entries before and after.
         texts: how many texts said what is used.
-        unknown: the part of their tokens that is `[UNK]`, before and after alike.
+        unknown: the part of their tokens that is `[UNK]`, as the smaller vocabulary cuts them.
     """
 
     module: Module
@@ -59,16 +59,16 @@ def trim_vocabulary(
     Args:
         module: a module with a task and a WordPiece tokenizer.
         texts: what the model will read: the training rows and as many texts of its use as there
-            are.
+            are. With `min_count` above 1 they are read twice.
         output: the folder to write.
         min_count: an entry is kept that is used so often.
         overwrite: replace the model in `output`.
 
     Raises:
         InputError: the model has no task or another tokenizer, or `min_count` is below 1.
-        DataError: there are no texts.
+        DataError: there are no texts, or they use no entry so often.
         OutputError: the folder holds something.
-        ModelError: an answer changed.
+        ModelError: a text is cut otherwise than before.
     """
     folder = Path(output)
     if module.task is None:
@@ -81,25 +81,28 @@ def trim_vocabulary(
     if min_count < 1:
         raise InputError(f"min_count must be from 1, not {min_count}.")
     check_output(folder, overwrite)
+    if iter(texts) is texts:  # they can be read but once
+        texts = list(texts)
     size = module.config.vocab_size
-    counts = np.zeros(size, np.int64)
-    sample: list[str] = []
-    number = 0
-    rest = iter(texts)
-    while part := list(islice(rest, _AT_A_TIME)):
-        sample += part[: max(0, _COMPARED - len(sample))]
-        number += len(part)
-        # All of a text counts, however much of it is read at a time.
-        for encoded in tokenizer.backend.encode_batch_fast(part, add_special_tokens=False):
-            np.add.at(counts, encoded.ids, 1)
+    counts, number = _counts(tokenizer, texts, size)
     if not number:
         raise DataError("There are no texts that say which entries are used.")
-    unknown = counts[tokenizer.unk_token_id] / max(1, counts.sum())
     special = sorted(tokenizer.special_ids | set(tokenizer.backend.get_added_tokens_decoder()))
-    counts[special] = min_count
-    kept = np.flatnonzero(counts >= min_count)
+    often = counts.copy()
+    often[special] = min_count
+    kept = np.flatnonzero(often >= min_count)
+    if len(kept) == len(special):
+        raise DataError(
+            f"No entry is used {min_count:,} times by the {number:,} texts: nothing would be left. "
+            "Give more texts, or a smaller --min-count."
+        )
     new_ids = {int(old): new for new, old in enumerate(kept)}
     smaller = _remapped(tokenizer, new_ids)
+    if min_count == 1:
+        _compare(tokenizer, smaller, islice(texts, _COMPARED))  # all tokens stayed: so do counts
+        unknown = _unknown(counts, tokenizer)
+    else:
+        unknown = _unknown(_counts(smaller, texts, len(kept))[0], smaller)
 
     def write_tokenizer(where: Path) -> None:
         smaller.save(where, module.max_seq_len)
@@ -111,9 +114,27 @@ def trim_vocabulary(
         {"vocab_size": len(kept), "pad_token_id": smaller.pad_token_id},
         write_tokenizer,
     )
-    if min_count == 1:
-        _compare(module, result, sample)
-    return Trimmed(result, (size, len(kept)), number, float(unknown))
+    return Trimmed(result, (size, len(kept)), number, unknown)
+
+
+def _counts(
+    tokenizer: WordPieceTokenizer, texts: Iterable[str], size: int
+) -> tuple[np.ndarray, int]:
+    """How often texts use each entry, int64 [size], and how many texts there are."""
+    counts = np.zeros(size, np.int64)
+    number = 0
+    rest = iter(texts)
+    while part := list(islice(rest, _AT_A_TIME)):
+        number += len(part)
+        # All of a text counts, however much of it is read at a time.
+        for encoded in tokenizer.backend.encode_batch_fast(part, add_special_tokens=False):
+            np.add.at(counts, encoded.ids, 1)
+    return counts, number
+
+
+def _unknown(counts: np.ndarray, tokenizer: WordPieceTokenizer) -> float:
+    """The part of the tokens that is `[UNK]`."""
+    return float(counts[tokenizer.unk_token_id] / max(1, counts.sum()))
 
 
 def _remapped(tokenizer: WordPieceTokenizer, new_ids: dict[int, int]) -> WordPieceTokenizer:
@@ -146,14 +167,13 @@ def _selected(arrays: Arrays, kept: np.ndarray, size: int) -> Arrays:
     }
 
 
-def _compare(before: Module, after: Module, texts: list[str]) -> None:
-    """See that a sample of the texts is answered as before.
+def _compare(before: WordPieceTokenizer, after: WordPieceTokenizer, texts: Iterable[str]) -> None:
+    """See that a sample of the texts is cut as before.
 
     Raises:
         ModelError: it is not.
     """
     for text in texts:
-        old = before.tokenizer.tokens(before.tokenizer.encode([text])[0].input_ids)
-        new = after.tokenizer.tokens(after.tokenizer.encode([text])[0].input_ids)
+        old, new = (t.tokens(t.encode([text])[0].input_ids) for t in (before, after))
         if old != new:
             raise ModelError(f"The trimmed vocabulary cuts {text!r} otherwise than before.")

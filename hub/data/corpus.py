@@ -47,22 +47,31 @@ def corpus_files(paths: Sequence[str | Path]) -> list[Path]:
     return files
 
 
-def read_corpus(files: Sequence[Path], column: str | None = None) -> Iterator[str]:
+def read_corpus(
+    files: Sequence[Path],
+    column: str | None = None,
+    pair_column: str | None = None,
+    pairs: bool = False,
+) -> Iterator[str]:
     """Every text that is not blank, without the white space around it.
 
     Args:
         files: what `corpus_files` gave: a text a line (`.txt`), or tables.
         column: the tables' column of the text; None takes one of a usual name.
+        pair_column, pairs: for pairs of texts, which a tab divides: see `read_texts`.
 
     Raises:
         DataError: a file cannot be read, or a row of it has no text.
         MissingPackageError: a file is compressed and `zstandard` is not installed.
     """
     for path in files:
-        texts = _compressed(path, column) if path.suffix == ".zst" else read_texts(path, column)
+        texts = (
+            _compressed(path, column) if path.suffix == ".zst"
+            else read_texts(path, column, pair_column, pairs)
+        )  # fmt: skip
         for text in texts:
             if stripped := text.strip():
-                yield stripped
+                yield text if pairs else stripped  # a tab at its end divides it from an empty text
 
 
 def _compressed(path: Path, column: str | None) -> Iterator[str]:

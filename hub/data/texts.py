@@ -24,18 +24,21 @@ class TextFile:
         column: the column of the text; None if every line is one.
         count: the number of rows.
         notes: what the user should hear of it.
+        pair_column: the column of a pair's second text; None if texts are not pairs, or stand in
+            one column.
     """
 
     path: Path
     column: str | None
     count: int = 0
     notes: Sequence[str] = ()
+    pair_column: str | None = None
 
     def __len__(self) -> int:
         return self.count
 
     def __iter__(self) -> Iterator[str]:
-        """Every row's text, also an empty one, in their order.
+        """Every row's text, also an empty one, in their order; a tab divides those of a pair.
 
         Raises:
             DataError: the file was changed meanwhile, and a row has none.
@@ -45,24 +48,28 @@ class TextFile:
             return
         table = read_table(self.path)
         for item in table.rows:
-            text = _text(item, self.column)
+            text = _row(item, self.column, self.pair_column)
             if isinstance(text, BadRow):
                 raise DataError(_describe([text], table))
             yield text
 
 
-def read_texts(path: Path, column: str | None = None) -> TextFile:
+def read_texts(
+    path: Path, column: str | None = None, pair_column: str | None = None, pairs: bool = False
+) -> TextFile:
     """See that every row of a file has a text, and count them.
 
     Args:
         path: a table (`.tsv`, `.csv`, `.jsonl`, `.parquet`, `.xlsx`, ...), or a `.txt` file, in
             which every line is a text. As in every table here, a blank line is no row.
         column: the column of the text; None takes one of a usual name.
+        pair_column: the column of a pair's second text.
+        pairs: of a table with two columns of usual names, read both; else it is refused.
 
     Raises:
         DataError: the file cannot be read, has no such column or no rows, or a row has no text.
     """
-    if path.suffix.lower() == ".txt" and column is None:
+    if path.suffix.lower() == ".txt" and column is None and pair_column is None:
         if not path.exists():
             raise DataError(f"There is no file {path}.")
         if path.stat().st_size == 0:
@@ -72,10 +79,11 @@ def read_texts(path: Path, column: str | None = None) -> TextFile:
     table = read_table(path)
     sample, rows = peek(table.rows)
     columns = table.columns or list(dict.fromkeys(name for row in sample for name in row))
-    column = _choose(table, [name for name in columns if name != LINES], column)
+    columns = [name for name in columns if name != LINES]
+    column, pair_column = _choose(table, columns, column, pair_column, pairs)
     count, bad = 0, []
     for item in rows:
-        text = _text(item, column)
+        text = _row(item, column, pair_column)
         count += 1
         if isinstance(text, BadRow):
             bad.append(text)
@@ -83,8 +91,9 @@ def read_texts(path: Path, column: str | None = None) -> TextFile:
         raise DataError(_describe(bad, table))
     if not count:
         raise DataError(f"{path} has no rows.")
-    chosen = [] if column == "text" else [f"{path}: the text is {column!r}"]
-    return TextFile(path, column, count, (*table.notes, *chosen))
+    second = "" if pair_column is None else f", the second {pair_column!r}"
+    chosen = [] if column == "text" else [f"{path}: the text is {column!r}{second}"]
+    return TextFile(path, column, count, (*table.notes, *chosen), pair_column)
 
 
 def pair_of_line(text: str) -> Any:
@@ -93,28 +102,50 @@ def pair_of_line(text: str) -> Any:
     return tuple(parts) if len(parts) == 2 else text
 
 
-def _choose(table: Table, columns: Sequence[str], given: str | None) -> str:
-    pair = find_texts(columns)
-    if given is None and pair[1] is not None:
-        raise DataError(
-            f"{table.source} has pairs of texts, {pair[0]!r} and {pair[1]!r}: name the one to read "
-            "with --text-column."
-        )
-    column = given or find(columns, TEXTS)
-    # Where rows name their cells themselves, one without this column is found when it is read.
-    if column is None or (table.columns is not None and column not in columns):
-        raise DataError(
-            f"{table.source} has no column {column or 'text'!r}; it has "
-            f"{', '.join(map(repr, columns))}. Name the right one with --text-column. (A file with "
-            "a text a line has the extension .txt.)"
-        )
-    return column
+def _choose(
+    table: Table, columns: Sequence[str], first: str | None, second: str | None, pairs: bool
+) -> tuple[str, str | None]:
+    """The columns of the text and, of pairs, of the second text."""
+    if first is None and second is None:
+        first, second = find_texts(columns)
+        if second is not None and not pairs:
+            raise DataError(
+                f"{table.source} has pairs of texts, {first!r} and {second!r}: name the one to "
+                "read with --text-column."
+            )
+    first = first or find([name for name in columns if name != second], TEXTS)
+    for name in (first or "text", second):
+        # Where rows name their cells themselves, one without this column is found when it is read.
+        unread = first is None or (table.columns is not None and name not in columns)
+        if name is not None and unread:
+            right = (
+                "ones with --text-column and --text-pair-column"
+                if pairs or second
+                else "one with --text-column"
+            )
+            raise DataError(
+                f"{table.source} has no column {name!r}; it has {', '.join(map(repr, columns))}. "
+                f"Name the right {right}. (A file with a text a line has the extension .txt.)"
+            )
+    assert first is not None
+    return first, second
 
 
 def _lines(path: Path) -> Iterator[str]:
     with path.open(encoding=detect_encoding(path).name) as file:
         for line in file:
             yield line.removesuffix("\n")
+
+
+def _row(item: Any, column: str, pair_column: str | None) -> str | BadRow:
+    """A row's text; of a pair both, as a line of a `.txt` file has them."""
+    first = _text(item, column)
+    if pair_column is None or isinstance(first, BadRow):
+        return first
+    second = _text(item, pair_column)
+    if isinstance(second, BadRow):
+        return second
+    return "\t".join(text.replace("\t", " ") for text in (first, second))
 
 
 def _text(item: Any, column: str) -> str | BadRow:

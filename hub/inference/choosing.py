@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -14,7 +13,7 @@ import numpy as np
 from hub.data import TextDataset
 from hub.errors import InputError, MissingPackageError, ModelError, OutputError
 from hub.inference.engines import PRECISIONS
-from hub.inference.export import Exported, check_output, export
+from hub.inference.export import Exported, check_output, export, put_in_place
 from hub.inference.predictor import Predictor
 from hub.inference.verification import Reference
 from hub.module import Module
@@ -80,35 +79,34 @@ def export_fastest(
         OutputError: the folder holds something, or cannot be written.
         ModelError: none can be exported.
     """
-    folder = Path(output)
+    folder = Path(output).resolve()
     check_output(folder, overwrite, module.tokenizer.files)
     reference = Reference(module, data)
     texts = _texts(module, data)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as scratch:
-        written: list[tuple[Candidate, Predictor | None]] = []
-        for engine, precisions in PRECISIONS.items():
-            for precision in precisions:
-                place = Path(scratch) / f"{engine}-{precision}"
-                say(f"export    {engine} {precision} ...")
-                written.append(
-                    _export(
-                        module, place, engine, precision, reference, max_drop, calibration or texts
-                    )
-                )
-        measured = _measure(written, texts)
-        usable = [c for c in measured if c.texts_a_second is not None]
-        if not usable:
-            reasons = "; ".join(f"{c.engine} {c.precision}: {c.reason}" for c in measured)
-            raise ModelError(f"{module.name} cannot be exported: {reasons}")
-        best = max(usable, key=lambda c: c.texts_a_second or 0.0)
-        assert best.exported is not None
-        try:
-            if folder.exists():
-                shutil.rmtree(folder)
-            best.exported.folder.replace(folder)
-        except OSError as error:
-            raise OutputError(f"{folder} cannot be written: {error.strerror or error}.") from error
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as scratch:
+            written: list[tuple[Candidate, Predictor | None]] = []
+            for engine, precisions in PRECISIONS.items():
+                for precision in precisions:
+                    place = Path(scratch) / f"{engine}-{precision}"
+                    say(f"export    {engine} {precision} ...")
+                    written.append(
+                        _export(
+                            module, place, engine, precision, reference, max_drop,
+                            calibration or texts,
+                        )
+                    )  # fmt: skip
+            measured = _measure(written, texts)
+            usable = [c for c in measured if c.texts_a_second is not None]
+            if not usable:
+                reasons = "; ".join(f"{c.engine} {c.precision}: {c.reason}" for c in measured)
+                raise ModelError(f"{module.name} cannot be exported: {reasons}")
+            best = max(usable, key=lambda c: c.texts_a_second or 0.0)
+            assert best.exported is not None
+            put_in_place(best.exported.folder, folder)
+    except OSError as error:
+        raise OutputError(f"{folder} cannot be written: {error.strerror or error}.") from error
     return best, measured
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -19,13 +18,8 @@ from hub.data import TextDataset
 from hub.data.batches import Batch, collate, sorted_batches
 from hub.errors import InputError, MissingPackageError, ModelError, OutputError
 from hub.inference.engines import GRAPH_FILES, PRECISIONS, open_engine
-from hub.inference.verification import (
-    Reference,
-    Verification,
-    check_drop,
-    check_exact,
-    evenly,
-)
+from hub.inference.run_data import evenly
+from hub.inference.verification import Reference, Verification, check_drop, check_exact
 from hub.module import Module
 from hub.registry.manifest import Manifest, write_manifest
 from hub.tasks.passages import encode
@@ -100,7 +94,7 @@ def export(
     static = measures_ranges(format, precision, static)
     if module.task is None:
         raise InputError(f"{module.name} has no task to answer: fine-tune it before exporting.")
-    folder = Path(output)
+    folder = Path(output).resolve()  # of a link what it points to; "." has a name
     module.adopt_weights()
     check_output(folder, overwrite, module.tokenizer.files)
     try:
@@ -132,9 +126,7 @@ def export(
             else:
                 check_drop(found, precision, max_drop)
             size = sum(path.stat().st_size for path in made.iterdir())
-            if folder.exists():
-                shutil.rmtree(folder)
-            made.replace(folder)
+            put_in_place(made, folder)
     except OSError as error:
         raise OutputError(f"{folder} cannot be written: {error.strerror or error}.") from error
     return Exported(folder, format, precision, size, found)
@@ -163,7 +155,7 @@ def check_output(folder: Path, overwrite: bool, tokenizer_files: list[str]) -> N
     Raises:
         OutputError: it holds something else, or an artefact that is not to be replaced.
     """
-    if folder.is_file():
+    if folder.exists() and not folder.is_dir():
         raise OutputError(f"{folder} is a file; --output takes a folder.")
     if not folder.exists() or not any(folder.iterdir()):
         return
@@ -182,6 +174,22 @@ def check_output(folder: Path, overwrite: bool, tokenizer_files: list[str]) -> N
             f"{folder} holds files that are not an exported model's ({', '.join(others[:3])}): "
             "it is not overwritten. Choose another --output."
         )
+
+
+def put_in_place(made: Path, folder: Path) -> None:
+    """Let a whole artefact be the one in `folder`, which `check_output` has seen.
+
+    A folder that is there stays: it may be somebody's current one.
+    """
+    if not folder.exists():
+        made.replace(folder)
+        return
+    # Without its manifest a folder is no model.
+    (folder / MANIFEST_FILE).unlink(missing_ok=True)
+    for old in folder.iterdir():
+        old.unlink()
+    for path in sorted(made.iterdir(), key=lambda path: path.name == MANIFEST_FILE):
+        path.replace(folder / path.name)
 
 
 def _calibration(

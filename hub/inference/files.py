@@ -3,11 +3,14 @@
 out.jsonl                 appears when all rows are answered
 out.jsonl.unfinished      what is answered so far, and nothing half
 out.jsonl.unfinished.json what it was made from: a run with something else starts again
+out.jsonl.unfinished.lock held by the process that writes
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
+import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
@@ -15,15 +18,40 @@ from pathlib import Path
 from typing import Any
 
 from hub.constants import MANIFEST_FILE
-from hub.data.texts import TextFile, pair_of_line
-from hub.errors import DataError, OutputError
+from hub.data.texts import TextFile, pair_of_line, read_texts
+from hub.errors import DataError, InputError, OutputError
 from hub.files import sha256_of, write_text
 from hub.inference.loading import Answering
 from hub.models.installation import folder_of
 from hub.tasks.documents import document
 
+logger = logging.getLogger(__name__)
+
 # Rows that are sorted by length together, answered and written.
 _WINDOW = 2048
+
+
+def read_asked(
+    path: Path, model: Answering, column: str | None = None, pair_column: str | None = None
+) -> TextFile:
+    """The file of texts for a model: where it compares two texts, of a table both columns.
+
+    Raises:
+        InputError: a second column is named, and the model does not compare two texts; or none is
+            named, and it does.
+        DataError: as `read_texts`.
+    """
+    pairs = model.task is not None and bool(model.task.pairs)
+    if pair_column is not None and not pairs:
+        raise InputError("--text-pair-column is for models that compare two texts.")
+    file = read_texts(path, column, pair_column, pairs)
+    is_single = file.column is not None and file.pair_column is None
+    if pairs and is_single and "\t" not in next(iter(file), "\t"):
+        raise InputError(
+            f"The model compares two texts, and of {path} only {file.column!r} is read: name the "
+            "column of the second with --text-pair-column."
+        )
+    return file
 
 
 def predict_file(
@@ -57,43 +85,44 @@ def predict_file(
         OutputError: the file is there already, or cannot be written.
         DataError: a row cannot be answered.
     """
-    if output.exists() and not overwrite:
-        raise OutputError(f"{output} is there already: --overwrite replaces it.")
-    if not output.parent.is_dir():
-        raise OutputError(f"There is no folder {output.parent} to write {output.name} into.")
+    check_output(output, overwrite)
     assert model.task is not None  # `load` sees to it
-    pairs, name = bool(model.task.pairs), model.task.name
     unfinished = output.with_name(f"{output.name}.unfinished")
     facts = unfinished.with_name(f"{unfinished.name}.json")
     options = {"probabilities": probabilities, "top_k": top_k, "long_text": long_text}
-    wanted = json.dumps({**identity, **options}, sort_keys=True, default=str)
+    asked = {"task": model.task.name, "task_options": model.task.options, **options}
+    wanted = json.dumps({**identity, **asked}, sort_keys=True, default=str)
     try:
-        done = _answered(unfinished) if _same(facts, wanted) else 0
-        if not done:
-            unfinished.unlink(missing_ok=True)
-            write_text(facts, wanted)
-        on_rows(done)
-        texts = islice(iter(source), done, None)
-        with unfinished.open("ab") as file:
-            row = done
-            while window := list(islice(texts, _WINDOW)):
-                asked = [pair_of_line(text) for text in window] if pairs else window
-                answers = _answer(model, asked, row, batch_size, options)
-                for text, answer in zip(window, answers, strict=True):
-                    line = {"text": text, **document(name, answer)}
-                    file.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
-                file.flush()
-                row += len(window)
-                on_rows(len(window))
-            os.fsync(file.fileno())
-        unfinished.replace(output)
-        facts.unlink(missing_ok=True)
+        with _alone(unfinished):
+            check_output(output, overwrite)  # another run may have finished it meanwhile
+            done = _answered(unfinished) if _same(facts, wanted) else 0
+            if not done:
+                unfinished.unlink(missing_ok=True)
+                write_text(facts, wanted)
+            on_rows(done)
+            _write(model, source, unfinished, done, batch_size, options, on_rows)
+            unfinished.replace(output)
+            facts.unlink(missing_ok=True)
     except OSError as error:
         raise OutputError(
             f"{output} cannot be written: {error.strerror or error}. What is answered is kept in "
             f"{unfinished}: the same command goes on from there."
         ) from error
     return done
+
+
+def check_output(output: Path, overwrite: bool) -> None:
+    """See that a file of answers may be written.
+
+    Raises:
+        OutputError: it may not.
+    """
+    if output.is_dir():
+        raise OutputError(f"{output} is a folder; --output takes a file, such as answers.jsonl.")
+    if output.exists() and not overwrite:
+        raise OutputError(f"{output} is there already: --overwrite replaces it.")
+    if not output.parent.is_dir():
+        raise OutputError(f"There is no folder {output.parent} to write {output.name} into.")
 
 
 def identity_of(model: str | Path, source: TextFile) -> dict[str, Any]:
@@ -104,7 +133,7 @@ def identity_of(model: str | Path, source: TextFile) -> dict[str, Any]:
         "source": str(source.path.resolve()),
         "bytes": status.st_size,
         "changed": status.st_mtime_ns,
-        "column": source.column,
+        "columns": [source.column, source.pair_column],
     }
 
 
@@ -113,6 +142,69 @@ def model_identity(model: str | Path) -> str:
     folder = folder_of(model)
     manifest = folder / MANIFEST_FILE
     return sha256_of(manifest) if manifest.exists() else str(folder)
+
+
+@contextlib.contextmanager
+def _alone(unfinished: Path) -> Iterator[None]:
+    """While entered, no other process writes this file; the lock goes with whoever holds it.
+
+    Raises:
+        OutputError: another one does.
+    """
+    import filelock
+
+    path = unfinished.with_name(f"{unfinished.name}.lock")
+    lock = filelock.FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        raise OutputError(
+            f"Another process is answering into {unfinished}: wait for it, end it, or choose "
+            "another --output."
+        ) from None
+    except (OSError, NotImplementedError) as error:
+        # Not every network's file system has locks. What cannot be written is told when it is.
+        logger.debug("%s cannot be locked: %s", path, error)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):  # some systems keep a file that is open
+            path.unlink()  # while it is held: nobody can be writing
+        lock.release()
+
+
+def _write(
+    model: Answering,
+    source: TextFile,
+    unfinished: Path,
+    done: int,
+    batch_size: int,
+    options: dict[str, Any],
+    on_rows: Callable[[int], object],
+) -> None:
+    """Add the answers to all rows but the first `done`."""
+    assert model.task is not None
+    pairs, name = bool(model.task.pairs), model.task.name
+    texts = islice(iter(source), done, None)
+    with unfinished.open("ab") as file:
+        row = done
+        while window := list(islice(texts, _WINDOW)):
+            asked = [pair_of_line(text) for text in window] if pairs else window
+            answers = _answer(model, asked, row, batch_size, options)
+            for text, answer in zip(window, answers, strict=True):
+                file.write(_line({"text": text, **document(name, answer)}))
+            file.flush()
+            row += len(window)
+            on_rows(len(window))
+        os.fsync(file.fileno())
+
+
+def _line(answer: dict[str, Any]) -> bytes:
+    """A line of JSON in UTF-8; half of a character, which UTF-8 has not, is escaped."""
+    try:
+        return json.dumps(answer, ensure_ascii=False).encode() + b"\n"
+    except UnicodeEncodeError:
+        return json.dumps(answer).encode() + b"\n"
 
 
 def _same(facts: Path, wanted: str) -> bool:

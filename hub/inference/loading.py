@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from hub.constants import THREADS_VARIABLE
 from hub.data import TextDataset
 from hub.data.batches import Batch
 from hub.errors import InputError, ModelError
@@ -59,7 +62,8 @@ def load(
     Args:
         model: its folder, or its name: a team's model such as `travel@prod`, or for fill-mask and
             sentence embeddings any pretrained one.
-        threads: how many threads compute; None is one a processor.
+        threads: how many threads compute; None is one a processor. PaddlePaddle, which computes
+            what is not exported, has one number for the whole process.
         task: what it shall answer; None is what it was made for.
         task_options: what the task is besides, as `hub.Module` takes it; None is the model's own.
         max_seq_len: the tokens read at a time; None is the model's own number.
@@ -78,6 +82,8 @@ def load(
             raise InputError(f"{directory} was exported for {predictor.task.name}, not {task}.")
         _check_exported(predictor, directory, task_options or {}, max_seq_len)
         return predictor
+    if threads is not None:
+        _use_threads(threads)
     module = load_module(model, task, task_options, max_seq_len)
     if module.task is None:
         raise ModelError(
@@ -91,6 +97,16 @@ def load(
             f"{directory} was not fine-tuned for {module.task.name}: its answers would be random."
         )
     return module
+
+
+def _use_threads(count: int) -> None:
+    if count < 1:
+        raise InputError(f"threads must be 1 or more, not {count}.")
+    if "hub.backend" not in sys.modules:
+        os.environ[THREADS_VARIABLE] = str(count)  # PaddlePaddle is told by it when it loads
+    from hub.backend import use_threads
+
+    use_threads(count)
 
 
 def load_module(

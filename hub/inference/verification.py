@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from hub.constants import METRICS_FILE
-from hub.data import TextDataset, load_dataset
-from hub.errors import HubError, InputError, ModelError
+from hub.data import TextDataset
+from hub.errors import InputError, ModelError
 from hub.module import Module
 from hub.tasks import LabelledTask, Task
 from hub.tasks.answering import run
@@ -21,8 +18,6 @@ from hub.tasks.passages import Passage, encode
 from hub.tokenizers import Tokenizer
 
 EXACT_TOLERANCE = 1e-4
-# Rows that a metric is compared on, unless the user gives others.
-_MOST_ROWS = 1000
 _BATCH = 32
 # Short, long, mixed and empty texts: what a graph with a fixed shape would get wrong.
 _PROBES = (
@@ -141,43 +136,6 @@ def check_drop(found: Verification, precision: str, max_drop: float) -> None:
             f"{max_drop:g}, so nothing was written. Allow more with --max-drop, or export in "
             f"fp32{trained}."
         )
-
-
-def rows_of_run(folder: Path, module: Module, split: str = "dev") -> TextDataset | None:
-    """The rows that a fine-tuning run recorded, if their file is still there.
-
-    Of many rows a thousand at even distances are taken. Rows that were set aside from the training
-    file are not known any more.
-
-    Args:
-        folder: that of the run.
-        module: what it made.
-        split: "dev" or "train".
-    """
-    try:
-        summary = json.loads((folder / METRICS_FILE).read_text(encoding="utf-8"))
-        source = summary["data"][split]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    if not isinstance(module.task, LabelledTask) or not isinstance(source, str):
-        return None
-    if not Path(source).exists():
-        return None
-    try:
-        data = load_dataset(source, kind=module.task.name, split=split, skip_bad_rows=True)
-        data = replace(data, examples=data.select(evenly(len(data), _MOST_ROWS)))
-        module.task.targets(data)
-    except HubError:
-        return None  # the file has changed since
-    return data
-
-
-def evenly(count: int, most: int) -> np.ndarray:
-    """The numbers of at most `most` of `count` things, at even distances: int64, ascending."""
-    if count <= most:
-        return np.arange(count)
-    numbers: np.ndarray = np.linspace(0, count - 1, most).round().astype(np.int64)
-    return numbers
 
 
 def _difference(ours: np.ndarray, theirs: np.ndarray) -> float:

@@ -65,7 +65,7 @@ class _Child:
         ours, theirs = socket.socketpair()
         environment = dict(os.environ)
         if settings.threads is not None:
-            environment.setdefault(THREADS_VARIABLE, str(settings.threads))
+            environment[THREADS_VARIABLE] = str(settings.threads)
         self.process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",

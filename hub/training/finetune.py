@@ -19,6 +19,7 @@ from hub.constants import (
 from hub.data import TextDataset, load_dataset
 from hub.data.loading import with_dev
 from hub.files import write_text
+from hub.inference.run_data import record
 from hub.models.installation import check_name_is_known
 from hub.module import Module
 from hub.onednn import has_bfloat16
@@ -194,7 +195,11 @@ def finetune(
         "history": trainer.state.history,
         "seconds": round(seconds, 1),
         "arguments": arguments.to_dict(),
-        "data": {"train": train_data.source, "dev": dev_data.source},
+        "data": {
+            "train": train_data.source,
+            "dev": dev_data.source,
+            **record(train=train_data, dev=dev_data),
+        },
         "command": command,
         "versions": versions(),
     }

@@ -385,3 +385,10 @@ def test_an_exported_model_needs_no_paddle(exported: Path, tmp_path: Path) -> No
     )
     assert done.returncode == 0, done.stderr
     assert np.load(tmp_path / "v.npy").shape == (7, 24)
+
+
+def test_the_help_asks_a_model_that_was_exported_for_vectors(hub: Hub) -> None:
+    code, out, _ = hub("embed", "--help")
+    assert code == 0 and "runs/vectors -" in out
+    # Everywhere else this is an exported classifier.
+    assert "travel-onnx" not in out

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -70,6 +72,21 @@ def test_entities_are_told_with_their_place(hub: Hub, tagger: Path) -> None:
     )
     code, _, error = hub("evaluate", tagger, _rows())
     assert code == 2 and "'label' is no list of entities" in error
+
+
+def test_a_line_of_the_standard_input_ends_where_the_file_says(
+    hub: Hub, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Module(directory=tiny_folder, task="seq-cls", label_map=["a", "b"]).save("run")
+    texts = ["第一行\u2028仍是", "\x85还\x0c是\x1c", "", "末"]
+    given = "\ufeff" + "\r\n".join(texts)
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(given.encode())))
+    code, out, error = hub("predict", "run", "--json")
+    assert code == 0, error
+    assert [row["text"] for row in json.loads(out)] == texts
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"\xff\n")))
+    code, _, error = hub("predict", "run")
+    assert code == 2 and "Line 1 of the standard input is not UTF-8" in error
 
 
 def test_a_model_without_labels_is_not_evaluated(hub: Hub, tiny_folder: Path) -> None:

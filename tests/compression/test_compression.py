@@ -13,6 +13,7 @@ from click.testing import CliRunner
 import hub
 from hub.backend import paddle
 from hub.cli.main import cli
+from hub.compression import distillation
 from hub.compression.distillation import distil
 from hub.compression.pruning import importance, prune
 from hub.compression.vocabulary import trim_vocabulary
@@ -82,6 +83,27 @@ def test_rarer_entries_go_if_asked(run: Path, tmp_path: Path) -> None:
     trimmed = trim_vocabulary(hub.Module(directory=run), texts, tmp_path / "t", min_count=5)
     assert trimmed.entries[1] == 6
     assert "歌" not in (tmp_path / "t" / "vocab.txt").read_text(encoding="utf-8").split()
+
+
+def test_what_is_unknown_is_counted_as_the_smaller_vocabulary_cuts_it(
+    run: Path, tmp_path: Path
+) -> None:
+    texts = ["雨雨雨歌", "雨雨"]
+    for given in (texts, iter(texts)):
+        module = hub.Module(directory=run)
+        trimmed = trim_vocabulary(module, given, tmp_path / "t", min_count=2, overwrite=True)
+        tokenizer = trimmed.module.tokenizer
+        ids = [i for text in texts for i in tokenizer.encode([text])[0].input_ids[1:-1]]
+        assert trimmed.unknown == ids.count(tokenizer.unk_token_id) / len(ids) == 1 / 6
+    # Where every entry stays, what was unknown before is so after.
+    trimmed = trim_vocabulary(module, ["雨京𠮷"], tmp_path / "u")
+    assert trimmed.unknown == pytest.approx(1 / 3)
+
+
+def test_a_vocabulary_of_nothing_is_refused(run: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="No entry is used 100,000 times"):
+        trim_vocabulary(hub.Module(directory=run), TEXTS, tmp_path / "t", min_count=100_000)
+    assert not (tmp_path / "t").exists()
 
 
 def test_words_are_still_cut_as_before(tiny_folder: Path, tmp_path: Path) -> None:
@@ -282,6 +304,24 @@ def test_a_student_learns_what_labels_alone_do_not_say(
     theirs = logits(teacher, TEXTS)
     apart = [float(np.abs(logits(m, TEXTS) - theirs).mean()) for m in (student, alone)]
     assert apart[0] < apart[1]
+
+
+def test_a_students_new_weights_are_those_of_the_seed(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    teacher = hub.Module(directory=run)
+    begun: list[np.ndarray] = []
+
+    def taught(*arguments: Any, model: str, **options: Any) -> None:
+        student = hub.Module(directory=Path(model))
+        begun.append(student.network.encoder.layers[0].attention.query.weight.numpy())
+
+    monkeypatch.setattr(distillation, "finetune", taught)
+    for seed in (1, 2, 1):
+        distil(
+            teacher, "1x12", load_dataset(ROWS), tmp_path / "s", dev=ROWS, changes={"seed": seed}
+        )
+    assert np.array_equal(begun[0], begun[2]) and not np.array_equal(begun[0], begun[1])
 
 
 def test_a_teacher_of_something_else_is_refused(

@@ -10,14 +10,16 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 import hub
-from hub.errors import InputError, OutputError
-from hub.inference.cluster import predict_shards
+from hub.errors import DataError, InputError, OutputError
+from hub.inference import cluster
+from hub.inference.cluster import Answered, predict_shards
 from hub.inference.export import export
 
 
@@ -119,6 +121,12 @@ def test_the_command_goes_on_with_the_files_that_are_not_there(model: Path, tmp_
     assert "20 answers to 1 files; 2 by an earlier run" in done.stderr and answered(output) == texts
     after = {path.name: path.stat().st_mtime_ns for path in output.glob("*.jsonl")}
     assert {name for name in kept if kept[name] != after[name]} == {"part-1.jsonl"}
+    # Another was changed: its answers are not those of before.
+    part = tmp_path / "shards" / "part-2.jsonl"
+    texts[2] = ["换了", "另一行"]
+    part.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts[2]), "utf-8")
+    done = call("--probabilities")
+    assert "2 answers to 1 files; 2 by an earlier run" in done.stderr and answered(output) == texts
     # Other options are other answers.
     done = call()
     assert done.returncode and "--overwrite them" in done.stderr
@@ -140,3 +148,101 @@ def test_a_file_that_cannot_be_answered_is_named(model: Path, tmp_path: Path) ->
     (tmp_path / "other" / "thesis.doc").write_text("x", encoding="utf-8")
     with pytest.raises(OutputError, match="holds other files"):
         predict_shards(str(model), paths, tmp_path / "other")
+
+
+# --- without a cluster ---------------------------------------------------------------------------
+
+
+def worker(model: Path, output: Path) -> cluster._Worker:
+    output.mkdir()
+    return cluster._Worker(str(model), 1, None, (None, None), {}, str(output))
+
+
+def test_a_worker_goes_on_after_what_nobody_thought_of(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shards_of(tmp_path / "shards", 1, 3)
+    shard = tmp_path / "shards" / "part-0.jsonl"
+    able = worker(model, tmp_path / "answers")
+    whole = cluster.predict_file
+
+    def broken(*arguments: object, **options: object) -> None:
+        raise RuntimeError("no")
+
+    monkeypatch.setattr(cluster, "predict_file", broken)
+    assert able.answer(str(shard)) == Answered("part-0.jsonl", reason="RuntimeError: no")
+    monkeypatch.setattr(cluster, "predict_file", whole)
+    assert able.answer(str(shard)) == Answered("part-0.jsonl", 3)
+
+
+def test_answers_are_those_of_the_file_as_it_is(model: Path, tmp_path: Path) -> None:
+    shards_of(tmp_path / "shards", 1, 3)
+    shard, output = tmp_path / "shards" / "part-0.jsonl", tmp_path / "answers"
+    able = worker(model, output)
+    assert not cluster._is_answered(shard, output)
+    able.answer(str(shard))
+    assert cluster._is_answered(shard, output)
+    with shard.open("a", encoding="utf-8") as file:
+        file.write('{"text": "又一行"}\n')
+    assert not cluster._is_answered(shard, output)
+    assert not (output / "part-0.jsonl").exists()  # so that nobody takes it for the new one's
+    able.answer(str(shard))
+    # As if it had died between the answers and what they are of.
+    (output / ".files" / "part-0.json").unlink()
+    assert not cluster._is_answered(shard, output)
+
+
+class RayError(Exception):
+    pass
+
+
+class RayTaskError(RayError):
+    pass
+
+
+class FakeRay:
+    """What `_hand_out` asks of Ray: calls are done at once, in their order."""
+
+    class exceptions:
+        RayError, RayTaskError = RayError, RayTaskError
+
+    def __init__(self, fates: dict[str, Exception]) -> None:
+        self.fates, self.started, self.dead = fates, 0, set[int]()
+
+    def start(self) -> Any:
+        self.started += 1
+        number = self.started
+
+        class Actor:
+            class answer:
+                @staticmethod
+                def remote(shard: str) -> tuple[int, str]:
+                    return (number, Path(shard).name)
+
+        return Actor
+
+    def wait(self, calls: list[Any]) -> tuple[list[Any], list[Any]]:
+        return calls[:1], calls[1:]
+
+    def get(self, call: tuple[int, str]) -> Answered:
+        number, name = call
+        assert number not in self.dead, "a dead worker was given a file"
+        fate = self.fates.get(name)
+        if fate is None:
+            return Answered(name, 10)
+        if not isinstance(fate, RayTaskError):
+            self.dead.add(number)
+        raise fate
+
+
+def test_the_other_files_are_answered_whatever_becomes_of_one() -> None:
+    shards = [Path(f"part-{number}.txt") for number in range(6)]
+    ray = FakeRay({"part-1.txt": RayTaskError("a defect"), "part-3.txt": RayError("gone")})
+    answered: list[str] = []
+    with pytest.raises(DataError) as error:
+        cluster._hand_out(ray, ray.start, 1, shards, lambda done: answered.append(done.name))
+    assert answered == [f"part-{number}.txt" for number in (0, 2, 4, 5)]
+    assert ray.started == 2  # one in place of the dead one, none in place of the other
+    sentence = str(error.value)
+    assert "2 of the files" in sentence and "part-1.txt: RayTaskError: a defect" in sentence
+    assert "part-3.txt: its worker died 4 times (RayError)" in sentence

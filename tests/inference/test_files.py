@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from pathlib import Path
 from typing import Any
 
+import filelock
 import pytest
 
 import hub
@@ -97,9 +99,9 @@ def test_a_stopped_run_goes_on_and_loses_and_doubles_nothing(
     assert lines == TEXTS
 
 
-@pytest.mark.parametrize("change", ["source", "option"])
+@pytest.mark.parametrize("change", ["source", "option", "task"])
 def test_a_run_of_something_else_starts_again(
-    module: hub.Module, source: Path, tmp_path: Path, change: str
+    module: hub.Module, source: Path, tmp_path: Path, tiny_folder: Path, change: str
 ) -> None:
     output = tmp_path / "out.jsonl"
     with pytest.raises(Stops):
@@ -107,11 +109,77 @@ def test_a_run_of_something_else_starts_again(
     options: dict[str, Any] = {}
     if change == "source":
         source.write_text("\n".join(TEXTS[::-1]) + "\n", encoding="utf-8")
+    elif change == "task":  # of the same files
+        module = hub.Module(directory=tiny_folder, task="sentence-embedding")
     else:
         options = {"top_k": 2}
     second = Counting(module)
     assert answer(second, source, output, **options) == 0
     assert len(second.asked) == len(TEXTS)
+
+
+def test_two_runs_at_once_do_not_write_one_file(
+    module: hub.Module, source: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "out.jsonl"
+    told: list[str] = []
+
+    def ask_again(count: int) -> None:
+        if count and not told:
+            with pytest.raises(OutputError, match="Another process is answering into") as error:
+                answer(module, source, output)
+            told.append(str(error.value))
+
+    answer(module, source, output, on_rows=ask_again)
+    assert told
+    lines = [json.loads(line)["text"] for line in output.read_text(encoding="utf-8").splitlines()]
+    assert lines == TEXTS
+
+
+def test_the_run_that_comes_second_does_not_begin_again(
+    module: hub.Module, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was told that there is no such file, and then waited for its turn."""
+    output = tmp_path / "out.jsonl"
+    alone = files._alone
+
+    def another_was_faster(unfinished: Path) -> Any:
+        output.write_text("another's")
+        return alone(unfinished)
+
+    monkeypatch.setattr(files, "_alone", another_was_faster)
+    with pytest.raises(OutputError, match="is there already"):
+        answer(module, source, output)
+    assert output.read_text() == "another's"
+
+
+def test_a_file_system_without_locks_will_do(
+    module: hub.Module, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def acquire(*arguments: Any, **options: Any) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(filelock.FileLock, "acquire", acquire)
+    answer(module, source, tmp_path / "out.jsonl")
+    assert len((tmp_path / "out.jsonl").read_bytes().splitlines()) == len(TEXTS)
+
+
+def test_half_a_character_is_escaped(module: hub.Module, tmp_path: Path) -> None:
+    texts = ["好", "\ud83d坏", "好"]
+    source, output = tmp_path / "half.jsonl", tmp_path / "out.jsonl"
+    source.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts), "utf-8")
+    answer(module, source, output)
+    lines = output.read_bytes().splitlines()
+    assert [json.loads(line)["text"] for line in lines] == texts
+    assert "好".encode() in lines[0] and b"\\ud83d" in lines[1]
+
+
+def test_a_folder_is_no_file_for_answers(module: hub.Module, source: Path, tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    counting = Counting(module)
+    with pytest.raises(OutputError, match="folder is a folder"):
+        answer(counting, source, tmp_path / "folder", overwrite=True)
+    assert not counting.asked and not list(tmp_path.glob("folder.*"))
 
 
 def test_a_file_that_is_there_is_not_replaced_unasked(

@@ -18,7 +18,7 @@ from hub.inference import verification
 from hub.inference.choosing import export_fastest
 from hub.inference.export import export
 from hub.inference.graphs.calibration import calibrate, linear_inputs
-from hub.inference.verification import Reference, rows_of_run
+from hub.inference.verification import Reference
 from hub.module import Module
 
 _PARTS = ("北京", "海南", "酒店", "车票")
@@ -237,19 +237,6 @@ def test_the_fastest_that_holds_its_metric_is_kept(trained: Any, tmp_path: Path)
     predictor = hub.Predictor(tmp_path / "m")
     assert (predictor.engine, predictor.precision) == (best.engine, best.precision)
     assert [path.name for path in tmp_path.iterdir()] == ["m"]
-
-
-def test_the_dev_rows_of_a_run_are_found_while_they_are_there(trained: Any, tmp_path: Path) -> None:
-    module, _ = trained("classification")
-    rows = tmp_path / "dev.tsv"
-    rows.write_text("text\tlabel\n北京酒店\t订房\n海南车票\t订票\n", encoding="utf-8")
-    (tmp_path / "metrics.json").write_text(json.dumps({"data": {"dev": str(rows)}}))
-    found = rows_of_run(tmp_path, module)
-    assert found is not None and list(found.texts) == ["北京酒店", "海南车票"]
-    rows.write_text("text\tlabel\n北京酒店\t别的\n海南车票\t订票\n", encoding="utf-8")
-    assert rows_of_run(tmp_path, module) is None  # a label that the model does not know
-    rows.unlink()
-    assert rows_of_run(tmp_path, module) is None
 
 
 def test_rows_of_another_task_are_refused(trained: Any) -> None:

@@ -1,0 +1,231 @@
+"""The data of a fine-tuning run, as its `metrics.json` records them: which files, which columns."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hub.constants import METRICS_FILE
+from hub.data import TextDataset, load_dataset
+from hub.data.corpus import read_corpus
+from hub.data.readers import read_table
+from hub.data.tables import peek
+from hub.errors import DataError, HubError
+from hub.files import write_text
+from hub.tasks import LabelledTask, Task
+
+if TYPE_CHECKING:
+    from hub.module import Module
+
+# Rows that a metric is compared on, unless the user gives others.
+_MOST_ROWS = 1000
+# `load_dataset`'s names for columns, and the facts in which a data set says what was read.
+_COLUMNS = {
+    "text_column": ("text column", "tokens column"),
+    "text_pair_column": ("second text column",),
+    "label_column": ("label column", "tags column"),
+}
+
+
+def record(**parts: TextDataset) -> dict[str, Any]:
+    """What a run keeps of its data: the files' absolute paths, and the columns that were read.
+
+    Args:
+        parts: the data, by the name of the split.
+    """
+    return {
+        "files": {
+            split: str(Path(data.source).resolve())
+            for split, data in parts.items()
+            if Path(data.source).exists()  # not a name, nor a part of a file
+        },
+        "columns": {
+            split: {
+                option: data.facts[fact]
+                for option, facts in _COLUMNS.items()
+                for fact in facts
+                if fact in data.facts
+            }
+            for split, data in parts.items()
+        },
+    }
+
+
+def carry_record(run: Path, folder: Path) -> None:
+    """Let a model that was made from a run's say what data the run had."""
+    summary = _summary(run)
+    kept = {name: summary[name] for name in ("data", "skipped_rows") if name in summary}
+    if kept:
+        text = json.dumps({"made_from": str(run.resolve()), **kept}, ensure_ascii=False, indent=2)
+        write_text(folder / METRICS_FILE, text + "\n")
+
+
+def rows_of_run(
+    folder: Path, module: Module, split: str = "dev", options: Mapping[str, Any] | None = None
+) -> TextDataset | None:
+    """The rows that a fine-tuning run recorded; None if it recorded no file of them.
+
+    Of many rows a thousand at even distances are taken. Rows that were set aside from the training
+    file are not known any more.
+
+    Args:
+        folder: that of the run.
+        module: what it made.
+        split: "dev" or "train".
+        options: `load_dataset`'s, for a run that recorded no columns.
+
+    Raises:
+        DataError: a file is recorded, and its rows cannot be read.
+    """
+    summary = _summary(folder)
+    source = _file(summary, split)
+    if source is None or not isinstance(module.task, LabelledTask):
+        return None
+    columns = _columns(summary).get(split, options or {})
+    skipped = summary.get("skipped_rows")
+    skips = bool(skipped.get(split)) if isinstance(skipped, dict) else False
+    try:
+        data = _load(source, module.task, split, {**columns, "skip_bad_rows": True}, skips)
+    except HubError as error:
+        raise DataError(
+            f"The {split} rows that {folder} was fine-tuned with cannot be read: {error}"
+        ) from error
+    return replace(data, examples=data.select(evenly(len(data), _MOST_ROWS)))
+
+
+def load_rows(data: str, task: Task | None, split: str, options: Mapping[str, Any]) -> TextDataset:
+    """Labelled rows for a model, whose labels are seen to be the model's.
+
+    Args:
+        data: a file, folder or name, as `load_dataset` takes it.
+        task: the model's.
+        split: which split to take where `data` has several.
+        options: `load_dataset`'s; with `skip_bad_rows` rows of unknown labels are left out too.
+
+    Raises:
+        DataError: the rows cannot be read, or a label is not one of the model's.
+    """
+    return _load(data, task, split, options, bool(options.get("skip_bad_rows")))
+
+
+def options_for(
+    run: Path, data: str | Path, given: Mapping[str, Any], shared: bool = False
+) -> dict[str, Any]:
+    """How to read a file that is used with a run: as the user says, else by the run's columns.
+
+    Args:
+        run: the folder, which may have recorded no columns.
+        data: the file; of columns that it lacks the usual names are looked for, as in a folder or
+            under a name.
+        given: `load_dataset`'s options, None where the user said nothing.
+        shared: the columns that the user named may be another file's: those that this one lacks
+            are taken for such.
+    """
+    options = {**dict.fromkeys(_COLUMNS), **given}
+    recorded = [columns for columns in _columns(_summary(run)).values() if columns]
+    named = any(options[name] for name in _COLUMNS)
+    if named and not shared:
+        return options
+    there = _columns_in(Path(data)) if recorded or named else set()
+    for name in _COLUMNS:
+        options[name] = options[name] if options[name] in there else None
+    if any(options[name] for name in _COLUMNS):
+        return options
+    fitting = next((columns for columns in recorded if set(columns.values()) <= there), {})
+    return {**options, **fitting}
+
+
+@dataclass(frozen=True)
+class RunTexts:
+    """The texts of files, without labels, that are used with a run; iterating reads them again.
+
+    Attributes:
+        files: tables and files of lines, as `hub.data.corpus.corpus_files` gives them.
+        run: the folder whose columns the tables have, if they have them.
+        given: `load_dataset`'s options, None where the user said nothing.
+        pairs: whether the run's model compares two texts: then a tab divides them.
+        shared: as `options_for` has it.
+    """
+
+    files: Sequence[Path]
+    run: Path
+    given: Mapping[str, Any]
+    pairs: bool = False
+    shared: bool = False
+
+    def __iter__(self) -> Iterator[str]:
+        """Every text that is not blank.
+
+        Raises:
+            DataError: as `read_corpus`.
+        """
+        for path in self.files:
+            # A .txt file among tables has a text a line, whatever their columns are.
+            shared = self.shared or path.suffix.lower() == ".txt"
+            options = options_for(self.run, path, self.given, shared)
+            first, second = options["text_column"], options["text_pair_column"]
+            yield from read_corpus([path], first, second if self.pairs else None, self.pairs)
+
+
+def evenly(count: int, most: int) -> np.ndarray:
+    """The numbers of at most `most` of `count` things, at even distances: int64, ascending."""
+    if count <= most:
+        return np.arange(count)
+    numbers: np.ndarray = np.linspace(0, count - 1, most).round().astype(np.int64)
+    return numbers
+
+
+def _load(
+    data: str, task: Task | None, split: str, options: Mapping[str, Any], skips_unknown: bool
+) -> TextDataset:
+    rows = load_dataset(data, kind=None if task is None else task.name, split=split, **options)
+    if isinstance(task, LabelledTask):
+        if skips_unknown:
+            known = [task.knows(example) for example in rows]
+            rows = replace(rows, examples=rows.select(np.flatnonzero(known)))
+            if not len(rows):
+                raise DataError(f"{rows.source} has no row with a label of the model's.")
+        task.targets(rows)
+    return rows
+
+
+def _summary(folder: Path) -> dict[str, Any]:
+    try:
+        summary = json.loads((folder / METRICS_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return summary if isinstance(summary, dict) else {}
+
+
+def _file(summary: dict[str, Any], split: str) -> str | None:
+    """The file of a split, if one is recorded."""
+    data = summary.get("data")
+    if not isinstance(data, dict):
+        return None
+    if isinstance(files := data.get("files"), dict):
+        return files.get(split)
+    # Runs of before kept what the user typed: a path, a name, or "10% of" a path.
+    source = data.get(split)
+    if not isinstance(source, str) or "% of " in source:
+        return None
+    return source if Path(source).suffix or Path(source).exists() else None
+
+
+def _columns(summary: dict[str, Any]) -> dict[str, dict[str, str]]:
+    data = summary.get("data")
+    columns = data.get("columns") if isinstance(data, dict) else None
+    return columns if isinstance(columns, dict) else {}
+
+
+def _columns_in(path: Path) -> set[str]:
+    """The names of a table's columns; none of a file that is no table, or compressed."""
+    if path.suffix.lower() in (".txt", ".zst") or not path.is_file():
+        return set()
+    table = read_table(path)
+    sample, _ = peek(table.rows)
+    return set(table.columns or [name for row in sample for name in row])

@@ -1,0 +1,75 @@
+"""A run whose file has columns of its own names: what follows reads them without being told."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Hub
+
+Rows = list[tuple[str, str]]
+
+
+def write(path: str, rows: Rows, head: str = "句,意") -> None:
+    lines = [head, *(f"{text},{label}" for text, label in rows)]
+    Path(path).write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+@pytest.fixture
+def run(hub: Hub, tiny_folder: Path, toy_train: Rows, toy_dev: Rows, tmp_path: Path) -> Path:
+    """A run of such files, which were named from the folder they lie in."""
+    write("train.csv", toy_train)
+    write("dev.csv", toy_dev)
+    code, _, error = hub(
+        "finetune", "train.csv", "--dev", "dev.csv", "--text-column", "句", "--label-column", "意",
+        "--model", tiny_folder, "--epochs", "1", "--quiet", "--output", "run",
+    )  # fmt: skip
+    assert code == 0, error
+    return tmp_path / "run"
+
+
+def test_int8_is_held_to_the_runs_dev_rows(
+    hub: Hub, run: Path, toy_dev: Rows, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    int8 = ("export", run, "--precision", "int8", "--output")
+    code, out, error = hub(*int8, "a", "--json", "--max-drop", "99")
+    assert code == 0, error
+    assert json.loads(out)["texts"] == len(toy_dev) and json.loads(out)["before"] is not None
+    for data in ("--data", "--calibration"):
+        code, _, error = hub(*int8, f"b{data}", "--static", data, "../dev.csv", "--max-drop", "99")
+        assert code == 0 and "metric    " in error, error
+    write("other.csv", toy_dev[:5], "原话,归属")
+    own = ("--text-column", "原话", "--label-column", "归属")
+    code, out, error = hub(*int8, "c", "--data", "other.csv", *own, "--max-drop", "99", "--json")
+    assert code == 0 and json.loads(out)["texts"] == 5, error
+
+    (tmp_path / "dev.csv").unlink()
+    code, _, error = hub(*int8, "d")
+    assert code == 2 and not Path("d").exists()
+    assert f"There is no file {tmp_path / 'dev.csv'}" in error
+    assert "nothing was written" in error and "--data" in error and "--max-drop 100" in error
+    code, _, error = hub(*int8, "d", "--max-drop", "100")
+    assert code == 0 and "note      The dev rows" in error and "no labelled rows" in error
+    code, _, error = hub("export", run, "--output", "e")  # fp32 is compared number by number
+    assert code == 0 and "note      The dev rows" in error
+
+
+def test_smaller_models_are_made_and_exported_without_naming_them(hub: Hub, run: Path) -> None:
+    write("usual.csv", [("听歌", "音乐")], "text,label")
+    for words in (
+        ("prune", "run", "train.csv", "--width", "0.5", "--epochs", "1", "-q", "-o", "prune"),
+        ("vocab", "prune", "--corpus", "train.csv", "--corpus", "usual.csv", "-o", "vocab"),
+        ("quantize", "vocab", "train.csv", "--max-drop", "99", "-q", "-o", "quantize"),
+        ("distil", "run", "train.csv", "--student", "1x24", "--epochs", "1", "-q", "-o", "distil"),
+    ):
+        code, _, error = hub("compress", *words, "--dev", "dev.csv")
+        assert code == 0 and "  on dev" in error, error
+    for made in ("quantize", "distil"):
+        code, _, error = hub(
+            "export", made, "--precision", "int8", "--max-drop", "99", "-o", f"{made}-int8"
+        )
+        assert code == 0 and "metric    " in error, error
