@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,7 @@ from hub.training.report import Evaluation, write_report
 from hub.training.trainer import Trainer, check_metric, default_arguments
 
 Say = Callable[[str], None]
+_BASELINE_FILE = "baseline.json"
 
 
 @dataclass(frozen=True)
@@ -161,7 +163,11 @@ def finetune(
     baseline = None
     if group.is_first:
         prepare_output(folder, resume)
-        baseline = _baseline(learned, train_data, dev_data, dev_targets, metric)
+        kept = folder / CHECKPOINT_DIRECTORY / _BASELINE_FILE
+        baseline = _kept_baseline(kept) if resume else None
+        if baseline is None and LinearBaseline.can_answer(learned):
+            baseline = _baseline(learned, train_data, dev_data, dev_targets, metric)
+            _keep_baseline(kept, baseline)
     if baseline is not None:
         shown = _show(baseline["dev"], learned)
         say(f"baseline  {baseline['name']}: {shown} on dev, fitted in {baseline['seconds']:.1f} s")
@@ -216,11 +222,8 @@ def finetune(
 
 def _baseline(
     task: LabelledTask, train: TextDataset, dev: TextDataset, dev_targets: Targets, metric: str
-) -> dict[str, Any] | None:
-    """The linear baseline's figures, and the metric by which it is compared; None if it cannot
-    answer the task."""
-    if not LinearBaseline.can_answer(task):
-        return None
+) -> dict[str, Any]:
+    """The linear baseline's figures, and the metric by which it is compared."""
     baseline = LinearBaseline(task).fit(train.texts, task.targets(train))
     figures = baseline.evaluate(dev.texts, dev_targets)
     return {
@@ -229,6 +232,22 @@ def _baseline(
         "dev": figures,
         "metric": metric if metric in figures else next(iter(figures)),
     }
+
+
+def _keep_baseline(path: Path, baseline: dict[str, Any]) -> None:
+    """Keep the figures beside the run's checkpoints: to fit it again takes as long again."""
+    with suppress(OSError):  # then they are measured again
+        path.parent.mkdir(exist_ok=True)
+        write_text(path, json.dumps(baseline))
+
+
+def _kept_baseline(path: Path) -> dict[str, Any] | None:
+    """What an unfinished run has measured on the same rows: with others it is not gone on with."""
+    try:
+        baseline: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return baseline
 
 
 def verdict(summary: dict[str, Any]) -> str:

@@ -147,8 +147,11 @@ def test_an_interrupted_run_resumes_to_the_same_weights(
     assert "--resume goes on from here" in talk
     again = hub(*_data(tmp_path / "stopped"), cwd=tmp_path)
     assert again.returncode == 2 and "unfinished run" in again.stderr
+    measured = json.loads((tmp_path / "stopped" / "checkpoint" / "baseline.json").read_text())
     resumed = hub(*_data(tmp_path / "stopped"), "--resume", cwd=tmp_path)
     assert resumed.returncode == 0, resumed.stderr
+    kept = json.loads((tmp_path / "stopped" / "metrics.json").read_text(encoding="utf-8"))
+    assert kept["baseline"] == measured  # with the seconds that it took: it was not fitted again
     whole = hub(*_data(tmp_path / "whole"), cwd=tmp_path)
     assert whole.returncode == 0, whole.stderr
     weights = [
