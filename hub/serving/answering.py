@@ -73,8 +73,8 @@ class Answerer:
         self.limits: Limits = service.settings.limits
         self._user_header = service.settings.user_header.lower()
 
-    def served(self, request: Request, record: Record, can_wait: bool = False) -> Served:
-        """The model that a request is for.
+    def admit(self, request: Request, record: Record, can_wait: bool = False) -> None:
+        """Let a request in, or not, before its body is read.
 
         Args:
             request: the request.
@@ -98,12 +98,15 @@ class Answerer:
             if len(versions) == 1:
                 record.version = versions[0].name
             raise versions[0].batcher.refusal()
-        return served
 
     def version(
         self, request: Request, record: Record, served: Served, pinned: str | None, user: str | None
     ) -> Version:
-        """The version for a request."""
+        """The version for a request; it may go as soon as the event loop has another turn.
+
+        Raises:
+            RequestError: the version that was asked for is not loaded.
+        """
         key = user or request.headers.get(self._user_header)
         pinned = pinned or request.headers.get("x-model-version")
         version, record.arm = self.service.choose(served, pinned, key)
@@ -113,7 +116,6 @@ class Answerer:
     async def answer(
         self,
         request: Request,
-        served: Served,
         texts: Sequence[Text],
         wishes: Wishes,
         pinned: str | None = None,
@@ -125,6 +127,8 @@ class Answerer:
             RequestError: they could not be had.
         """
         record = record_of(request.scope)
+        # Found again: while a body comes slowly, versions change. From here on the version is held.
+        served = self.service.find(request.path_params["name"])
         version = self.version(request, record, served, pinned, user)
         record.texts = len(texts)
         deadline = time.monotonic() + self.limits.deadline_s
@@ -145,7 +149,6 @@ class Answerer:
     async def stream(
         self,
         request: Request,
-        served: Served,
         version: Version,
         texts: AsyncIterator[tuple[int, Text | RequestError]],
         wishes: Wishes,

@@ -57,7 +57,7 @@ class OwnProtocol:
     async def predict(self, request: Request) -> Response:
         """Answer one text or several."""
         record = record_of(request.scope)
-        served = self._answerer.served(request, record)
+        self._answerer.admit(request, record)
         limits = self._answerer.limits
         body = await read_object(request, limits)
         check_fields(body, PREDICT_FIELDS)
@@ -70,7 +70,7 @@ class OwnProtocol:
             for name in ("user", "version")
         )
         version, outcomes = await self._answerer.answer(
-            request, served, texts, wishes_of(body), pinned, user
+            request, texts, wishes_of(body), pinned, user
         )
         if error := first_error(outcomes):
             raise error
@@ -91,7 +91,7 @@ class OwnProtocol:
         """
         record = record_of(request.scope)
         answerer, limits = self._answerer, self._answerer.limits
-        served = answerer.served(request, record, can_wait=True)
+        answerer.admit(request, record, can_wait=True)
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         texts: AsyncIterator[tuple[int, Text | RequestError]]
         if kind in ("application/x-ndjson", "application/jsonl", "application/jsonlines"):
@@ -103,8 +103,9 @@ class OwnProtocol:
             wishes = wishes_of(body)
             found = check_texts(body.get("texts"), limits, limits.batch_texts)
             texts = _given(found, request)
+        served = answerer.service.find(request.path_params["name"])
         version = answerer.version(request, record, served, None, None)
-        lines = answerer.stream(request, served, version, texts, wishes)
+        lines = answerer.stream(request, version, texts, wishes)
         return Lines(lines)
 
 
@@ -179,7 +180,7 @@ class PaddleHubProtocol:
     async def predict(self, request: Request) -> Response:
         """Answer the texts of `data`, `texts` or `text`."""
         record = record_of(request.scope)
-        served = self._answerer.served(request, record)
+        self._answerer.admit(request, record)
         limits = self._answerer.limits
         if not request.headers.get("content-type", "").startswith("application/json"):
             raise RequestError(415, "not_json", "Post with the content type 'application/json'.")
@@ -191,7 +192,7 @@ class PaddleHubProtocol:
         values = [given[0]] if isinstance(given[0], str) else given[0]
         texts = check_texts(values, limits)
         wishes = Wishes(probabilities=body.get("return_prob") is True)
-        version, outcomes = await self._answerer.answer(request, served, texts, wishes)
+        version, outcomes = await self._answerer.answer(request, texts, wishes)
         if error := first_error(outcomes):
             raise error
         answers = [_plain(version, outcome.answer or {}, wishes) for outcome in outcomes]

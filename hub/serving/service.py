@@ -137,7 +137,7 @@ class Service:
                     loaded = self._prepared.pop(key)
                     loaded.batcher.start()
                     self.metrics.reloads.labels(plan.name, "loaded").inc()
-                    self.metrics.info.labels(plan.name, version.version, version.digest).set(1)
+                    self.metrics.begin(plan.name, version.version, version.digest)
                 versions[version.version] = loaded
             self.models[plan.name] = Served(plan, versions)
             if served is not None:
