@@ -120,6 +120,11 @@ class Metrics:
         if known and status == 200:
             self.seconds.labels(model, name).observe(took_s)
 
+    def compared(self, model: str, version: str, result: str, texts: int) -> None:
+        """So many texts had this result in the shadow, if it has not gone meanwhile."""
+        if (model, version) in self._served:
+            self.shadow.labels(model, version, result).inc(texts)
+
     def forget(self, model: str, version: str) -> None:
         """End the series of a version that is not served any more."""
         self._served.discard((model, version))

@@ -17,7 +17,6 @@ from typing import Any
 
 from hub.errors import HubError, RequestError
 from hub.registry.names import normalize
-from hub.serving.answers import essence
 from hub.serving.batching import Batcher
 from hub.serving.engine import Engine, Outcome, Wishes
 from hub.serving.loading import open_version
@@ -25,6 +24,7 @@ from hub.serving.logs import event
 from hub.serving.metrics import Metrics, VersionMetrics
 from hub.serving.plans import ModelPlan, VersionPlan
 from hub.serving.settings import Settings
+from hub.serving.shadowing import Shadowing
 from hub.serving.sources import public_reason
 from hub.serving.traffic import Traffic
 from hub.tokenizers import Text
@@ -89,6 +89,8 @@ class Service:
         self._loader = ThreadPoolExecutor(1, thread_name_prefix="loader")
         self._prepared: dict[tuple[str, str, str], Version] = {}
         self._retiring: set[asyncio.Task[None]] = set()
+        limits = settings.limits
+        self._shadowing = Shadowing(metrics, limits.queue_texts, limits.deadline_s, self._busy)
         metrics.ready.set_function(lambda: float(self.not_ready() is None))
 
     # --- changing --------------------------------------------------------------------------------
@@ -153,6 +155,7 @@ class Service:
 
     async def stop(self) -> None:
         """End every batcher."""
+        self._shadowing.stop()
         for served in self.models.values():
             for version in served.versions.values():
                 await version.batcher.stop()
@@ -237,34 +240,16 @@ class Service:
         """Let the shadow version answer too, if there is one and it has time."""
         name = served.traffic.shadow
         version = None if name is None else served.versions.get(name)
-        if version is None:
-            return
-        count = self.metrics.shadow.labels
-        if not version.batcher.room(2 * len(texts)):
-            count(version.model, version.name, "dropped").inc(len(texts))
-            return
-        deadline = time.monotonic() + self.settings.limits.deadline_s
-        job = version.batcher.submit(texts, wishes, deadline)
+        if version is not None:
+            self._shadowing.offer(version, texts, wishes, outcomes)
 
-        async def compare() -> None:
-            with version.used():
-                try:
-                    theirs = await version.batcher.wait(job)
-                except RequestError:
-                    count(version.model, version.name, "failed").inc(len(texts))
-                    return
-            task = version.engine.task.name
-            for ours, other in zip(outcomes, theirs, strict=True):
-                if ours.answer is None or other.answer is None:
-                    result = "failed"
-                else:
-                    same = essence(task, ours.answer) == essence(task, other.answer)
-                    result = "same" if same else "different"
-                count(version.model, version.name, result).inc()
-
-        task = asyncio.get_running_loop().create_task(compare())
-        self._retiring.add(task)
-        task.add_done_callback(self._retiring.discard)
+    def _busy(self) -> bool:
+        """Whether a request waits for the engine, or for what it computes."""
+        return any(
+            version.batcher.depth or version.batcher.busy_since is not None
+            for served in self.models.values()
+            for version in served.versions.values()
+        )
 
     # --- telling ---------------------------------------------------------------------------------
 
