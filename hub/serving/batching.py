@@ -132,6 +132,15 @@ class Batcher:
         """Whether so many more texts may wait."""
         return len(self._waiting) + count <= self.capacity
 
+    def has_time(self, count: int, within_s: float) -> bool:
+        """Whether so many more texts may wait, and what waits is computed within some seconds.
+
+        Before the first batch nobody knows how long one takes: then only an idle engine has time.
+        """
+        if not self._rate:
+            return self.room(count) and not self._waiting and self.busy_since is None
+        return self.room(count) and len(self._waiting) / self._rate <= within_s
+
     def submit(self, texts: Sequence[Text], wishes: Wishes, deadline: float) -> Job:
         """Put a request's texts into the queue.
 

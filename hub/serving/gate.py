@@ -141,8 +141,6 @@ class Gate:
             except Exception as error:
                 refusal = _refusal(error)
                 record.code = refusal.code
-                if refusal.code == "too_large":
-                    self._metrics.rejected.labels(record.model or "", "too_large").inc()
                 if not begun:
                     await _send_refusal(refusal, record, answer)
                 else:  # a stream that broke off cannot be taken back
@@ -180,6 +178,8 @@ class Gate:
 
     def _note(self, path: str, method: str, record: Record, status: int) -> None:
         took = time.perf_counter() - record.started
+        if record.code == "too_large":
+            self._metrics.rejected.labels(record.model or "", "too_large").inc()
         if record.counted:
             model = record.model or "(unknown)"
             self._metrics.answered(model, record.version, record.arm, status, took)

@@ -97,7 +97,8 @@ class OpenInferenceProtocol:
         body = as_object(parse_json(head))
         take_values(body.get("inputs"), values)
         texts = check_texts(_texts(body.get("inputs")), limits)
-        parameters = body.get("parameters", {})
+        parameters = body.get("parameters")
+        parameters = {} if parameters is None else parameters
         if not isinstance(parameters, dict):
             raise RequestError(422, "bad_parameters", "'parameters' must be an object.")
         wishes = wishes_of(parameters)

@@ -99,6 +99,11 @@ def test_the_open_inference_protocol(travel: Program) -> None:
         assert tensors["label"]["data"] == hub_labels(travel, TEXTS[:2])
         assert tensors["probabilities"]["shape"] == [2, 3]
         assert sum(tensors["probabilities"]["data"]) == pytest.approx(2.0)
+    absent = {**request, "parameters": None, "outputs": None}
+    assert len(travel.post("/v2/models/travel/infer", absent).json()["outputs"]) == 3
+    for wrong in (False, [], "x"):
+        refused = travel.post("/v2/models/travel/infer", {**request, "parameters": wrong})
+        assert refused.status_code == 422
     request["outputs"] = [{"name": "score"}]
     (only,) = travel.post("/v2/models/travel/infer", request).json()["outputs"]
     assert (only["name"], only["datatype"], only["shape"]) == ("score", "FP32", [2])
@@ -183,6 +188,7 @@ def test_tensors_may_be_bytes_after_the_json(travel: Program) -> None:
         (10, as_bytes(["今天"]), {"Inference-Header-Content-Length": "100000"}, 400),
         (10, as_bytes(["今天"]), {"Inference-Header-Content-Length": "-4"}, 400),
         (10, as_bytes(["今天"]), {"Inference-Header-Content-Length": "x"}, 400),
+        (10, as_bytes(["今天"]), {"Inference-Header-Content-Length": "9" * 5000}, 400),
     ],
 )
 def test_bytes_that_do_not_fit_are_refused(
