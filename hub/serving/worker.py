@@ -36,7 +36,7 @@ class _RemoteFleet:
 
     async def change(self, change: Mapping[str, Any]) -> dict[str, Any]:
         """Make a change everywhere."""
-        done: dict[str, Any] = await self._channel.call("change", dict(change))
+        done: dict[str, Any] = await self._channel.call("change", dict(change), within_s=None)
         return done
 
     async def metrics(self) -> str:
@@ -93,7 +93,7 @@ class Worker:
             await asyncio.wait_for(self._channel.call("report", self._metrics.text()), 1.0)
 
     async def _ask_for_reload(self) -> None:
-        await self._channel.call("change", {"do": "reload"})
+        await self._channel.call("change", {"do": "reload"}, within_s=None)
 
     async def _report(self) -> None:
         while True:
