@@ -87,8 +87,8 @@ class Answerer:
                 for it.
         """
         record.counted = True
-        reason = self.service.not_ready()
-        if reason is not None and reason != "engine_stuck":
+        reason = self.service.refuses()
+        if reason is not None:
             self.service.metrics.rejected.labels("", reason).inc()
             raise RequestError(503, reason, f"The service is {reason}.", retry_after_s=1)
         served = self.service.find(request.path_params["name"])

@@ -82,7 +82,8 @@ class Service:
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
         self.settings, self.metrics = settings, metrics
         self.models: dict[str, Served] = {}
-        self.draining = False
+        # Whether it shall end: `/readyz` says so. When its port closes, it takes no more requests.
+        self.draining = self.closing = False
         # One thread computes for all versions: the processors are theirs together.
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="engine")
         # One thread loads, as each one that ever allocated keeps memory of its own.
@@ -257,8 +258,8 @@ class Service:
         """Why no request should come here; None if they should."""
         if self.draining:
             return "draining"
-        if not self.models:
-            return "loading"
+        if (reason := self.refuses()) is not None:
+            return reason
         now = time.monotonic()
         for served in self.models.values():
             for version in served.versions.values():
@@ -266,6 +267,12 @@ class Service:
                 if since is not None and now - since > self.settings.stuck_s:
                     return "engine_stuck"
         return None
+
+    def refuses(self) -> str | None:
+        """Why no request is taken; None if they are."""
+        if self.closing:
+            return "draining"
+        return None if self.models else "loading"
 
     def status(self) -> list[dict[str, Any]]:
         """Every model with its versions and their shares; without paths."""
