@@ -21,6 +21,7 @@ from hub.constants import THREADS_VARIABLE
 from hub.errors import HubError, RequestError, ServingError
 from hub.machine import thread_count
 from hub.serving.channel import Channel
+from hub.serving.keys import reload_keys
 from hub.serving.logs import event
 from hub.serving.metrics import add_up
 from hub.serving.planner import Planner
@@ -41,7 +42,6 @@ def supervise(settings: Settings, specs: Sequence[ModelSpec]) -> None:
     Raises:
         HubError: they cannot start.
     """
-    open_keys(settings)  # a bad file is told before anything starts
 
     async def work() -> None:
         await Supervisor(settings, specs).run()
@@ -143,6 +143,7 @@ class Supervisor:
         if settings.threads is None:
             settings = settings.with_threads(max(1, thread_count() // settings.workers))
         self._settings = settings
+        self._keys = open_keys(settings)  # a bad file is told before anything starts
         self._children: list[_Child] = []
         self._departed = ""
         self._ending = False
@@ -194,7 +195,8 @@ class Supervisor:
 
     async def reload(self) -> None:
         """Read the keys and look at every source again."""
-        await self._reload_keys()
+        with contextlib.suppress(RequestError):
+            await self._reload_keys()
         await self.planner.refresh()
 
     async def metrics(self, asking: _Child) -> str:
@@ -262,6 +264,12 @@ class Supervisor:
         return child
 
     async def _reload_keys(self) -> None:
+        """Read the keys again, here to know that they can be used, and in every worker.
+
+        Raises:
+            RequestError: they cannot.
+        """
+        reload_keys(self._keys)
         for child in list(self._children):
             with contextlib.suppress(ServingError):
                 await child.channel.call("keys")

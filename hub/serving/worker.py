@@ -13,10 +13,10 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from hub.errors import HubError, InputError, ServingError
+from hub.errors import HubError, RequestError, ServingError
 from hub.serving.app import create_app
 from hub.serving.channel import Channel
-from hub.serving.keys import KeyFile
+from hub.serving.keys import KeyFile, reload_keys
 from hub.serving.logs import configure
 from hub.serving.metrics import Metrics
 from hub.serving.plans import ModelPlan
@@ -127,10 +127,8 @@ class Worker:
         elif method == "metrics":
             return self._metrics.text()
         elif method == "keys":
-            for file in self._keys:
-                if file is not None:
-                    with contextlib.suppress(InputError):
-                        file.reload()
+            with contextlib.suppress(RequestError):
+                reload_keys(self._keys)
         return None
 
 
