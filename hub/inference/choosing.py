@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -14,7 +13,7 @@ import numpy as np
 from hub.data import TextDataset
 from hub.errors import InputError, MissingPackageError, ModelError, OutputError
 from hub.inference.engines import PRECISIONS
-from hub.inference.export import Exported, check_output, export
+from hub.inference.export import Exported, check_output, export, put_in_place
 from hub.inference.predictor import Predictor
 from hub.inference.verification import Reference
 from hub.module import Module
@@ -104,9 +103,7 @@ def export_fastest(
         best = max(usable, key=lambda c: c.texts_a_second or 0.0)
         assert best.exported is not None
         try:
-            if folder.exists():
-                shutil.rmtree(folder)
-            best.exported.folder.replace(folder)
+            put_in_place(best.exported.folder, folder)
         except OSError as error:
             raise OutputError(f"{folder} cannot be written: {error.strerror or error}.") from error
     return best, measured

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from hub import __version__
 from hub.backend import paddle
-from hub.constants import MANIFEST_FILE
+from hub.constants import GOLDEN_FILE, MANIFEST_FILE
 from hub.data import TextDataset
 from hub.data.batches import Batch, collate, sorted_batches
 from hub.errors import InputError, MissingPackageError, ModelError, OutputError
@@ -132,9 +132,7 @@ def export(
             else:
                 check_drop(found, precision, max_drop)
             size = sum(path.stat().st_size for path in made.iterdir())
-            if folder.exists():
-                shutil.rmtree(folder)
-            made.replace(folder)
+            put_in_place(made, folder)
     except OSError as error:
         raise OutputError(f"{folder} cannot be written: {error.strerror or error}.") from error
     return Exported(folder, format, precision, size, found)
@@ -173,6 +171,7 @@ def check_output(folder: Path, overwrite: bool, tokenizer_files: list[str]) -> N
         )
     own = {
         MANIFEST_FILE,
+        GOLDEN_FILE,
         *tokenizer_files,
         *(name for names in GRAPH_FILES.values() for name in names),
     }
@@ -182,6 +181,15 @@ def check_output(folder: Path, overwrite: bool, tokenizer_files: list[str]) -> N
             f"{folder} holds files that are not an exported model's ({', '.join(others[:3])}): "
             "it is not overwritten. Choose another --output."
         )
+
+
+def put_in_place(made: Path, folder: Path) -> None:
+    """Let a new artefact take the place of the old one, whose `golden.json` holds for it too."""
+    if (folder / GOLDEN_FILE).exists():
+        shutil.copyfile(folder / GOLDEN_FILE, made / GOLDEN_FILE)
+    if folder.exists():
+        shutil.rmtree(folder)
+    made.replace(folder)
 
 
 def _calibration(

@@ -296,9 +296,16 @@ def test_every_task_is_answered(
     assert paddlehub[0] == pytest.approx(vector, abs=1e-5)
 
 
-def test_masks_are_filled_where_that_is_asked(start: Start, tmp_path: Path) -> None:
+def test_masks_are_filled_where_that_is_asked(
+    start: Start, tmp_path: Path, exported: Path, run_folder: Path
+) -> None:
     layouts.write_folder(tmp_path / "masked", layouts.layouts()["ernie-tiny"], "ForMaskedLM")
-    service = start(f"mask={tmp_path / 'masked'}", "--task", "fill-mask")
+    # What was fine-tuned keeps its task.
+    arguments = (f"mask={tmp_path / 'masked'}", f"travel={exported}", f"run={run_folder}")
+    service = start(*arguments, "--task", "fill-mask")
+    tasks = {m["name"]: m["task"] for m in service.get("/v1/models").json()["models"]}
+    fine_tuned = "text-classification"
+    assert tasks == {"mask": "fill-mask", "travel": fine_tuned, "run": fine_tuned}
     (answer,) = service.post("/v1/models/mask:predict", {"text": "今[MASK]气", "top_k": 3}).json()[
         "predictions"
     ]

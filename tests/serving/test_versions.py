@@ -16,9 +16,12 @@ from typing import Any
 import pytest
 
 import hub
-from hub.errors import RequestError
+from hub.errors import OutputError, RequestError
 from hub.inference.export import export
+from hub.models.registration import register
 from hub.registry.manifest import parse_manifest, write_manifest
+from hub.registry.store import Store
+from hub.registry.team import TeamCatalogue
 from hub.serving.engine import Wishes
 from hub.serving.metrics import Metrics
 from hub.serving.plans import ModelPlan, deployed
@@ -321,10 +324,6 @@ def test_a_private_catalogues_alias_is_followed(
     start: Start, exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`hub alias travel@2.0.0 prod`: --watch takes it; SIGHUP takes it without --watch."""
-    from hub.models.registration import register
-    from hub.registry.store import Store
-    from hub.registry.team import TeamCatalogue
-
     catalogue = TeamCatalogue(str(tmp_path / "catalogue"), quiet=True)
     theirs = Store(tmp_path / "another-machine")
     for number in (1, 2, 3):
@@ -406,3 +405,26 @@ def test_a_version_that_is_gone_makes_no_series_again() -> None:
     metrics.answered("travel", "1", "split", 200, 0.01)
     assert 'version="1"' not in metrics.text()
     assert 'code="200",model="travel",version="none"' in metrics.text()
+
+
+def test_the_golden_answers_travel_with_a_model(
+    exported: Path, run_folder: Path, tmp_path: Path
+) -> None:
+    """To the store and the catalogue, and past an export over them."""
+    folder = shutil.copytree(exported, tmp_path / "travel")
+    golden = json.dumps([{"text": "今天下雨", "label": "天气"}])
+    (folder / "golden.json").write_text(golden, encoding="utf-8")
+    store = Store(tmp_path / "store")
+    stored = register(folder, "travel", "1.0.0", store)
+    assert "golden.json" in stored.manifest.files
+    catalogue = TeamCatalogue(str(tmp_path / "catalogue"), quiet=True)
+    catalogue.publish(stored, ["prod"])
+    there = Store(tmp_path / "another-machine")
+    catalogue.pull("travel", "prod", there)
+    assert (there.get("travel", "1.0.0").folder / "golden.json").read_text("utf-8") == golden
+    (folder / "notes.txt").write_text("mine")
+    with pytest.raises(OutputError, match=r"notes\.txt"):
+        export(hub.Module(directory=run_folder), folder, "onnx", overwrite=True)
+    (folder / "notes.txt").unlink()
+    export(hub.Module(directory=run_folder), folder, "onnx", overwrite=True)
+    assert (folder / "golden.json").read_text("utf-8") == golden
