@@ -162,6 +162,13 @@ class Planner:
             version, percent = change.get("version"), change.get("percent")
             shadow = bool(change.get("shadow"))
             if plan is None:
+                if shadow or percent is not None:
+                    raise RequestError(
+                        404,
+                        "unknown_model",
+                        "There is no such model; the first version of a new one answers every "
+                        "request, and takes neither 'shadow' nor 'percent'.",
+                    )
                 spec = ModelSpec(check_model_name(name), source, version, 100.0)
                 return first_plan([spec], [found])
             return deployed(plan, source, found, version, percent, shadow)

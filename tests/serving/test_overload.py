@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from hub.serving.logs import LineHandler
+from hub.serving.logs import LineHandler, SentenceFormatter
 from hub.serving.settings import Limits
 from tests.serving.client import Answer, Connection, closed_loop, open_loop, percentile
 from tests.serving.conftest import ROOT, Program, Start, Threaded
@@ -148,6 +148,16 @@ def test_lines_of_one_turn_of_the_loop_are_written_together() -> None:
     asyncio.run(work())
     log.warning("without a loop")
     assert stream.getvalue().splitlines()[3:] == ["left behind", "without a loop"]
+
+
+def test_a_sentence_of_the_log_is_one_line_whatever_callers_write() -> None:
+    facts = {"path": "/x\nrequest  status=200\x1b[2J\u2028\x85", "model": "天气"}
+    record = logging.makeLogRecord({"msg": "request\r", "facts": facts})
+    line = SentenceFormatter().format(record)
+    assert line.isprintable() and "model=天气" in line and "\\n" in line and "\\x1b" in line
+    with_trace = logging.makeLogRecord({"msg": "failed"})
+    with_trace.exc_info = (ValueError, ValueError("why"), None)
+    assert SentenceFormatter().format(with_trace).splitlines() == ["failed", "ValueError: why"]
 
 
 def test_health_is_told_when_no_more_requests_are_taken(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from hub.errors import ServingError
+from hub.errors import RequestError, ServingError
 from hub.serving.fleet import LocalMember
 from hub.serving.metrics import Metrics
 from hub.serving.planner import Planner
@@ -189,6 +189,23 @@ def test_what_comes_while_another_version_loads_is_taken_by_the_next_look(
         assert await planner.refresh(only_watchable=True) == []
         assert await planner.refresh(only_watchable=True) == ["travel"]
         assert shares(planner) == [resolve(str(folder)).digest]
+
+    asyncio.run(work())
+
+
+def test_a_new_model_has_no_canary_and_no_shadow(folders: tuple[Path, Path]) -> None:
+    """Its first version would answer everything: the name is more likely misspelt."""
+
+    async def work() -> None:
+        planner = Planner(lambda: [Loading()], [parse_spec(f"travel={folders[0]}")])
+        await planner.start()
+        deploy = {"do": "deploy", "model": "travle", "source": str(folders[1])}
+        for wish in ({"shadow": True}, {"percent": 10.0}):
+            with pytest.raises(RequestError, match="takes neither 'shadow' nor 'percent'"):
+                await planner.apply({**deploy, **wish})
+        assert list(planner.plans) == ["travel"]
+        await planner.apply(deploy)
+        assert list(planner.plans) == ["travel", "travle"]
 
     asyncio.run(work())
 
