@@ -73,9 +73,8 @@ class Planner:
             HubError: it cannot load what they serve.
         """
         async with self._lock:
-            plans = [await self._joined(member, plan) for plan in self.plans.values()]
+            plans = [await self._joined(member, plan) for plan in list(self.plans.values())]
             await member.commit(plans)
-            self.plans = {plan.name: plan for plan in plans}
 
     async def apply(self, change: Mapping[str, Any]) -> dict[str, Any]:
         """Make a change that an administrator asks for.
@@ -206,6 +205,7 @@ class Planner:
         if plan.before is not None:
             event("rollback_lost", logging.WARNING, model=plan.name, reason=reason)
         await asyncio.gather(*(other.commit([now]) for other in others))
+        self.plans[now.name] = now
         return now
 
     async def _renew(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from types import SimpleNamespace
@@ -13,6 +14,8 @@ from hub.serving.batching import Batcher
 from hub.serving.engine import Computed, Outcome, Wishes
 from hub.serving.metrics import Metrics
 from hub.serving.shadowing import Shadowing
+from tests.serving.client import Connection
+from tests.serving.conftest import Threaded
 from tests.serving.test_batching import Echo, Silent, batcher
 
 
@@ -94,3 +97,26 @@ def test_what_it_refuses_or_has_no_time_for_is_dropped_and_hurts_nobody() -> Non
     asyncio.run(work())
     # It is no request that was refused.
     assert engine.batches == [] and observer.reasons == []
+
+
+def test_a_request_that_waits_or_is_computed_keeps_the_engine(
+    threaded: Callable[..., Threaded],
+) -> None:
+    service = threaded()
+    assert not service.service._busy()
+    service.model.blocked.clear()
+
+    async def work() -> list[int]:
+        path = "/v1/models/travel:predict"
+        sent = [
+            asyncio.ensure_future(Connection(service.port).request("POST", path, {"text": "今天"}))
+            for _ in range(2)
+        ]
+        while not service.service._busy():
+            await asyncio.sleep(0.005)
+        service.model.blocked.set()
+        return [(await task).status for task in sent]
+
+    assert asyncio.run(asyncio.wait_for(work(), 30)) == [200, 200]
+    while service.service._busy():
+        time.sleep(0.005)
