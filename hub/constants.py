@@ -105,6 +105,8 @@ LOG_FILE = "metrics.jsonl"
 # How a model was made smaller, step by step.
 COMPRESSION_FILE = "compression.json"
 REPORT_FILE = "report.md"
+# Texts and the answers that a model must give before it is served.
+GOLDEN_FILE = "golden.json"
 CHECKPOINT_DIRECTORY = "checkpoint"
 # The search that a model folder is the result of.
 TUNING_DIRECTORY = "tuning"

@@ -36,18 +36,21 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def put_in_place(scratch: Path, target: Path, last: str) -> None:
-    """Make the filled folder `scratch` the folder `target`, which may be there if it is empty.
+def put_in_place(made: Path, folder: Path, last: str) -> None:
+    """Let the filled folder `made` be `folder`, and its files those that are in it.
 
-    An empty folder stays the one it is: somebody may stand in it. Its files come one by one, that
-    called `last` at the end.
+    A folder that is there stays the one it is: somebody may stand in it. Its file called `last`,
+    without which it is nothing, goes first and comes at the end.
     """
-    if not target.exists():
-        scratch.replace(target)
+    if not folder.exists():
+        made.replace(folder)
         return
-    for path in sorted(scratch.iterdir(), key=lambda path: path.name == last):
-        path.replace(target / path.name)
-    scratch.rmdir()
+    (folder / last).unlink(missing_ok=True)
+    for old in folder.iterdir():
+        old.unlink()
+    for path in sorted(made.iterdir(), key=lambda path: path.name == last):
+        path.replace(folder / path.name)
+    made.rmdir()
 
 
 def sync(path: Path) -> None:

@@ -36,7 +36,7 @@ def _server_options(function: Decorated) -> Decorated:
         click.option("--max-body-bytes", type=click.IntRange(1000), default=2_000_000,
                      show_default=True, help="The longest body of a request (413)."),
         click.option("--max-texts", type=click.IntRange(1), default=32, show_default=True,
-                     help="The most texts of a request (422)."),
+                     help="The most texts of a request, and never more than --queue (422)."),
         click.option("--max-characters", type=click.IntRange(1), default=10_000, show_default=True,
                      help="The longest text (422)."),
         click.option("--api-keys", metavar="FILE", help="A file with an API key a line."),

@@ -5,15 +5,16 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hub import __version__
+from hub import __version__, files
 from hub.backend import paddle
-from hub.constants import MANIFEST_FILE
+from hub.constants import GOLDEN_FILE, MANIFEST_FILE
 from hub.data import TextDataset
 from hub.data.batches import Batch, collate, sorted_batches
 from hub.errors import InputError, MissingPackageError, ModelError, OutputError
@@ -165,6 +166,7 @@ def check_output(folder: Path, overwrite: bool, tokenizer_files: list[str]) -> N
         )
     own = {
         MANIFEST_FILE,
+        GOLDEN_FILE,
         *tokenizer_files,
         *(name for names in GRAPH_FILES.values() for name in names),
     }
@@ -177,19 +179,10 @@ def check_output(folder: Path, overwrite: bool, tokenizer_files: list[str]) -> N
 
 
 def put_in_place(made: Path, folder: Path) -> None:
-    """Let a whole artefact be the one in `folder`, which `check_output` has seen.
-
-    A folder that is there stays: it may be somebody's current one.
-    """
-    if not folder.exists():
-        made.replace(folder)
-        return
-    # Without its manifest a folder is no model.
-    (folder / MANIFEST_FILE).unlink(missing_ok=True)
-    for old in folder.iterdir():
-        old.unlink()
-    for path in sorted(made.iterdir(), key=lambda path: path.name == MANIFEST_FILE):
-        path.replace(folder / path.name)
+    """Let a new artefact take the place of the old one, whose `golden.json` holds for it too."""
+    if (folder / GOLDEN_FILE).exists():
+        shutil.copyfile(folder / GOLDEN_FILE, made / GOLDEN_FILE)
+    files.put_in_place(made, folder, MANIFEST_FILE)
 
 
 def _calibration(

@@ -7,7 +7,14 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-from hub.constants import CARD_FILE, LOG_FILE, MANIFEST_FILE, METRICS_FILE, REPORT_FILE
+from hub.constants import (
+    CARD_FILE,
+    GOLDEN_FILE,
+    LOG_FILE,
+    MANIFEST_FILE,
+    METRICS_FILE,
+    REPORT_FILE,
+)
 from hub.errors import CatalogueError, InputError, ModelError, OutputError
 from hub.files import put_in_place
 from hub.models.installation import convert_folder
@@ -17,8 +24,8 @@ from hub.registry.manifest import Manifest, read_manifest, write_manifest
 from hub.registry.names import check_name, check_version
 from hub.registry.store import Store, StoredModel
 
-# What is for people travels along, though a model works without it.
-_FOR_PEOPLE = (CARD_FILE, METRICS_FILE, LOG_FILE, REPORT_FILE)
+# What is for people, or for whoever serves it, travels along, though a model works without it.
+_BESIDE = (CARD_FILE, METRICS_FILE, LOG_FILE, REPORT_FILE, GOLDEN_FILE)
 # A model is a few files of at most some gigabytes.
 _MAX_ARCHIVE_BYTES = 64 << 30
 
@@ -135,8 +142,8 @@ def carry(model: StoredModel, place: Path) -> None:
 
 
 def _copy(source: Path, target: Path, manifest: Manifest) -> None:
-    """Copy a model's files and what is for people beside them; `hub.json` comes last."""
-    names = {*manifest.files, *(n for n in _FOR_PEOPLE if (source / n).is_file())}
+    """Copy a model's files and what belongs beside them; `hub.json` comes last."""
+    names = {*manifest.files, *(n for n in _BESIDE if (source / n).is_file())}
     names |= {path.name for path in source.glob("*.png")}
     for name in sorted(names - {MANIFEST_FILE}):
         shutil.copyfile(source / name, target / name)

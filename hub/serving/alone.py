@@ -7,9 +7,10 @@ import contextlib
 import time
 from collections.abc import Sequence
 
-from hub.errors import HubError
+from hub.errors import HubError, RequestError
 from hub.serving.app import create_app
 from hub.serving.fleet import LocalFleet, LocalMember
+from hub.serving.keys import reload_keys
 from hub.serving.logs import event
 from hub.serving.metrics import Metrics
 from hub.serving.planner import Planner
@@ -42,17 +43,15 @@ async def _serve(settings: Settings, specs: Sequence[ModelSpec]) -> None:
     planner = Planner(lambda: [Member(service)], specs)
 
     async def reload() -> None:
-        for file in (keys, admin_keys):
-            if file is not None:
-                with contextlib.suppress(HubError):
-                    file.reload()
+        with contextlib.suppress(RequestError):
+            reload_keys([keys, admin_keys])
         await planner.refresh()
 
     listener = bind(settings)
     port = listener.getsockname()[1]
     process = Process(service, settings, listener, reload)
     process.install_signals()
-    app = create_app(service, LocalFleet(planner, metrics), keys, admin_keys)
+    app = create_app(service, LocalFleet(planner, metrics, [keys, admin_keys]), keys, admin_keys)
     failure: list[HubError] = []
     begun = time.monotonic()
 

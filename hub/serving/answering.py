@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -73,8 +74,8 @@ class Answerer:
         self.limits: Limits = service.settings.limits
         self._user_header = service.settings.user_header.lower()
 
-    def served(self, request: Request, record: Record, can_wait: bool = False) -> Served:
-        """The model that a request is for.
+    def admit(self, request: Request, record: Record, can_wait: bool = False) -> None:
+        """Let a request in, or not, before its body is read.
 
         Args:
             request: the request.
@@ -86,8 +87,8 @@ class Answerer:
                 for it.
         """
         record.counted = True
-        reason = self.service.not_ready()
-        if reason is not None and reason != "engine_stuck":
+        reason = self.service.refuses()
+        if reason is not None:
             self.service.metrics.rejected.labels("", reason).inc()
             raise RequestError(503, reason, f"The service is {reason}.", retry_after_s=1)
         served = self.service.find(request.path_params["name"])
@@ -98,12 +99,15 @@ class Answerer:
             if len(versions) == 1:
                 record.version = versions[0].name
             raise versions[0].batcher.refusal()
-        return served
 
     def version(
         self, request: Request, record: Record, served: Served, pinned: str | None, user: str | None
     ) -> Version:
-        """The version for a request."""
+        """The version for a request; it may go as soon as the event loop has another turn.
+
+        Raises:
+            RequestError: the version that was asked for is not loaded.
+        """
         key = user or request.headers.get(self._user_header)
         pinned = pinned or request.headers.get("x-model-version")
         version, record.arm = self.service.choose(served, pinned, key)
@@ -113,7 +117,6 @@ class Answerer:
     async def answer(
         self,
         request: Request,
-        served: Served,
         texts: Sequence[Text],
         wishes: Wishes,
         pinned: str | None = None,
@@ -125,6 +128,8 @@ class Answerer:
             RequestError: they could not be had.
         """
         record = record_of(request.scope)
+        # Found again: while a body comes slowly, versions change. From here on the version is held.
+        served = self.service.find(request.path_params["name"])
         version = self.version(request, record, served, pinned, user)
         record.texts = len(texts)
         deadline = time.monotonic() + self.limits.deadline_s
@@ -145,38 +150,58 @@ class Answerer:
     async def stream(
         self,
         request: Request,
-        served: Served,
         version: Version,
         texts: AsyncIterator[tuple[int, Text | RequestError]],
         wishes: Wishes,
     ) -> AsyncGenerator[bytes, None]:
         """A line of JSON for each text of a large batch, in their order, as they are computed.
 
-        A batch takes its turn: it never fills the queue that single requests wait in.
+        A batch takes its turn: it never fills the queue that single requests wait in, nor lets a
+        text wait for more than a part of its deadline. What is wrong with a text is its line's
+        error; what ends the batch, after lines were sent, is a last line without an index.
+
+        Raises:
+            RequestError: the batch is refused before any line of it was sent.
         """
         record = record_of(request.scope)
-        window: list[tuple[int, Any]] = []
+        window: deque[tuple[int, Any]] = deque()
+        begun, fatal = False, None
         # So much is left to single requests; of a small queue, half.
         room = min(2 * self.service.settings.batch_size, max(1, version.batcher.capacity // 2))
+        within_s = self.limits.deadline_s / 4
         with version.used(), self.service.metrics.inflight.track_inprogress():
             try:
-                async for number, text in texts:
-                    record.texts += 1
-                    if isinstance(text, RequestError):
-                        window.append((number, text))
-                    else:
-                        while not version.batcher.room(room):
-                            await asyncio.sleep(0.005)
-                        deadline = time.monotonic() + self.limits.deadline_s
-                        window.append((number, version.batcher.submit([text], wishes, deadline)))
-                    if len(window) >= room:
-                        yield await self._line(version, *window.pop(0))
+                try:
+                    async for number, text in texts:
+                        record.texts += 1
+                        while len(window) >= room or not version.batcher.has_time(room, within_s):
+                            if window:
+                                begun = True
+                                yield await self._line(version, *window.popleft())
+                            else:
+                                await asyncio.sleep(0.005)
+                        window.append((number, self._submitted(version, text, wishes)))
+                except RequestError as error:
+                    if not begun:
+                        raise
+                    record.code, fatal = error.code, error
                 while window and not await request.is_disconnected():
-                    yield await self._line(version, *window.pop(0))
+                    yield await self._line(version, *window.popleft())
+                if fatal is not None:
+                    yield _line_of(_told(fatal))
             finally:
                 for _, job in window:
                     if not isinstance(job, RequestError):
                         version.batcher.give_up(job, "cancelled")
+
+    def _submitted(self, version: Version, text: Text | RequestError, wishes: Wishes) -> Any:
+        """The job of a text, or why it has none."""
+        if isinstance(text, RequestError):
+            return text
+        try:
+            return version.batcher.submit([text], wishes, time.monotonic() + self.limits.deadline_s)
+        except RequestError as error:
+            return error
 
     async def _line(self, version: Version, number: int, job: Any) -> bytes:
         error, answer = None, None
@@ -188,12 +213,17 @@ class Answerer:
                 error, answer = outcome.error, outcome.answer
             except RequestError as refusal:
                 error = refusal
-        body: dict[str, Any] = {"index": number}
         if error is not None:
-            body["error"] = {"code": error.code, "message": str(error)}
-        else:
-            body.update(answer or {})
-        return encode_json(body) + b"\n"
+            return _line_of({"index": number, **_told(error)})
+        return _line_of({"index": number, **(answer or {})})
+
+
+def _told(error: RequestError) -> dict[str, Any]:
+    return {"error": {"code": error.code, "message": str(error)}}
+
+
+def _line_of(body: dict[str, Any]) -> bytes:
+    return encode_json(body) + b"\n"
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from hub.serving.admin import Admin
 from hub.serving.answering import Answerer, Json
+from hub.serving.binary_tensors import HEADER as TENSORS_HEADER
 from hub.serving.fleet import Fleet
 from hub.serving.gate import Gate
 from hub.serving.keys import KeyFile
@@ -22,6 +23,12 @@ from hub.serving.pages import Pages
 from hub.serving.protocols import OwnProtocol, PaddleHubProtocol
 from hub.serving.service import Service
 from hub.serving.tracing import span_maker
+
+# What a request may say in its headers, besides who its user is.
+_HEADERS = (
+    "authorization", "content-type", "traceparent", "tracestate", "x-api-key", "x-model-version",
+    "x-request-id", TENSORS_HEADER,
+)  # fmt: skip
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -124,7 +131,7 @@ def create_app(
             app,
             allow_origins=list(service.settings.cors),
             allow_methods=["GET", "POST"],
-            allow_headers=["authorization", "content-type", "x-api-key", "x-request-id"],
-            expose_headers=["x-model-version", "x-request-id"],
+            allow_headers=[*_HEADERS, service.settings.user_header],
+            expose_headers=["retry-after", "x-model-version", "x-request-id", TENSORS_HEADER],
         )
     return app

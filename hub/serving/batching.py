@@ -103,6 +103,7 @@ class Batcher:
     _waiting: deque[_Item] = field(default_factory=deque)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _task: asyncio.Task[None] | None = None
+    _stopped: bool = False
     # Texts a second, as far as it is known: what a refused caller is told to wait for.
     _rate: float = 0.0
     _finished: float = 0.0
@@ -113,12 +114,13 @@ class Batcher:
 
     async def stop(self) -> None:
         """Stop; whoever still waits is told that the service ends."""
+        self._stopped = True
         if self._task is not None:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
         for item in self._waiting:
-            _refuse(item.job, RequestError(503, "stopping", "The service is stopping."))
+            _refuse(item.job, _stopping())
         self._waiting.clear()
 
     @property
@@ -130,6 +132,15 @@ class Batcher:
         """Whether so many more texts may wait."""
         return len(self._waiting) + count <= self.capacity
 
+    def has_time(self, count: int, within_s: float) -> bool:
+        """Whether so many more texts may wait, and what waits is computed within some seconds.
+
+        Before the first batch nobody knows how long one takes: then only an idle engine has time.
+        """
+        if not self._rate:
+            return self.room(count) and not self._waiting and self.busy_since is None
+        return self.room(count) and len(self._waiting) / self._rate <= within_s
+
     def submit(self, texts: Sequence[Text], wishes: Wishes, deadline: float) -> Job:
         """Put a request's texts into the queue.
 
@@ -139,8 +150,10 @@ class Batcher:
             deadline: by when they are of use, on `time.monotonic`.
 
         Raises:
-            RequestError: the queue is full.
+            RequestError: the queue is full, or nobody takes from it any more.
         """
+        if self._stopped:
+            raise _stopping()
         wait = len(self._waiting) / self._rate if self._rate else 0.0
         if not self.room(len(texts)) or wait > deadline - time.monotonic() > 0:
             # What could only expire is better told to come back now than given up later.
@@ -305,6 +318,10 @@ def _deliver(item: _Item, outcome: Outcome) -> None:
 def _refuse(job: Job, error: RequestError) -> None:
     if not job.done.done():
         job.done.set_exception(error)
+
+
+def _stopping() -> RequestError:
+    return RequestError(503, "stopping", "The service is stopping.")
 
 
 def _failure(error: Exception) -> RequestError:

@@ -33,7 +33,9 @@ def cut_body(body: bytes, length: str | None) -> tuple[bytes, bytes]:
     """
     if length is None:
         return body, b""
-    if not (length.isascii() and length.isdigit()) or int(length) > len(body):
+    # Its length too: Python refuses to read a number of thousands of digits.
+    is_number = length.isascii() and length.isdigit() and len(length) < 20
+    if not is_number or int(length) > len(body):
         raise RequestError(400, "binary", "Inference-Header-Content-Length does not fit the body.")
     return body[: int(length)], body[int(length) :]
 

@@ -17,6 +17,8 @@ logger = logging.getLogger(__name__)
 
 Handler = Callable[[str, Any], Awaitable[Any]]
 _LONGEST = 64 << 20
+# The longest, in seconds, that another process takes for what is not loading a model.
+PATIENCE_S = 60.0
 
 
 class Channel:
@@ -39,21 +41,30 @@ class Channel:
         reader, self._writer = await asyncio.open_connection(sock=end, limit=_LONGEST)
         self._start(self._read(reader))
 
-    async def call(self, method: str, arguments: Any = None) -> Any:
+    async def call(
+        self, method: str, arguments: Any = None, within_s: float | None = PATIENCE_S
+    ) -> Any:
         """Ask the other end.
 
+        Args:
+            method: what it shall do.
+            arguments: with what.
+            within_s: the seconds it may take; None is any time.
+
         Raises:
-            ServingError: it is gone, or could not do it.
+            ServingError: it is not there, could not do it, or did not answer in time.
             RequestError: it refuses.
         """
-        if self.closed.is_set():
-            raise ServingError("The other process is gone.")
+        if self._writer is None or self.closed.is_set():
+            raise ServingError("The other process is not there.")
         number = next(self._numbers)
         future = asyncio.get_running_loop().create_future()
         self._calls[number] = future
         self._send({"call": number, "method": method, "arguments": arguments})
         try:
-            return await future
+            return await asyncio.wait_for(future, within_s)
+        except asyncio.TimeoutError:
+            raise ServingError(f"The other process did not answer within {within_s} s.") from None
         finally:
             self._calls.pop(number, None)
 

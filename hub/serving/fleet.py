@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+from hub.serving.keys import KeyFile, reload_keys
 from hub.serving.metrics import Metrics
 from hub.serving.planner import Planner
 from hub.serving.plans import ModelPlan
@@ -39,13 +40,23 @@ class LocalMember:
 
 
 class LocalFleet:
-    """A process that is alone."""
+    """A process that is alone.
 
-    def __init__(self, planner: Planner, metrics: Metrics) -> None:
-        self._planner, self._metrics = planner, metrics
+    Args:
+        planner: decides what is served.
+        metrics: what is counted.
+        keys: the key files, which a reload reads again.
+    """
+
+    def __init__(
+        self, planner: Planner, metrics: Metrics, keys: Sequence[KeyFile | None] = ()
+    ) -> None:
+        self._planner, self._metrics, self._keys = planner, metrics, keys
 
     async def change(self, change: Mapping[str, Any]) -> dict[str, Any]:
-        """Make a change; errors are `Planner.apply`'s."""
+        """Make a change; errors are `Planner.apply`'s, and `reload_keys`'."""
+        if change["do"] == "reload":
+            reload_keys(self._keys)
         return await self._planner.apply(change)
 
     async def metrics(self) -> str:

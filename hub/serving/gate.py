@@ -141,8 +141,6 @@ class Gate:
             except Exception as error:
                 refusal = _refusal(error)
                 record.code = refusal.code
-                if refusal.code == "too_large":
-                    self._metrics.rejected.labels(record.model or "", "too_large").inc()
                 if not begun:
                     await _send_refusal(refusal, record, answer)
                 else:  # a stream that broke off cannot be taken back
@@ -180,11 +178,11 @@ class Gate:
 
     def _note(self, path: str, method: str, record: Record, status: int) -> None:
         took = time.perf_counter() - record.started
+        if record.code == "too_large":
+            self._metrics.rejected.labels(record.model or "", "too_large").inc()
         if record.counted:
-            model, version = record.model or "(unknown)", record.version or "none"
-            self._metrics.requests.labels(model, version, record.arm, str(status)).inc()
-            if record.version is not None and status == 200:
-                self._metrics.seconds.labels(model, version).observe(took)
+            model = record.model or "(unknown)"
+            self._metrics.answered(model, record.version, record.arm, status, took)
         left_out = self._refused.admit() if status == 429 else 0
         if left_out is None:
             return

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from hub.constants import DEFAULT_MAX_SEQ_LEN
+from hub.constants import DEFAULT_MAX_SEQ_LEN, GOLDEN_FILE
 from hub.data.batches import Batch
 from hub.errors import HubError, ModelError, ServingError
 from hub.inference.loading import Answering, load
@@ -30,7 +30,6 @@ from hub.tokenizers import Text
 
 logger = logging.getLogger(__name__)
 
-GOLDEN_FILE = "golden.json"
 _PROBES = (
     "你好",
     "",
@@ -67,12 +66,13 @@ def open_version(
 
 def _load(plan: VersionPlan, settings: Settings) -> Answering:
     try:
+        manifest = read_manifest(Path(plan.folder), check_content=False)
+        pretrained = manifest is None or manifest.task is None
+        task = settings.task if pretrained else None
         try:
-            return load(plan.folder, settings.threads, settings.task)
+            return load(plan.folder, settings.threads, task)
         except ModelError:
-            manifest = read_manifest(Path(plan.folder), check_content=False)
-            pretrained = manifest is None or manifest.task is None
-            if settings.task is not None or not pretrained:
+            if task is not None or not pretrained:
                 raise
             # A pretrained model answers with vectors, as PaddleHub's serving has it.
             return load(plan.folder, settings.threads, SentenceEmbedding.name)

@@ -46,12 +46,19 @@ class SentenceFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """The line, and a traceback under it if there is one."""
         facts = getattr(record, "facts", None)
-        text = record.getMessage()
+        text = _on_one_line(record.getMessage())
         if facts:
-            text += "".join(f"  {name}={value}" for name, value in facts.items())
+            text += "".join(f"  {name}={_on_one_line(str(v))}" for name, v in facts.items())
         if record.exc_info:
             text += "\n" + self.formatException(record.exc_info)
         return text
+
+
+def _on_one_line(text: str) -> str:
+    """A text without characters that end a line or steer a terminal: callers write some of it."""
+    if text.isprintable():
+        return text
+    return "".join(ch if ch.isprintable() else ch.encode("unicode_escape").decode() for ch in text)
 
 
 class LineHandler(logging.Handler):

@@ -41,7 +41,8 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
-        self.by_version: list[Any] = []
+        # Model and version of those that are served.
+        self._served: set[tuple[str, str]] = set()
         of = ["model", "version"]
 
         def counter(name: str, text: str, labels: Sequence[str]) -> Counter:
@@ -104,8 +105,29 @@ class Metrics:
         """Everything in Prometheus's text format."""
         return generate_latest(self.registry).decode()
 
+    def begin(self, model: str, version: str, digest: str) -> None:
+        """A version is served from now on."""
+        self._served.add((model, version))
+        self.info.labels(model, version, digest).set(1)
+
+    def answered(
+        self, model: str, version: str | None, arm: str, status: int, took_s: float
+    ) -> None:
+        """A request was answered; of a version that has gone meanwhile without its name."""
+        known = version is not None and (model, version) in self._served
+        name = version if known else "none"
+        self.requests.labels(model, name, arm, str(status)).inc()
+        if known and status == 200:
+            self.seconds.labels(model, name).observe(took_s)
+
+    def compared(self, model: str, version: str, result: str, texts: int) -> None:
+        """So many texts had this result in the shadow, if it has not gone meanwhile."""
+        if (model, version) in self._served:
+            self.shadow.labels(model, version, result).inc(texts)
+
     def forget(self, model: str, version: str) -> None:
         """End the series of a version that is not served any more."""
+        self._served.discard((model, version))
         for metric in self.per_version:
             metric.remove_by_labels({"model": model, "version": version})
         for metric in self.per_version_and_more:

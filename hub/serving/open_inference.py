@@ -90,14 +90,15 @@ class OpenInferenceProtocol:
     async def infer(self, request: Request) -> Response:
         """Answer the texts of a request's tensors."""
         record = record_of(request.scope)
-        served = self._answerer.served(request, record)
+        self._answerer.admit(request, record)
         limits = self._answerer.limits
         whole = await read_body(request, limits.body_bytes, limits.body_s)
         head, values = cut_body(whole, request.headers.get(HEADER))
         body = as_object(parse_json(head))
         take_values(body.get("inputs"), values)
         texts = check_texts(_texts(body.get("inputs")), limits)
-        parameters = body.get("parameters", {})
+        parameters = body.get("parameters")
+        parameters = {} if parameters is None else parameters
         if not isinstance(parameters, dict):
             raise RequestError(422, "bad_parameters", "'parameters' must be an object.")
         wishes = wishes_of(parameters)
@@ -106,7 +107,7 @@ class OpenInferenceProtocol:
             wishes = wishes._replace(probabilities=True, top_k=None)
         names = _asked(body.get("outputs"), task)
         version, outcomes = await self._answerer.answer(
-            request, served, texts, wishes, request.path_params.get("version")
+            request, texts, wishes, request.path_params.get("version")
         )
         if error := first_error(outcomes):
             raise error

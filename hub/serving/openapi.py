@@ -89,6 +89,24 @@ _USER = {
     "description": "The same caller always meets the same version.",
     "schema": {"type": "string"},
 }
+
+
+def _in_query() -> list[Json]:
+    """The options of a body of JSON lines."""
+    kinds: Json = {
+        "probabilities": {"type": "boolean"},
+        "top_k": {"type": "integer", "minimum": 1, "maximum": 1000},
+        "long_text": {"enum": ["cut", "window"]},
+        "user": {"type": "string", "minLength": 1, "maxLength": 500},
+        "version": {"type": "string", "minLength": 1, "maxLength": 500},
+    }
+    description = "Of a body of JSON lines; a JSON object has it as a field."
+    return [
+        {"name": name, "in": "query", "description": description, "schema": schema}
+        for name, schema in kinds.items()
+    ]
+
+
 _EXAMPLE = {"texts": ["这家酒店的电话是多少", "附近有什么好吃的"], "probabilities": True}
 
 
@@ -117,11 +135,11 @@ def _answers() -> Json:
                 "Answer many texts, a line each",
                 _content(
                     "A line of JSON a text, as soon as it is computed: its `index`, and the "
-                    "answer or an `error`.",
+                    "answer or an `error`. What ends the batch is a last line without an `index`.",
                     "Line",
                     "application/x-ndjson",
                 ),
-                parameters=[_NAME, _USER],
+                parameters=[_NAME, _USER, *_in_query()],
                 requestBody=_body("ManyTexts", _EXAMPLE),
             )
         },
@@ -250,10 +268,10 @@ def _schemas(limits: Limits) -> Json:
     return {
         "Texts": {
             "type": "object",
-            "description": f"Either `text` or `texts` (at most {limits.texts}).",
+            "description": f"Either `text` or `texts` (at most {limits.request_texts}).",
             "properties": {
                 "text": {"anyOf": [text, pair], "description": "One text, or a pair of texts."},
-                "texts": {**texts, "maxItems": limits.texts},
+                "texts": {**texts, "maxItems": limits.request_texts},
                 **options,
             },
             "oneOf": [{"required": ["text"]}, {"required": ["texts"]}],
@@ -261,7 +279,9 @@ def _schemas(limits: Limits) -> Json:
         },
         "ManyTexts": {
             "type": "object",
-            "description": "The texts; or, as application/x-ndjson, a text a line.",
+            "description": "The texts, in a body of at most "
+            f"{limits.body_bytes:,} bytes; or, as application/x-ndjson, a text a line: a string or "
+            f"an object with `text`, {limits.batch_bytes:,} bytes at most.",
             "properties": {"texts": {**texts, "maxItems": limits.batch_texts}, **options},
             "required": ["texts"],
             "additionalProperties": False,
@@ -283,8 +303,7 @@ def _schemas(limits: Limits) -> Json:
         },
         "Line": {
             "type": "object",
-            "properties": {"index": {"type": "integer"}},
-            "required": ["index"],
+            "properties": {"index": {"type": "integer"}, "error": {"type": "object"}},
         },
         "Model": {
             "type": "object",
@@ -323,9 +342,9 @@ def _schemas(limits: Limits) -> Json:
             "description": "The texts as `data`, `texts` or `text`; other arguments of PaddleHub's "
             "methods are understood and not needed.",
             "properties": {
-                "data": {"anyOf": [text, {**texts, "maxItems": limits.texts}]},
-                "texts": {**texts, "maxItems": limits.texts},
-                "text": {"anyOf": [text, {**texts, "maxItems": limits.texts}]},
+                "data": {"anyOf": [text, {**texts, "maxItems": limits.request_texts}]},
+                "texts": {**texts, "maxItems": limits.request_texts},
+                "text": {"anyOf": [text, {**texts, "maxItems": limits.request_texts}]},
                 **{name: {} for name in ("max_seq_len", "batch_size", "use_gpu", "return_prob")},
             },
         },

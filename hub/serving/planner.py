@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
-from hub.errors import HubError, InputError, RequestError
+from hub.errors import HubError, RequestError
 from hub.serving.logs import event
 from hub.serving.plans import (
     ModelPlan,
@@ -47,7 +49,8 @@ class Planner:
         self.plans: dict[str, ModelPlan] = {}
         # Model -> why its last new version was refused.
         self.refusals: dict[str, dict[str, Any]] = {}
-        self._refused: dict[str, str] = {}  # source -> digest
+        # Source -> digest of what was tried there in vain: it is not tried again.
+        self._refused: dict[str, str] = {}
 
     async def start(self) -> None:
         """Load what the service begins with.
@@ -64,10 +67,13 @@ class Planner:
             await self._make(plans, force=False)
 
     async def join(self, member: Member) -> None:
-        """Bring a new process to where the others are."""
+        """Bring a new process to where the others are.
+
+        Raises:
+            HubError: it cannot load what they serve.
+        """
         async with self._lock:
-            plans = list(self.plans.values())
-            await member.prepare(plans, True)
+            plans = [await self._joined(member, plan) for plan in list(self.plans.values())]
             await member.commit(plans)
 
     async def apply(self, change: Mapping[str, Any]) -> dict[str, Any]:
@@ -92,6 +98,9 @@ class Planner:
                 plan = await self._planned(name, change)
                 await self._make([plan], force=bool(change.get("force")))
                 self.refusals.pop(name, None)
+                if change["do"] == "rollback" and plan.before is not None:
+                    # What somebody went back from is not taken again because it still lies there.
+                    self._refused.update({old.source: old.digest for old in plan.before.versions})
                 took = round(time.monotonic() - begun, 3)
                 event("traffic_changed", model=name, do=change["do"], took_s=took)
                 return {"model": name, "took_s": took}
@@ -113,19 +122,13 @@ class Planner:
         changed = []
         async with self._lock:
             for plan in list(self.plans.values()):
-                try:
-                    new = renewed(plan, await self._look(plan, only_watchable))
-                    if new is plan:
-                        continue
-                    await self._make([new], force=False)
-                except HubError as error:
-                    self._note_refusal(plan.name, error)
-                    for version in plan.now.versions:
-                        self._remember_refused(version.source)
-                else:
+                errors: list[HubError] = []
+                found = await self._look(plan, only_watchable, errors)
+                if await self._renew(plan, found, errors):
                     self.refusals.pop(plan.name, None)
                     changed.append(plan.name)
-                    event("model_renewed", model=plan.name, versions=new.now.traffic.versions)
+                for error in errors:
+                    self._note_refusal(plan.name, error)
         return changed
 
     async def watch(self, every_s: float) -> None:
@@ -158,6 +161,13 @@ class Planner:
             version, percent = change.get("version"), change.get("percent")
             shadow = bool(change.get("shadow"))
             if plan is None:
+                if shadow or percent is not None:
+                    raise RequestError(
+                        404,
+                        "unknown_model",
+                        "There is no such model; the first version of a new one answers every "
+                        "request, and takes neither 'shadow' nor 'percent'.",
+                    )
                 spec = ModelSpec(check_model_name(name), source, version, 100.0)
                 return first_plan([spec], [found])
             return deployed(plan, source, found, version, percent, shadow)
@@ -170,20 +180,87 @@ class Planner:
         traffic: Traffic = traffic_from(change["weights"], change.get("shadow"))
         return with_traffic(plan, traffic)
 
-    async def _look(self, plan: ModelPlan, only_watchable: bool) -> dict[str, Resolved]:
+    async def _joined(self, member: Member, plan: ModelPlan) -> ModelPlan:
+        """The plan by which a new process can serve, prepared there.
+
+        An update in place has overwritten what was before: then nobody can go back to it.
+        """
+        others = list(self._members())
+        try:
+            await member.prepare([plan], True)
+            return plan
+        except HubError as error:
+            if plan.before is None and others:
+                raise
+            reason = str(error)
+        now = replace(plan, before=None)
+        try:
+            await member.prepare([now], True)
+        except HubError:
+            if others:  # they answer by what lay there: one name would have two contents
+                raise
+            fresh = renewed(now, await self._look(now, False, []))
+            now = replace(fresh, before=None)
+            await member.prepare([now], True)
+        if plan.before is not None:
+            event("rollback_lost", logging.WARNING, model=plan.name, reason=reason)
+        await asyncio.gather(*(other.commit([now]) for other in others))
+        self.plans[now.name] = now
+        return now
+
+    async def _renew(
+        self, plan: ModelPlan, found: Mapping[str, Resolved], errors: list[HubError]
+    ) -> bool:
+        """Take over what is new: all of it, or else what proves itself.
+
+        Args:
+            plan: what is served.
+            found: source -> what lies there now.
+            errors: why something was refused is added to it.
+
+        Returns:
+            Whether anything was taken over.
+        """
+        new = {
+            version.source: found[version.source]
+            for version in plan.now.versions
+            if version.source in found and found[version.source].digest != version.digest
+        }
+        alone = [{source: now} for source, now in new.items()]
+        taken = False
+        for part in [new, *alone] if len(new) > 1 else alone:
+            changed = renewed(self.plans[plan.name], part)
+            try:
+                await self._make([changed], force=False)
+            except HubError as error:
+                if len(part) == 1:
+                    errors.append(error)
+                    await self._remember_refused(part)
+                continue
+            taken = True
+            for source in part:
+                self._refused.pop(source, None)
+            event("model_renewed", model=plan.name, versions=changed.now.traffic.versions)
+            if part is new:
+                break
+        return taken
+
+    async def _look(
+        self, plan: ModelPlan, only_watchable: bool, errors: list[HubError]
+    ) -> dict[str, Resolved]:
         found = {}
-        for version in plan.now.versions:
-            if only_watchable and not is_watchable(version.source):
+        for source in dict.fromkeys(version.source for version in plan.now.versions):
+            if only_watchable and not is_watchable(source):
                 continue
             try:
-                resolved = await asyncio.to_thread(resolve, version.source, True)
-            except HubError:
+                resolved = await asyncio.to_thread(resolve, source, True)
+            except HubError as error:
                 if not only_watchable:
-                    raise
+                    errors.append(error)
                 continue  # half copied, or the catalogue is away: the next look may find it
-            if only_watchable and self._refused.get(version.source) == resolved.digest:
+            if only_watchable and self._refused.get(source) == resolved.digest:
                 continue  # it was tried, and nothing has changed since
-            found[version.source] = resolved
+            found[source] = resolved
         return found
 
     def _note_refusal(self, model: str, error: BaseException) -> None:
@@ -194,8 +271,9 @@ class Planner:
         }
         event("version_not_taken", logging.ERROR, model=model, reason=str(error))
 
-    def _remember_refused(self, source: str) -> None:
-        try:
-            self._refused[source] = resolve(source).digest
-        except (HubError, InputError):
-            self._refused.pop(source, None)
+    async def _remember_refused(self, tried: Mapping[str, Resolved]) -> None:
+        """Not to try again what lies there; what changed meanwhile was not tried."""
+        for source, resolved in tried.items():
+            with contextlib.suppress(HubError):
+                if (await asyncio.to_thread(resolve, source)).digest == resolved.digest:
+                    self._refused[source] = resolved.digest

@@ -8,7 +8,8 @@ the arguments of a module's method (`data`, `texts` or `text`) and answers
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 from starlette.requests import ClientDisconnect, Request
@@ -24,6 +25,7 @@ from hub.serving.requests import (
     check_string,
     check_text,
     check_texts,
+    in_time,
     parse_json,
     read_object,
     wishes_of,
@@ -31,7 +33,8 @@ from hub.serving.requests import (
 from hub.serving.service import Version
 from hub.tokenizers import Text
 
-PREDICT_FIELDS = ("text", "texts", "probabilities", "top_k", "long_text", "user", "version")
+_OPTIONS = ("probabilities", "top_k", "long_text", "user", "version")
+PREDICT_FIELDS = ("text", "texts", *_OPTIONS)
 # Arguments of PaddleHub's methods that mean nothing here: the service chooses for itself.
 _PADDLEHUB_FIELDS = (
     "data", "texts", "text", "max_seq_len", "batch_size", "use_gpu", "return_prob", "return_result",
@@ -57,7 +60,7 @@ class OwnProtocol:
     async def predict(self, request: Request) -> Response:
         """Answer one text or several."""
         record = record_of(request.scope)
-        served = self._answerer.served(request, record)
+        self._answerer.admit(request, record)
         limits = self._answerer.limits
         body = await read_object(request, limits)
         check_fields(body, PREDICT_FIELDS)
@@ -65,12 +68,9 @@ class OwnProtocol:
             raise RequestError(422, "no_texts", "Give either 'text' or 'texts'.")
         values = [body["text"]] if "text" in body else body["texts"]
         texts = check_texts(values, limits)
-        user, pinned = (
-            None if body.get(name) is None else check_string(body[name], name)
-            for name in ("user", "version")
-        )
+        user, pinned = _strings(body, "user", "version")
         version, outcomes = await self._answerer.answer(
-            request, served, texts, wishes_of(body), pinned, user
+            request, texts, wishes_of(body), pinned, user
         )
         if error := first_error(outcomes):
             raise error
@@ -87,25 +87,26 @@ class OwnProtocol:
         """Answer any number of texts, a line of JSON each.
 
         The body is a JSON object with `texts`, or, with a content type of `application/x-ndjson`,
-        a text a line: a JSON string, or an object with `text`.
+        a text a line: a JSON string, or an object with `text`; options are then the query's.
         """
         record = record_of(request.scope)
         answerer, limits = self._answerer, self._answerer.limits
-        served = answerer.served(request, record, can_wait=True)
+        answerer.admit(request, record, can_wait=True)
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         texts: AsyncIterator[tuple[int, Text | RequestError]]
         if kind in ("application/x-ndjson", "application/jsonl", "application/jsonlines"):
-            wishes = _wishes_of_query(request)
+            options = _query_of(request)
             texts = _lines(request, answerer)
         else:
-            body = await read_object(request, limits)
-            check_fields(body, PREDICT_FIELDS[1:])
-            wishes = wishes_of(body)
-            found = check_texts(body.get("texts"), limits, limits.batch_texts)
+            options = await read_object(request, limits)
+            check_fields(options, PREDICT_FIELDS[1:])
+            found = check_texts(options.get("texts"), limits, limits.batch_texts)
             texts = _given(found, request)
-        version = answerer.version(request, record, served, None, None)
-        lines = answerer.stream(request, served, version, texts, wishes)
-        return Lines(lines)
+        wishes = wishes_of(options)
+        user, pinned = _strings(options, "user", "version")
+        served = answerer.service.find(request.path_params["name"])
+        version = answerer.version(request, record, served, pinned, user)
+        return Lines(answerer.stream(request, version, texts, wishes))
 
 
 async def _given(
@@ -118,30 +119,44 @@ async def _given(
         yield number, text
 
 
-def _wishes_of_query(request: Request) -> Wishes:
-    query = request.query_params
-    top_k = query.get("top_k")
-    if top_k is not None and not (top_k.isascii() and top_k.isdigit() and len(top_k) < 5):
-        raise RequestError(422, "bad_option", "'top_k' must be a whole number from 1 to 1000.")
-    return wishes_of(
-        {
-            "probabilities": query.get("probabilities", "").lower() in ("1", "true"),
-            "top_k": None if top_k is None else int(top_k),
-            "long_text": query.get("long_text"),
-        }
-    )
+def _strings(body: Mapping[str, Any], *names: str) -> list[str | None]:
+    """Fields that are short strings, if they are there."""
+    return [None if body.get(name) is None else check_string(body[name], name) for name in names]
+
+
+def _query_of(request: Request) -> dict[str, Any]:
+    """A query's options, as a JSON body has them."""
+    options: dict[str, Any] = dict(request.query_params)
+    check_fields(options, _OPTIONS)
+    top_k = options.get("top_k", "")
+    if top_k.isascii() and top_k.isdigit() and len(top_k) < 5:
+        options["top_k"] = int(top_k)
+    if "probabilities" in options:
+        values = {"1": True, "true": True, "0": False, "false": False}
+        options["probabilities"] = values.get(options["probabilities"].lower())
+    return options
 
 
 async def _lines(
     request: Request, answerer: Answerer
 ) -> AsyncIterator[tuple[int, Text | RequestError]]:
-    """The texts of a body of JSON lines, as they come; a bad line is an error of its own."""
+    """The texts of a body of JSON lines, as they come; a bad line is an error of its own.
+
+    Raises:
+        RequestError: they are too many, a line is too long, or does not come in time.
+    """
     limits = answerer.limits
     number, size, rest = 0, 0, b""
+    parts, waited_s = request.stream(), 0.0
     # A text's characters may be escaped: six bytes each, and a little around them.
     longest = 12 * limits.text_characters + 1000
     try:
-        async for part in request.stream():
+        while True:
+            begun = time.monotonic()
+            part = await in_time(anext(parts, None), limits.body_s - waited_s)
+            waited_s += time.monotonic() - begun
+            if part is None:
+                break
             size += len(part)
             if size > limits.batch_bytes:
                 raise RequestError(413, "too_large", "The batch is too long.")
@@ -151,9 +166,7 @@ async def _lines(
             for line in lines:
                 if line.strip():
                     yield number, _line(line, number, answerer)
-                    number += 1
-                    if number >= limits.batch_texts:
-                        raise RequestError(413, "too_many_texts", "The batch has too many texts.")
+                    number, waited_s = number + 1, 0.0
     except ClientDisconnect:
         return
     if rest.strip():
@@ -161,9 +174,12 @@ async def _lines(
 
 
 def _line(line: bytes, number: int, answerer: Answerer) -> Text | RequestError:
+    if number >= answerer.limits.batch_texts:
+        raise RequestError(413, "too_many_texts", "The batch has too many texts.")
     try:
         value: Any = parse_json(line)
         if isinstance(value, dict):
+            check_fields(value, ("text",))
             value = value.get("text")
         return check_text(value, number, answerer.limits)
     except RequestError as error:
@@ -179,7 +195,7 @@ class PaddleHubProtocol:
     async def predict(self, request: Request) -> Response:
         """Answer the texts of `data`, `texts` or `text`."""
         record = record_of(request.scope)
-        served = self._answerer.served(request, record)
+        self._answerer.admit(request, record)
         limits = self._answerer.limits
         if not request.headers.get("content-type", "").startswith("application/json"):
             raise RequestError(415, "not_json", "Post with the content type 'application/json'.")
@@ -191,7 +207,7 @@ class PaddleHubProtocol:
         values = [given[0]] if isinstance(given[0], str) else given[0]
         texts = check_texts(values, limits)
         wishes = Wishes(probabilities=body.get("return_prob") is True)
-        version, outcomes = await self._answerer.answer(request, served, texts, wishes)
+        version, outcomes = await self._answerer.answer(request, texts, wishes)
         if error := first_error(outcomes):
             raise error
         answers = [_plain(version, outcome.answer or {}, wishes) for outcome in outcomes]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import codecs
 import json
 import math
 import sys
-from collections.abc import Mapping, Sequence
-from typing import Any, NoReturn
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from typing import Any, NoReturn, TypeVar
 
 from starlette.requests import ClientDisconnect, Request
 
@@ -15,6 +16,23 @@ from hub.errors import RequestError
 from hub.serving.engine import Wishes
 from hub.serving.settings import Limits
 from hub.tokenizers import Text
+
+Result = TypeVar("Result")
+
+
+async def in_time(work: Awaitable[Result], within_s: float) -> Result:
+    """What `work` gives.
+
+    Raises:
+        RequestError: it took longer: whoever sends the body is too slow.
+    """
+    try:
+        if sys.version_info >= (3, 11):
+            async with asyncio.timeout(within_s):  # makes no task of its own
+                return await work
+        return await asyncio.wait_for(work, within_s)
+    except asyncio.TimeoutError:
+        raise RequestError(408, "too_slow", "The body did not come in time.") from None
 
 
 async def read_body(request: Request, most: int, within_s: float) -> bytes:
@@ -42,13 +60,7 @@ async def read_body(request: Request, most: int, within_s: float) -> bytes:
             parts.append(part)
 
     try:
-        if sys.version_info >= (3, 11):
-            async with asyncio.timeout(within_s):  # makes no task of its own
-                await read()
-        else:
-            await asyncio.wait_for(read(), within_s)
-    except asyncio.TimeoutError:
-        raise RequestError(408, "too_slow", "The body did not come in time.") from None
+        await in_time(read(), within_s)
     except ClientDisconnect:
         raise RequestError(499, "left", "The caller left before the body was whole.") from None
     return b"".join(parts)
@@ -65,7 +77,8 @@ def parse_json(body: bytes) -> Any:
         RequestError: it is none.
     """
     try:
-        return _DECODER.decode(body.decode("utf-8"))
+        # Windows' programs begin a file with a mark that is no part of it.
+        return _DECODER.decode(body.removeprefix(codecs.BOM_UTF8).decode("utf-8"))
     except UnicodeDecodeError:
         raise RequestError(400, "not_utf8", "The body is not UTF-8.") from None
     except RecursionError:
@@ -112,7 +125,7 @@ def check_texts(values: Any, limits: Limits, most: int | None = None) -> list[Te
     """
     if not isinstance(values, list):
         raise RequestError(422, "not_texts", "The texts must be a list of strings.")
-    most = limits.texts if most is None else most
+    most = limits.request_texts if most is None else most
     if not values:
         raise RequestError(422, "no_texts", "There is no text to answer.")
     if len(values) > most:
@@ -177,7 +190,7 @@ def wishes_of(body: Mapping[str, Any]) -> Wishes:
     return Wishes(probabilities, top_k, long_text)
 
 
-def check_fields(body: Mapping[str, Any], known: Sequence[str]) -> None:
+def check_fields(body: Iterable[str], known: Sequence[str]) -> None:
     """See that a misspelt option is not passed over.
 
     Raises:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import logging
+import os
 import signal
 import socket
 import sys
@@ -20,10 +22,45 @@ from hub.serving.logs import event
 from hub.serving.service import Service
 from hub.serving.settings import Settings
 
+# The longest that a request's headers may be, in bytes; or what stands between two parts of a body.
+_LONGEST_HEAD = 64 << 10
+_HEAD_TOO_LONG = (
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
+    b"connection: close\r\ncontent-length: 0\r\n\r\n"
+)
+
 try:
-    from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol as _Protocol
-except ImportError:  # httptools is compiled; where it is not, Python parses
-    _Protocol = H11Protocol  # type: ignore[assignment,misc]
+    from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+except ImportError:  # httptools is compiled; where it is not, Python parses, and has a limit itself
+    _Protocol = H11Protocol
+else:
+
+    class _Bounded(HttpToolsProtocol):
+        """A connection whose headers have an end: what is parsed keeps them, however many come."""
+
+        _head = 0
+
+        def data_received(self, data: bytes) -> None:
+            self._head += len(data)
+            super().data_received(data)
+            if self._head > _LONGEST_HEAD and not self.transport.is_closing():
+                if self.cycle is None or self.cycle.response_complete:
+                    self.transport.write(_HEAD_TOO_LONG)
+                self.transport.close()
+
+        def on_headers_complete(self) -> None:
+            self._head = 0
+            super().on_headers_complete()
+
+        def on_body(self, body: bytes) -> None:
+            self._head = 0
+            super().on_body(body)
+
+        def on_message_complete(self) -> None:
+            self._head = 0
+            super().on_message_complete()
+
+    _Protocol = _Bounded  # type: ignore[assignment,misc]
 
 
 def bind(settings: Settings, shared: bool = False) -> socket.socket:
@@ -178,16 +215,14 @@ class Process:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.remove_signal_handler(number)
-            loop.add_signal_handler(number, self.end, number)
+            loop.add_signal_handler(number, self._on_end, number)
         if hasattr(signal, "SIGHUP"):
             loop.remove_signal_handler(signal.SIGHUP)
             loop.add_signal_handler(signal.SIGHUP, self._on_hangup)
 
     def end(self, number: int) -> None:
-        """Drain; the second time, stop at once."""
+        """Drain, and end when every request in flight is answered."""
         if self._service.draining:
-            if self._server is not None:
-                self._server.force_exit = self._server.should_exit = True
             return
         self._service.draining = True
         event("draining", signal=number)
@@ -196,8 +231,15 @@ class Process:
     async def _drain(self) -> None:
         # Load balancers that ask /readyz need a moment to send their requests elsewhere.
         await asyncio.sleep(self._settings.drain_delay_s)
+        self._service.closing = True
         if self._server is not None:
             self._server.should_exit = True
+
+    def _on_end(self, number: int) -> None:
+        """Drain; the second time, stop at once."""
+        if self._service.draining:
+            _exit_at_once(number)
+        self.end(number)
 
     def _on_hangup(self) -> None:
         self._start(self._reload())
@@ -233,6 +275,12 @@ class Process:
         self._server = Server(config)
         await self._server.serve([self._listener])
         await self._service.stop()
+
+
+def _exit_at_once(number: int) -> None:
+    """End the process without waiting for the engine's thread, as Python would."""
+    logging.shutdown()
+    os._exit(128 + number)
 
 
 def open_keys(settings: Settings) -> tuple[KeyFile | None, KeyFile | None]:

@@ -17,7 +17,6 @@ from typing import Any
 
 from hub.errors import HubError, RequestError
 from hub.registry.names import normalize
-from hub.serving.answers import essence
 from hub.serving.batching import Batcher
 from hub.serving.engine import Engine, Outcome, Wishes
 from hub.serving.loading import open_version
@@ -25,6 +24,7 @@ from hub.serving.logs import event
 from hub.serving.metrics import Metrics, VersionMetrics
 from hub.serving.plans import ModelPlan, VersionPlan
 from hub.serving.settings import Settings
+from hub.serving.shadowing import Shadowing
 from hub.serving.sources import public_reason
 from hub.serving.traffic import Traffic
 from hub.tokenizers import Text
@@ -82,13 +82,16 @@ class Service:
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
         self.settings, self.metrics = settings, metrics
         self.models: dict[str, Served] = {}
-        self.draining = False
+        # Whether it shall end: `/readyz` says so. When its port closes, it takes no more requests.
+        self.draining = self.closing = False
         # One thread computes for all versions: the processors are theirs together.
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="engine")
         # One thread loads, as each one that ever allocated keeps memory of its own.
         self._loader = ThreadPoolExecutor(1, thread_name_prefix="loader")
         self._prepared: dict[tuple[str, str, str], Version] = {}
         self._retiring: set[asyncio.Task[None]] = set()
+        limits = settings.limits
+        self._shadowing = Shadowing(metrics, limits.queue_texts, limits.deadline_s, self._busy)
         metrics.ready.set_function(lambda: float(self.not_ready() is None))
 
     # --- changing --------------------------------------------------------------------------------
@@ -137,7 +140,7 @@ class Service:
                     loaded = self._prepared.pop(key)
                     loaded.batcher.start()
                     self.metrics.reloads.labels(plan.name, "loaded").inc()
-                    self.metrics.info.labels(plan.name, version.version, version.digest).set(1)
+                    self.metrics.begin(plan.name, version.version, version.digest)
                 versions[version.version] = loaded
             self.models[plan.name] = Served(plan, versions)
             if served is not None:
@@ -153,6 +156,7 @@ class Service:
 
     async def stop(self) -> None:
         """End every batcher."""
+        self._shadowing.stop()
         for served in self.models.values():
             for version in served.versions.values():
                 await version.batcher.stop()
@@ -237,34 +241,16 @@ class Service:
         """Let the shadow version answer too, if there is one and it has time."""
         name = served.traffic.shadow
         version = None if name is None else served.versions.get(name)
-        if version is None:
-            return
-        count = self.metrics.shadow.labels
-        if not version.batcher.room(2 * len(texts)):
-            count(version.model, version.name, "dropped").inc(len(texts))
-            return
-        deadline = time.monotonic() + self.settings.limits.deadline_s
-        job = version.batcher.submit(texts, wishes, deadline)
+        if version is not None:
+            self._shadowing.offer(version, texts, wishes, outcomes)
 
-        async def compare() -> None:
-            with version.used():
-                try:
-                    theirs = await version.batcher.wait(job)
-                except RequestError:
-                    count(version.model, version.name, "failed").inc(len(texts))
-                    return
-            task = version.engine.task.name
-            for ours, other in zip(outcomes, theirs, strict=True):
-                if ours.answer is None or other.answer is None:
-                    result = "failed"
-                else:
-                    same = essence(task, ours.answer) == essence(task, other.answer)
-                    result = "same" if same else "different"
-                count(version.model, version.name, result).inc()
-
-        task = asyncio.get_running_loop().create_task(compare())
-        self._retiring.add(task)
-        task.add_done_callback(self._retiring.discard)
+    def _busy(self) -> bool:
+        """Whether a request waits for the engine, or for what it computes."""
+        return any(
+            version.batcher.depth or version.batcher.busy_since is not None
+            for served in self.models.values()
+            for version in served.versions.values()
+        )
 
     # --- telling ---------------------------------------------------------------------------------
 
@@ -272,8 +258,8 @@ class Service:
         """Why no request should come here; None if they should."""
         if self.draining:
             return "draining"
-        if not self.models:
-            return "loading"
+        if (reason := self.refuses()) is not None:
+            return reason
         now = time.monotonic()
         for served in self.models.values():
             for version in served.versions.values():
@@ -281,6 +267,12 @@ class Service:
                 if since is not None and now - since > self.settings.stuck_s:
                     return "engine_stuck"
         return None
+
+    def refuses(self) -> str | None:
+        """Why no request is taken; None if they are."""
+        if self.closing:
+            return "draining"
+        return None if self.models else "loading"
 
     def status(self) -> list[dict[str, Any]]:
         """Every model with its versions and their shares; without paths."""

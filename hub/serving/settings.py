@@ -155,6 +155,11 @@ class Limits:
     queue_texts: int = 256
     requests: int = 1000
 
+    @property
+    def request_texts(self) -> int:
+        """Texts in a request: those of one wait together, so that the queue must hold them."""
+        return min(self.texts, self.queue_texts)
+
 
 @dataclass(frozen=True)
 class Settings:

@@ -103,4 +103,6 @@ def check_unchanged(folder: str, digest: str) -> None:
     except (InputError, ModelError) as error:
         raise ServingError(f"{folder} is gone or not whole any more: {error}") from error
     if now.digest != digest:
-        raise ServingError(f"{folder} changed while it was being loaded.")
+        raise ServingError(
+            f"{folder} changed since this version was planned: a reload takes what is there now."
+        )

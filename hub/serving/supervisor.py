@@ -21,6 +21,7 @@ from hub.constants import THREADS_VARIABLE
 from hub.errors import HubError, RequestError, ServingError
 from hub.machine import thread_count
 from hub.serving.channel import Channel
+from hub.serving.keys import reload_keys
 from hub.serving.logs import event
 from hub.serving.metrics import add_up
 from hub.serving.planner import Planner
@@ -41,7 +42,6 @@ def supervise(settings: Settings, specs: Sequence[ModelSpec]) -> None:
     Raises:
         HubError: they cannot start.
     """
-    open_keys(settings)  # a bad file is told before anything starts
 
     async def work() -> None:
         await Supervisor(settings, specs).run()
@@ -61,8 +61,24 @@ class _Child:
         self.reported = ""
 
     async def start(self, settings: Settings) -> None:
-        """Start the process."""
+        """Start the process.
+
+        Raises:
+            OSError: the system has no room for it.
+            ServingError: it ended at once, or does not answer.
+        """
         ours, theirs = socket.socketpair()
+        try:
+            await self._spawn(settings, theirs)
+            await self.channel.open(ours)
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        await self.channel.call("start", settings.to_json())
+
+    async def _spawn(self, settings: Settings, theirs: socket.socket) -> None:
         environment = dict(os.environ)
         if settings.threads is not None:
             environment[THREADS_VARIABLE] = str(settings.threads)
@@ -77,19 +93,19 @@ class _Child:
             # Ctrl-C is the supervisor's: a second signal would cut short what is in flight.
             start_new_session=True,
         )
-        theirs.close()
-        await self.channel.open(ours)
-        await self.channel.call("start", settings.to_json())
 
     async def prepare(self, plans: Sequence[ModelPlan], force: bool) -> None:
         """Load what the plans need."""
-        await self.channel.call("prepare", {"plans": to_json(plans), "force": force})
+        call = {"plans": to_json(plans), "force": force}
+        await self.channel.call("prepare", call, within_s=None)
 
     async def commit(self, plans: Sequence[ModelPlan]) -> None:
-        """Serve by them. A worker that dies of it is replaced by one that knows them."""
-        with contextlib.suppress(ServingError):
+        """Serve by them. A worker that cannot is replaced by one that knows them."""
+        try:
             await self.channel.call("commit", {"plans": to_json(plans)})
             self.serving = True
+        except ServingError:
+            self.kill(signal.SIGKILL)
 
     async def abort(self) -> None:
         """Forget what was prepared."""
@@ -127,6 +143,7 @@ class Supervisor:
         if settings.threads is None:
             settings = settings.with_threads(max(1, thread_count() // settings.workers))
         self._settings = settings
+        self._keys = open_keys(settings)  # a bad file is told before anything starts
         self._children: list[_Child] = []
         self._departed = ""
         self._ending = False
@@ -152,6 +169,9 @@ class Supervisor:
         except HubError:
             await self._stop_all()
             raise
+        except OSError as error:
+            await self._stop_all()
+            raise ServingError(f"A worker cannot be started: {error}.") from error
         event(
             "ready",
             address=self._settings.address,
@@ -175,7 +195,8 @@ class Supervisor:
 
     async def reload(self) -> None:
         """Read the keys and look at every source again."""
-        await self._reload_keys()
+        with contextlib.suppress(RequestError):
+            await self._reload_keys()
         await self.planner.refresh()
 
     async def metrics(self, asking: _Child) -> str:
@@ -198,8 +219,12 @@ class Supervisor:
 
     async def _add(self) -> _Child:
         child = _Child(self)
+        try:
+            await child.start(self._settings)
+        except BaseException:
+            child.kill(signal.SIGKILL)
+            raise
         self._children.append(child)
-        await child.start(self._settings)
         return child
 
     async def _keep(self, child: _Child) -> None:
@@ -213,20 +238,38 @@ class Supervisor:
             if self._ending:
                 return
             lived = time.monotonic() - child.started
-            delay = 0.0 if lived > _SOON_S else min(_SLOWEST_S, 2 * delay + 0.1)
+            delay = 0.0 if lived > _SOON_S else _slower(delay)
             event("worker_ended", logging.ERROR, pid=child.process.pid, code=code, wait_s=delay)
             await asyncio.sleep(delay)
-            try:
-                child = await self._add()
-                await self.planner.join(child)
-            except (HubError, OSError) as error:
-                event("worker_failed", logging.ERROR, reason=str(error))
+            while (new := await self._successor()) is None:
+                delay = _slower(delay)
+                await asyncio.sleep(delay)
+            child = new
+
+    async def _successor(self) -> _Child | None:
+        """A worker in a dead one's place; None if there could be none.
+
+        One that started and cannot join is killed, and thereby replaced.
+        """
+        child = None
+        try:
+            child = await self._add()
+            await self.planner.join(child)
+        except (HubError, OSError) as error:
+            event("worker_failed", logging.ERROR, reason=str(error))
+            if child is not None:
                 child.kill(signal.SIGKILL)
-            else:
-                pid = None if child.process is None else child.process.pid
-                event("worker_replaced", pid=pid)
+        else:
+            event("worker_replaced", pid=child.process.pid if child.process else None)
+        return child
 
     async def _reload_keys(self) -> None:
+        """Read the keys again, here to know that they can be used, and in every worker.
+
+        Raises:
+            RequestError: they cannot.
+        """
+        reload_keys(self._keys)
         for child in list(self._children):
             with contextlib.suppress(ServingError):
                 await child.channel.call("keys")
@@ -260,6 +303,10 @@ class Supervisor:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _slower(delay_s: float) -> float:
+    return min(_SLOWEST_S, 2 * delay_s + 0.1)
 
 
 def only_counts(text: str) -> str:

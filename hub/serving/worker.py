@@ -13,10 +13,10 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from hub.errors import HubError, InputError, ServingError
+from hub.errors import HubError, RequestError, ServingError
 from hub.serving.app import create_app
 from hub.serving.channel import Channel
-from hub.serving.keys import KeyFile
+from hub.serving.keys import KeyFile, reload_keys
 from hub.serving.logs import configure
 from hub.serving.metrics import Metrics
 from hub.serving.plans import ModelPlan
@@ -36,7 +36,7 @@ class _RemoteFleet:
 
     async def change(self, change: Mapping[str, Any]) -> dict[str, Any]:
         """Make a change everywhere."""
-        done: dict[str, Any] = await self._channel.call("change", dict(change))
+        done: dict[str, Any] = await self._channel.call("change", dict(change), within_s=None)
         return done
 
     async def metrics(self) -> str:
@@ -93,7 +93,7 @@ class Worker:
             await asyncio.wait_for(self._channel.call("report", self._metrics.text()), 1.0)
 
     async def _ask_for_reload(self) -> None:
-        await self._channel.call("change", {"do": "reload"})
+        await self._channel.call("change", {"do": "reload"}, within_s=None)
 
     async def _report(self) -> None:
         while True:
@@ -127,10 +127,8 @@ class Worker:
         elif method == "metrics":
             return self._metrics.text()
         elif method == "keys":
-            for file in self._keys:
-                if file is not None:
-                    with contextlib.suppress(InputError):
-                        file.reload()
+            with contextlib.suppress(RequestError):
+                reload_keys(self._keys)
         return None
 
 

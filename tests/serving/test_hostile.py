@@ -133,6 +133,45 @@ def test_what_is_not_http_ends_with_its_connection(travel: Program, junk: bytes)
     assert travel.label()[1] == "1"
 
 
+@pytest.mark.parametrize(
+    "begin",
+    [
+        b"GET /healthz HTTP/1.1\r\nHost: x\r\n",
+        b"GET /healthz HTTP/1.1\r\nX: ",  # one that does not end
+        b"GET /",
+        f"POST {PREDICT} HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{{\r\n0\r\n".encode(),
+    ],
+)
+def test_headers_without_an_end_are_cut_off(travel: Program, begin: bytes) -> None:
+    """Before a body, within a name or a value, and after a body."""
+    sent = 0
+    with socket.create_connection(("127.0.0.1", travel.port), timeout=20) as client:
+        client.sendall(begin)
+        part = b"a" * 1000 + (b": b\r\n" if begin.endswith(b"\n") else b"")
+        try:
+            while sent < 64_000_000:
+                client.sendall(part)
+                sent += len(part)
+        except OSError:
+            pass  # the service hung up
+    assert sent < 16_000_000  # what the system holds between the two
+    with socket.create_connection(("127.0.0.1", travel.port), timeout=20) as client:
+        client.sendall(b"GET /healthz HTTP/1.1\r\nX: " + b"a" * 100_000)
+        assert client.recv(1 << 16).startswith(b"HTTP/1.1 431 ")
+    assert travel.label()[1] == "1"
+
+
+def test_a_long_body_has_no_long_head(travel: Program) -> None:
+    """Its parts are no headers, and one after the other of a connection does not add up."""
+    session = requests.Session()
+    body = json.dumps({"texts": ["长" * 9_000] * 30}).encode()
+    parts = [body[start : start + 1000] for start in range(0, len(body), 1000)]
+    assert session.post(travel.address + PREDICT, iter(parts), timeout=60).status_code == 200
+    padding = {"X-Padding": "a" * 30_000}
+    for _ in range(5):
+        assert session.get(travel.address + "/healthz", headers=padding, timeout=20).ok
+
+
 def test_slow_clients_are_let_go_and_hinder_nobody(start: Start, exported: Any) -> None:
     """200 connections that send a byte now and then, in headers or body."""
     service = start(f"travel@1={exported}", "--body-s", "1")

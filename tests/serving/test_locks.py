@@ -94,12 +94,12 @@ def test_other_sites_pages_may_call_only_where_that_is_said(start: Start, export
     assert answer.headers["access-control-allow-origin"] == "https://bank.example"
     other = opened.post(PREDICT, {"text": "今天"}, headers={"Origin": "https://evil.example"})
     assert "access-control-allow-origin" not in other.headers
-    preflight = opened.session.options(
-        opened.address + PREDICT,
-        headers={**origin, "Access-Control-Request-Method": "POST"},
-        timeout=5,
-    )
-    assert preflight.status_code == 200
+    for header in ("content-type", "x-user-id", "x-model-version", "traceparent", "x-api-key"):
+        asked = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": header}
+        preflight = opened.session.options(
+            opened.address + PREDICT, headers={**origin, **asked}, timeout=5
+        )
+        assert preflight.status_code == 200, header
 
 
 def test_tls_by_files(start: Start, exported: Path, tmp_path: Path) -> None:
@@ -153,6 +153,8 @@ def test_it_binds_to_this_machine_unless_told(travel: object) -> None:
         ("short", "fewer than 16"),
         ("a b c-0123456789abcdef", "more than a name"),
         ("sha256:12", "64 hexadecimal"),
+        (f"{FIRST} #replaced-in-2026-11", "comment behind a key"),
+        (f"web {FIRST} # of the web", "comment behind a key"),
     ],
 )
 def test_a_file_without_usable_keys_is_refused(tmp_path: Path, content: str, says: str) -> None:
@@ -160,6 +162,52 @@ def test_a_file_without_usable_keys_is_refused(tmp_path: Path, content: str, say
     path.write_text(content)
     with pytest.raises(InputError, match=says):
         KeyFile(str(path))
+
+
+def test_the_mark_with_which_windows_begins_a_file_is_no_part_of_a_key(tmp_path: Path) -> None:
+    path = tmp_path / "keys"
+    path.write_bytes(f"\ufeff{FIRST}\r\n".encode())
+    assert KeyFile(str(path)).name_of(FIRST) is not None
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_reload_fails_where_a_key_file_is_wrong_and_the_log_says_so(
+    start: Start, exported: Path, tmp_path: Path, token_file: Path, workers: str
+) -> None:
+    """The old keys stay valid: whoever revokes one must learn that it was not taken."""
+    keys = tmp_path / "keys"
+    keys.write_text(f"{FIRST}\n{SECOND}\n")
+    service = start(
+        f"travel@1={exported}", "--api-keys", keys, "--admin-token", token_file, "--workers",
+        workers,
+    )  # fmt: skip
+    keys.write_text(f"{SECOND}\nthird short\n")
+    answer = service.admin("POST", "/reload")
+    assert answer.status_code == 422 and answer.json()["error"]["code"] == "bad_keys"
+    assert "fewer than 16 characters" in answer.json()["error"]["message"]
+    assert str(tmp_path) not in answer.text and "short" not in answer.text
+    assert "fewer than 16" in service.wait_for_event("keys_not_taken", level="error")["reason"]
+    assert service.get("/v1/models", headers=bearer(FIRST)).status_code == 200
+    keys.write_text(f"{SECOND}\n")
+    assert service.admin("POST", "/reload").status_code == 200
+    assert service.get("/v1/models", headers=bearer(FIRST)).status_code == 401
+
+
+def test_a_wrong_key_file_is_told_once_and_taken_when_it_is_right(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("hub.serving.keys._LOOK_S", 0.0)
+    path = tmp_path / "keys"
+    path.write_text(FIRST)
+    keys = KeyFile(str(path))
+    path.write_text(f"{SECOND}\nshort")
+    assert keys.name_of(FIRST) and keys.name_of(FIRST) and not keys.name_of(SECOND)
+    told = [record for record in caplog.records if record.message == "keys_not_taken"]
+    assert len(told) == 1
+    path.unlink()
+    assert keys.name_of(FIRST)
+    path.write_text(f"{SECOND}\n")
+    assert keys.name_of(SECOND) and not keys.name_of(FIRST)
 
 
 def test_a_key_may_be_kept_as_its_digest(tmp_path: Path) -> None:

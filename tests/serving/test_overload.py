@@ -9,6 +9,8 @@ import logging
 import os
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -17,10 +19,10 @@ from pathlib import Path
 import pytest
 import requests
 
-from hub.serving.logs import LineHandler
+from hub.serving.logs import LineHandler, SentenceFormatter
 from hub.serving.settings import Limits
 from tests.serving.client import Answer, Connection, closed_loop, open_loop, percentile
-from tests.serving.conftest import Program, Start, Threaded
+from tests.serving.conftest import ROOT, Program, Start, Threaded
 
 PREDICT = "/v1/models/travel:predict"
 BATCH = "/v1/models/travel:batch"
@@ -148,6 +150,16 @@ def test_lines_of_one_turn_of_the_loop_are_written_together() -> None:
     assert stream.getvalue().splitlines()[3:] == ["left behind", "without a loop"]
 
 
+def test_a_sentence_of_the_log_is_one_line_whatever_callers_write() -> None:
+    facts = {"path": "/x\nrequest  status=200\x1b[2J\u2028\x85", "model": "天气"}
+    record = logging.makeLogRecord({"msg": "request\r", "facts": facts})
+    line = SentenceFormatter().format(record)
+    assert line.isprintable() and "model=天气" in line and "\\n" in line and "\\x1b" in line
+    with_trace = logging.makeLogRecord({"msg": "failed"})
+    with_trace.exc_info = (ValueError, ValueError("why"), None)
+    assert SentenceFormatter().format(with_trace).splitlines() == ["failed", "ValueError: why"]
+
+
 def test_health_is_told_when_no_more_requests_are_taken(
     threaded: Callable[..., Threaded],
 ) -> None:
@@ -266,6 +278,54 @@ def test_sigterm_drains_and_a_second_one_ends(start: Start, run_folder: Path) ->
         impatient.wait(10)
         ended.append(time.monotonic() - begun)
     assert min(ended) < 5.0  # not the twenty seconds of its delay
+
+
+def test_requests_are_answered_until_the_port_closes(threaded: Callable[..., Threaded]) -> None:
+    """/readyz says no, so that a load balancer looks elsewhere; who has not heard it is served."""
+    service = threaded(drain_delay_s=60.0)
+    service.loop.call_soon_threadsafe(service.process.end, 0)
+    end = time.monotonic() + 20
+    while service.get("/readyz").status_code == 200 and time.monotonic() < end:
+        time.sleep(0.01)
+    assert service.get("/readyz").json() == {"status": "draining"}
+    url = f"http://127.0.0.1:{service.port}{PREDICT}"
+    assert requests.post(url, json={"text": "今天"}, timeout=20).status_code == 200
+    service.service.closing = True
+    refused = requests.post(url, json={"text": "今天"}, timeout=20)
+    assert refused.status_code == 503 and refused.json()["error"]["code"] == "draining"
+    service.process._server.should_exit = True  # type: ignore[union-attr]
+
+
+def test_a_second_signal_waits_for_nothing(tmp_path: Path) -> None:
+    """Not for the engine's thread either, which Python joins at its end."""
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import asyncio, os, signal, time\n"
+        "from concurrent.futures import ThreadPoolExecutor\n"
+        "from types import SimpleNamespace\n"
+        "from hub.serving.logs import configure\n"
+        "from hub.serving.server import Process\n"
+        "from hub.serving.settings import Settings\n"
+        "async def work():\n"
+        "    configure(True)\n"
+        "    ThreadPoolExecutor(1).submit(time.sleep, 600)\n"
+        "    service = SimpleNamespace(draining=False, closing=False)\n"
+        "    process = Process(service, Settings(drain_delay_s=600), None, None)\n"
+        "    process.install_signals()\n"
+        "    for _ in range(2):\n"
+        "        os.kill(os.getpid(), signal.SIGTERM)\n"
+        "        await asyncio.sleep(0.1)\n"
+        "    await asyncio.sleep(600)\n"
+        "asyncio.run(work())\n"
+    )
+    done = subprocess.run(
+        [sys.executable, program],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert done.returncode == 128 + signal.SIGTERM and '"event": "draining"' in done.stderr
 
 
 @pytest.mark.slow

@@ -99,6 +99,11 @@ def test_the_open_inference_protocol(travel: Program) -> None:
         assert tensors["label"]["data"] == hub_labels(travel, TEXTS[:2])
         assert tensors["probabilities"]["shape"] == [2, 3]
         assert sum(tensors["probabilities"]["data"]) == pytest.approx(2.0)
+    absent = {**request, "parameters": None, "outputs": None}
+    assert len(travel.post("/v2/models/travel/infer", absent).json()["outputs"]) == 3
+    for wrong in (False, [], "x"):
+        refused = travel.post("/v2/models/travel/infer", {**request, "parameters": wrong})
+        assert refused.status_code == 422
     request["outputs"] = [{"name": "score"}]
     (only,) = travel.post("/v2/models/travel/infer", request).json()["outputs"]
     assert (only["name"], only["datatype"], only["shape"]) == ("score", "FP32", [2])
@@ -183,6 +188,7 @@ def test_tensors_may_be_bytes_after_the_json(travel: Program) -> None:
         (10, as_bytes(["今天"]), {"Inference-Header-Content-Length": "100000"}, 400),
         (10, as_bytes(["今天"]), {"Inference-Header-Content-Length": "-4"}, 400),
         (10, as_bytes(["今天"]), {"Inference-Header-Content-Length": "x"}, 400),
+        (10, as_bytes(["今天"]), {"Inference-Header-Content-Length": "9" * 5000}, 400),
     ],
 )
 def test_bytes_that_do_not_fit_are_refused(
@@ -290,9 +296,16 @@ def test_every_task_is_answered(
     assert paddlehub[0] == pytest.approx(vector, abs=1e-5)
 
 
-def test_masks_are_filled_where_that_is_asked(start: Start, tmp_path: Path) -> None:
+def test_masks_are_filled_where_that_is_asked(
+    start: Start, tmp_path: Path, exported: Path, run_folder: Path
+) -> None:
     layouts.write_folder(tmp_path / "masked", layouts.layouts()["ernie-tiny"], "ForMaskedLM")
-    service = start(f"mask={tmp_path / 'masked'}", "--task", "fill-mask")
+    # What was fine-tuned keeps its task.
+    arguments = (f"mask={tmp_path / 'masked'}", f"travel={exported}", f"run={run_folder}")
+    service = start(*arguments, "--task", "fill-mask")
+    tasks = {m["name"]: m["task"] for m in service.get("/v1/models").json()["models"]}
+    fine_tuned = "text-classification"
+    assert tasks == {"mask": "fill-mask", "travel": fine_tuned, "run": fine_tuned}
     (answer,) = service.post("/v1/models/mask:predict", {"text": "今[MASK]气", "top_k": 3}).json()[
         "predictions"
     ]

@@ -6,6 +6,7 @@ import asyncio
 import json
 import shutil
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -15,8 +16,16 @@ from typing import Any
 import pytest
 
 import hub
+from hub.errors import OutputError, RequestError
 from hub.inference.export import export
+from hub.models.registration import register
 from hub.registry.manifest import parse_manifest, write_manifest
+from hub.registry.store import Store
+from hub.registry.team import TeamCatalogue
+from hub.serving.engine import Wishes
+from hub.serving.metrics import Metrics
+from hub.serving.plans import ModelPlan, deployed
+from hub.serving.sources import resolve
 from tests.serving.client import Answer, closed_loop
 from tests.serving.conftest import Program, Start, Threaded
 
@@ -54,6 +63,19 @@ def rewrite(folder: Path, **changes: Any) -> None:
     manifest = parse_manifest((folder / "hub.json").read_text(encoding="utf-8"), "hub.json")
     values = {**manifest.__dict__, **changes}
     write_manifest(folder, type(manifest)(**values), list(manifest.files))
+
+
+def replace(service: Threaded, source: Path) -> None:
+    """Serve version 2 only: nothing stays for a rollback."""
+    plan = service.service.models["travel"].plan
+    changed = deployed(plan, str(source), resolve(str(source)), "2", None, False)
+    alone = ModelPlan("travel", changed.now)
+
+    async def switch() -> None:
+        await service.service.prepare([alone])
+        service.service.commit([alone])
+
+    asyncio.run_coroutine_threadsafe(switch(), service.loop).result(20)
 
 
 @pytest.fixture
@@ -302,10 +324,6 @@ def test_a_private_catalogues_alias_is_followed(
     start: Start, exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`hub alias travel@2.0.0 prod`: --watch takes it; SIGHUP takes it without --watch."""
-    from hub.models.registration import register
-    from hub.registry.store import Store
-    from hub.registry.team import TeamCatalogue
-
     catalogue = TeamCatalogue(str(tmp_path / "catalogue"), quiet=True)
     theirs = Store(tmp_path / "another-machine")
     for number in (1, 2, 3):
@@ -343,20 +361,70 @@ def test_a_batch_that_is_being_streamed_ends_with_the_version_it_began_with(
     lines = answer.iter_lines(chunk_size=None)
     first = json.loads(next(lines))
     assert first["index"] == 0
-    plan = service.service.models["travel"].plan
-    from hub.serving.sources import resolve
-
-    new = type(plan)("travel", plan.now)
-    from hub.serving.plans import deployed
-
-    changed = deployed(new, str(exported), resolve(str(exported)), "2", None, False)
-    alone = type(plan)("travel", changed.now)  # nothing before: version 1 is not kept
-
-    async def switch() -> None:
-        await service.service.prepare([alone])
-        service.service.commit([alone])
-
-    asyncio.run_coroutine_threadsafe(switch(), service.loop).result(20)
+    replace(service, exported)
     rest = [json.loads(line) for line in lines]
     assert [line["index"] for line in rest] == list(range(1, 300))
     assert all("label" in line for line in rest)
+
+
+def test_a_body_that_comes_slowly_is_answered_by_what_is_served_then(
+    threaded: Callable[..., Threaded], exported: Path
+) -> None:
+    """Its version has ended meanwhile: nobody would take its texts from that queue."""
+    service = threaded()
+    old = service.batcher
+    body = json.dumps({"text": "今天"}).encode()
+    head = f"POST {PREDICT} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", service.port), timeout=20) as client:
+        client.sendall(head.encode() + body[:5])
+        while not service.process._server.server_state.tasks:  # type: ignore[union-attr]
+            time.sleep(0.01)
+        replace(service, exported)
+        end = time.monotonic() + 20
+        while 'version="1"' in service.metrics.text() and time.monotonic() < end:
+            time.sleep(0.02)
+        client.sendall(body[5:])
+        answer = client.recv(1 << 16)
+    assert answer.startswith(b"HTTP/1.1 200") and b"x-model-version: 2" in answer
+    assert 'version="1"' not in service.metrics.text()
+
+    async def late() -> None:
+        with pytest.raises(RequestError, match="stopping"):
+            old.submit(["今天"], Wishes(), time.monotonic() + 10)
+
+    asyncio.run(late())
+
+
+def test_a_version_that_is_gone_makes_no_series_again() -> None:
+    """A caller may read its answer so slowly that the version has ended before."""
+    metrics = Metrics()
+    metrics.begin("travel", "1", "0" * 64)
+    metrics.answered("travel", "1", "split", 200, 0.01)
+    assert 'code="200",model="travel",version="1"' in metrics.text()
+    metrics.forget("travel", "1")
+    metrics.answered("travel", "1", "split", 200, 0.01)
+    assert 'version="1"' not in metrics.text()
+    assert 'code="200",model="travel",version="none"' in metrics.text()
+
+
+def test_the_golden_answers_travel_with_a_model(
+    exported: Path, run_folder: Path, tmp_path: Path
+) -> None:
+    """To the store and the catalogue, and past an export over them."""
+    folder = shutil.copytree(exported, tmp_path / "travel")
+    golden = json.dumps([{"text": "今天下雨", "label": "天气"}])
+    (folder / "golden.json").write_text(golden, encoding="utf-8")
+    store = Store(tmp_path / "store")
+    stored = register(folder, "travel", "1.0.0", store)
+    assert "golden.json" in stored.manifest.files
+    catalogue = TeamCatalogue(str(tmp_path / "catalogue"), quiet=True)
+    catalogue.publish(stored, ["prod"])
+    there = Store(tmp_path / "another-machine")
+    catalogue.pull("travel", "prod", there)
+    assert (there.get("travel", "1.0.0").folder / "golden.json").read_text("utf-8") == golden
+    (folder / "notes.txt").write_text("mine")
+    with pytest.raises(OutputError, match=r"notes\.txt"):
+        export(hub.Module(directory=run_folder), folder, "onnx", overwrite=True)
+    (folder / "notes.txt").unlink()
+    export(hub.Module(directory=run_folder), folder, "onnx", overwrite=True)
+    assert (folder / "golden.json").read_text("utf-8") == golden
