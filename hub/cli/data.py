@@ -199,7 +199,13 @@ def convert_command(
 @click.option("--dev", type=float, default=0.1, show_default=True, help="Share to choose by.")
 @click.option("--test", type=float, default=0.1, show_default=True, help="Share to measure on.")
 @click.option("--group-column", help="Rows with the same value here stay together.")
-@click.option("--seed", type=int, default=42, show_default=True, help="Another one splits anew.")
+@click.option(
+    "--seed",
+    type=click.IntRange(0),
+    default=42,
+    show_default=True,
+    help="Another one splits anew.",
+)
 @click.option("--overwrite", is_flag=True, help="Replace files in the folder.")
 @_reading_options
 @skip_option

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -61,17 +61,30 @@ def read_corpus(
         pair_column, pairs: for pairs of texts, which a tab divides: see `read_texts`.
 
     Raises:
-        DataError: a file cannot be read, or a row of it has no text.
+        DataError: a file cannot be read, a row of it has no text, or a column is given and there is
+            no table.
         MissingPackageError: a file is compressed and `zstandard` is not installed.
     """
+    if column is not None and all(map(_has_lines, files)):
+        raise DataError(
+            f"{files[0]} has a text a line and no columns: leave --text-column out, or give a "
+            "table another extension, such as .tsv."
+        )
     for path in files:
-        texts = (
-            _compressed(path, column) if path.suffix == ".zst"
-            else read_texts(path, column, pair_column, pairs)
-        )  # fmt: skip
+        if path.suffix == ".zst":
+            texts: Iterable[str] = _compressed(path, column)
+        elif _has_lines(path):
+            texts = read_texts(path, pairs=pairs)
+        else:
+            texts = read_texts(path, column, pair_column, pairs)
         for text in texts:
             if stripped := text.strip():
                 yield text if pairs else stripped  # a tab at its end divides it from an empty text
+
+
+def _has_lines(path: Path) -> bool:
+    """Whether every line of a file is a text, for which a column says nothing."""
+    return path.name.lower().endswith((".txt", ".txt.zst"))
 
 
 def _compressed(path: Path, column: str | None) -> Iterator[str]:

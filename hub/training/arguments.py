@@ -16,6 +16,16 @@ from hub.tasks.passages import check_long_text
 PRECISIONS = ("fp32", "bf16", "fp16")
 
 
+def check_seed(seed: Any) -> None:
+    """See that every generator of random numbers takes a seed.
+
+    Raises:
+        InputError: it is not a whole number from 0 and below 2 ** 63.
+    """
+    if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**63:
+        raise InputError(f"seed must be a whole number from 0 and below 2 ** 63, not {seed!r}.")
+
+
 @dataclass(frozen=True)
 class TrainingArguments:
     """How to fine-tune.
@@ -109,7 +119,7 @@ class TrainingArguments:
     def __post_init__(self) -> None:
         least = {
             "epochs": 1, "batch_size": 1, "eval_batch_size": 1, "max_steps": 1, "patience": 1,
-            "max_seq_len": 3, "seed": 0, "micro_batch_size": 1, "freeze_layers": 0,
+            "max_seq_len": 3, "micro_batch_size": 1, "freeze_layers": 0,
             "lora": 0,
             "keep_checkpoints": 1,
         }  # fmt: skip
@@ -120,6 +130,7 @@ class TrainingArguments:
                 continue
             if not isinstance(value, int) or isinstance(value, bool) or value < limit:
                 raise InputError(f"{name} must be a whole number from {limit}, not {value!r}.")
+        check_seed(self.seed)
         for name in (
             "learning_rate", "warmup_ratio", "weight_decay", "max_grad_norm", "checkpoint_minutes",
             "focal_gamma", "label_smoothing", "adversarial", "r_drop", "layer_decay", "ema",

@@ -64,8 +64,18 @@ class Launch:
             raise InputError(f"--nproc must be a number from 1, not {self.processes}.")
         if self.devices is not None and not re.fullmatch(r"\d+(,\d+)*", self.devices):
             raise InputError(f"--devices takes numbers such as 0,1 and not {self.devices!r}.")
+        numbers = [] if self.devices is None else [int(n) for n in self.devices.split(",")]
+        if len(set(numbers)) < len(numbers):
+            raise InputError(f"--devices names a device twice: {self.devices!r}.")
         if self.master is not None and not re.fullmatch(r"\S+:\d+", self.master):
             raise InputError(f"--master takes HOST:PORT and not {self.master!r}.")
+        if self.machines is not None and self.machines < 1:
+            raise InputError(f"--machines must be a number from 1, not {self.machines}.")
+        if self.machine is not None and not 0 <= self.machine < (self.machines or 1):
+            raise InputError(
+                f"--machine must be a number from 0 and below that of --machines, not "
+                f"{self.machine}."
+            )
         if (self.machines or 1) > 1 and self.master is None:
             raise InputError(
                 "Several machines find each other by --master HOST:PORT, the address of one of "

@@ -297,7 +297,7 @@ class _Search:
         # Processes that share the study must not suggest the same.
         known = len(study.get_trials(deepcopy=False))
         study.sampler = optuna.samplers.TPESampler(
-            seed=seed + known, n_startup_trials=6, constant_liar=True
+            seed=(seed + known) % 2**32, n_startup_trials=6, constant_liar=True
         )
         if known == 0:
             study.enqueue_trial(self._recommended_settings())

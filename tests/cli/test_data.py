@@ -150,6 +150,11 @@ def test_split_keeps_groups_and_says_the_counts(hub: Hub, files: Path) -> None:
     assert code == 2 and "--overwrite" in err
 
 
+def test_a_seed_below_0_is_refused(hub: Hub, files: Path) -> None:
+    code, _, error = hub("data", "split", "all.tsv", "-o", "parts", "--seed", "-1")
+    assert code == 2 and "--seed" in error
+
+
 def test_split_without_a_test_part(hub: Hub, files: Path) -> None:
     code, _, _ = hub("data", "split", "all.conll", "-o", "parts", "--test", "0", "--dev", "0.25")
     assert code == 0

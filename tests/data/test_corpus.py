@@ -62,6 +62,15 @@ def test_a_column_of_another_name_is_read_when_it_is_named(tmp_path: Path) -> No
         list(read_corpus([path]))
 
 
+def test_a_column_is_of_tables_and_not_of_lines(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("今天\n明天\n", encoding="utf-8")
+    write(tmp_path, "b.txt.zst")
+    (tmp_path / "c.tsv").write_text("id\twords\n1\t北京\n", encoding="utf-8")
+    assert list(read_corpus(corpus_files([tmp_path]), "words")) == ["今天", "明天", *TEXTS, "北京"]
+    with pytest.raises(DataError, match="a text a line and no columns: leave --text-column out"):
+        list(read_corpus(corpus_files([tmp_path / "a.txt"]), "words"))
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [("[1]", "a list, not an object"), ("{", "line 1: not JSON"), ('{"text": 3}', "no text in")],

@@ -209,6 +209,10 @@ def test_what_cannot_be_launched_is_refused() -> None:
     for how, reason in (
         (Launch(processes=0), "--nproc must be"),
         (Launch(devices="0,x"), "--devices takes numbers"),
+        (Launch(devices="0,0"), "names a device twice"),
+        (Launch(machines=0), "--machines must be"),
+        (Launch(master="a:1", machines=2, machine=-1), "--machine must be"),
+        (Launch(master="a:1", machines=2, machine=2), "--machine must be"),
         (Launch(master="somewhere"), "HOST:PORT"),
         (Launch(machines=2), "Several machines find each other"),
     ):

@@ -883,6 +883,7 @@ def test_an_argument_out_of_its_limits_is_refused_by_name(
     [
         {"seed": -1},
         {"seed": "x"},
+        {"seed": 99999999999999999999},
         {"max_seq_len": 0},
         {"max_seq_len": 2},
         {"max_seq_len": -3},

@@ -71,6 +71,10 @@ def test_the_best_trials_model_is_kept_and_all_are_reported(search: Any, tmp_pat
     assert len([line for line in search.lines if line.startswith("trial ")]) == 5
 
 
+def test_any_seed_of_a_run_is_one_of_a_search(search: Any) -> None:
+    assert search(trials=2, changes={"epochs": 1, "seed": 2**63 - 1}).trials == 2
+
+
 def test_a_search_goes_on(search: Any, tmp_path: Path) -> None:
     first = search(trials=2)
     with pytest.raises(OutputError, match="--resume goes on"):
