@@ -11,7 +11,7 @@ import numpy as np
 from hub.data.batches import Batch
 from hub.data.encoded import NumberRows
 from hub.data.examples import Entity, Example, Text, TextDataset, entities_in
-from hub.data.tags import parse_tag, spans_of
+from hub.data.tags import parse_tag, spans_of, spellings
 from hub.errors import DataError, InputError
 from hub.tasks.base import AnswerOptions, LabelledTask, LabelScore, Metrics, Targets, softmax
 from hub.tasks.crf import CrfDecoder
@@ -50,6 +50,8 @@ class TokenClassification(LabelledTask):
         self, labels: Sequence[str], crf: bool | dict[str, Any] = False, **options: Any
     ) -> None:
         super().__init__(labels, **options)
+        # Another package's model may have marks alone, or behind the type.
+        self._read_labels = list(spellings(self.labels).values())
         self.has_crf = bool(crf)
         self._learned = crf if isinstance(crf, dict) else None
         self._decoder = (
@@ -114,7 +116,7 @@ class TokenClassification(LabelledTask):
     @cached_property
     def types(self) -> list[str]:
         """The types of entities."""
-        return list(dict.fromkeys(kind for _, kind in map(parse_tag, self.labels) if kind))
+        return list(dict.fromkeys(kind for _, kind in map(parse_tag, self._read_labels) if kind))
 
     def _complaint(self, example: Example) -> str:
         label = example.label
@@ -285,7 +287,7 @@ class TokenClassification(LabelledTask):
         tags, shares = self._choose(logits)
         found = []
         for its_words, its_tags, its_shares in zip(words, tags, shares, strict=True):
-            spans = spans_of([self.labels[number] for number in its_tags])
+            spans = spans_of([self._read_labels[number] for number in its_tags])
             found.append(
                 [
                     (

@@ -15,7 +15,7 @@ import hub
 from hub.data.batches import Batch
 from hub.errors import InputError, ModelError
 from hub.inference.export import export
-from hub.tasks import AnswerOptions, create_task, predict
+from hub.tasks import AnswerOptions, TokenClassification, create_task, predict
 from hub.tokenizers import Tokenizer, WordPieceTokenizer, load_tokenizer
 from tests.golden import layouts
 
@@ -105,6 +105,13 @@ def test_ernie_tinys_spaces_are_no_part_of_an_entity() -> None:
     found = predict(TASK, tokenizer, all_one, text, max_seq_len=64)
     assert "".join(e["text"] for e in found) == text.replace(" ", "")
     assert all(e["text"] == e["text"].strip() for e in found)
+
+
+def test_labels_that_are_marks_alone_are_of_one_type() -> None:
+    task = create_task("ner", ["O", "B", "I", "E", "S"])
+    assert isinstance(task, TokenClassification) and task.types == ["ENTITY"]
+    found = predict(task, TOKENIZER, tagger, "在北京在", max_seq_len=64)
+    assert brief(found) == [("北京", "ENTITY", 1)]
 
 
 def test_entities_are_not_ranked() -> None:
