@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from hub.data.tables import peek
 from hub.errors import DataError, HubError
 from hub.files import write_text
 from hub.tasks import LabelledTask, Task
+from hub.tasks.known_rows import known_rows
 
 if TYPE_CHECKING:
     from hub.module import Module
@@ -32,15 +34,16 @@ _COLUMNS = {
 }
 
 
-def record(**parts: TextDataset) -> dict[str, Any]:
-    """What a run keeps of its data: the files' absolute paths, and the columns that were read.
+def record(folder: Path, **parts: TextDataset) -> dict[str, Any]:
+    """What a run keeps of its data: the files' paths, and the columns that were read.
 
     Args:
+        folder: the run's, from which the paths begin.
         parts: the data, by the name of the split.
     """
     return {
         "files": {
-            split: str(Path(data.source).resolve())
+            split: _seen_from(folder, Path(data.source))
             for split, data in parts.items()
             if Path(data.source).exists()  # not a name, nor a part of a file
         },
@@ -60,9 +63,23 @@ def carry_record(run: Path, folder: Path) -> None:
     """Let a model that was made from a run's say what data the run had."""
     summary = _summary(run)
     kept = {name: summary[name] for name in ("data", "skipped_rows") if name in summary}
-    if kept:
-        text = json.dumps({"made_from": str(run.resolve()), **kept}, ensure_ascii=False, indent=2)
-        write_text(folder / METRICS_FILE, text + "\n")
+    if not kept:
+        return
+    data = kept.get("data")
+    if isinstance(data, dict) and isinstance(files := data.get("files"), dict):
+        moved = {split: _seen_from(folder, run / file) for split, file in files.items()}
+        kept["data"] = {**data, "files": moved}
+    text = json.dumps({"made_from": _seen_from(folder, run), **kept}, ensure_ascii=False, indent=2)
+    write_text(folder / METRICS_FILE, text + "\n")
+
+
+def _seen_from(folder: Path, path: Path) -> str:
+    """The way from a folder to a path: a project may be moved, and a model carried away without
+    telling how its maker's folders are called."""
+    try:
+        return os.path.relpath(path.resolve(), folder.resolve())
+    except ValueError:  # on another drive
+        return str(path.resolve())
 
 
 def rows_of_run(
@@ -83,7 +100,7 @@ def rows_of_run(
         DataError: a file is recorded, and its rows cannot be read.
     """
     summary = _summary(folder)
-    source = _file(summary, split)
+    source = _file(folder, summary, split)
     if source is None or not isinstance(module.task, LabelledTask):
         return None
     columns = _columns(summary).get(split, options or {})
@@ -186,10 +203,7 @@ def _load(
     rows = load_dataset(data, kind=None if task is None else task.name, split=split, **options)
     if isinstance(task, LabelledTask):
         if skips_unknown:
-            known = [task.knows(example) for example in rows]
-            rows = replace(rows, examples=rows.select(np.flatnonzero(known)))
-            if not len(rows):
-                raise DataError(f"{rows.source} has no row with a label of the model's.")
+            rows = known_rows(rows, task)
         task.targets(rows)
     return rows
 
@@ -202,13 +216,13 @@ def _summary(folder: Path) -> dict[str, Any]:
     return summary if isinstance(summary, dict) else {}
 
 
-def _file(summary: dict[str, Any], split: str) -> str | None:
+def _file(folder: Path, summary: dict[str, Any], split: str) -> str | None:
     """The file of a split, if one is recorded."""
     data = summary.get("data")
     if not isinstance(data, dict):
         return None
     if isinstance(files := data.get("files"), dict):
-        return files.get(split)
+        return os.path.normpath(folder.resolve() / files[split]) if split in files else None
     # Runs of before kept what the user typed: a path, a name, or "10% of" a path.
     source = data.get(split)
     if not isinstance(source, str) or "% of " in source:

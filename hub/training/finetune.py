@@ -204,7 +204,7 @@ def finetune(
         "data": {
             "train": train_data.source,
             "dev": dev_data.source,
-            **record(train=train_data, dev=dev_data),
+            **record(folder, train=train_data, dev=dev_data),
         },
         "command": command,
         "versions": versions(),

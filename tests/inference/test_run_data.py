@@ -35,7 +35,8 @@ def recorded(folder: Path, **more: Any) -> Path:
     Path("own.csv").write_text(ROWS, encoding="utf-8")
     data = load_dataset("own.csv", **OWN)
     folder.mkdir()
-    summary = {"data": {"train": "x", "dev": "own.csv", **record(train=data, dev=data)}, **more}
+    summary = {"data": {"train": "x", "dev": "own.csv", **record(folder, train=data, dev=data)}}
+    summary = {**summary, **more}
     (folder / "metrics.json").write_text(json.dumps(summary), encoding="utf-8")
     return folder
 
@@ -51,9 +52,26 @@ def test_rows_are_found_from_any_folder_and_by_the_runs_columns(
         found = rows_of_run(run, module, split)
         assert found is not None and list(found.texts) == TEXTS
     # A model that was made from the run's knows them too.
-    carry_record(run, tmp_path / "elsewhere")
-    found = rows_of_run(tmp_path / "elsewhere", module)
+    (tmp_path / "elsewhere" / "smaller").mkdir()
+    carry_record(run, tmp_path / "elsewhere" / "smaller")
+    found = rows_of_run(tmp_path / "elsewhere" / "smaller", module)
     assert found is not None and list(found.texts) == TEXTS
+
+
+def test_a_project_may_be_moved_and_its_place_is_not_told(
+    module: hub.Module, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "project").mkdir()
+    monkeypatch.chdir(tmp_path / "project")
+    run = recorded(Path("run"))
+    Path("smaller").mkdir()
+    carry_record(run, Path("smaller"))
+    monkeypatch.chdir(tmp_path)
+    Path("project").rename("moved")
+    for name in ("run", "smaller"):
+        found = rows_of_run(Path("moved") / name, module)
+        assert found is not None and list(found.texts) == TEXTS
+        assert str(tmp_path) not in (Path("moved") / name / "metrics.json").read_text("utf-8")
 
 
 def test_rows_that_cannot_be_read_are_told(
@@ -148,5 +166,5 @@ def test_rows_of_unknown_labels_are_refused_or_left_out(module: hub.Module, tmp_
     found = load_rows(str(rows), module.task, "dev", {"skip_bad_rows": True})
     assert list(found.texts) == TEXTS[:1]
     rows.write_text("text\tlabel\n唱歌\t音乐\n", encoding="utf-8")
-    with pytest.raises(DataError, match="no row with a label of the model's"):
+    with pytest.raises(DataError, match="no row that the model can be measured with"):
         load_rows(str(rows), module.task, "dev", {"skip_bad_rows": True})
