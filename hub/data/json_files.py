@@ -109,8 +109,10 @@ class _Window:
             except RecursionError:
                 raise self.error("too deeply nested") from None
             else:
-                # A number goes on as long as there are digits.
-                if end < len(self._text) or not self._extend():
+                # A number goes on behind the window, or what is in it ends as in "1.5e".
+                is_number = isinstance(value, int | float)
+                cut = end == len(self._text) or (is_number and self._text[end] in ".eE+-")
+                if not (cut and self._extend()):
                     self._at = end
                     return value
 

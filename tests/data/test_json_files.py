@@ -44,6 +44,15 @@ def test_the_items_are_those_that_json_reads(
         assert read(tmp_path / "a.json", f" {text}\n") == items
 
 
+@pytest.mark.parametrize("number", ["-0", "1.5e+300", "2E-7", "123.25", "1e5"])
+@pytest.mark.parametrize("chunk", range(1, 12))
+def test_a_number_is_read_to_its_end(
+    tmp_path: Path, number: str, chunk: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(json_files, "_CHUNK", chunk)
+    assert read(tmp_path / "a.json", f"[{number},{number}]") == [float(number)] * 2
+
+
 @in_any_folder
 @given(items=st.lists(VALUES, min_size=1, max_size=4), data=st.data())
 def test_a_list_that_is_cut_off_is_refused(
