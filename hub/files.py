@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from hub.errors import InputError
+from hub.errors import InputError, OutputError
 
 _BLOCK = 1 << 20
 
@@ -34,6 +34,26 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def check_new_file(path: Path, overwrite: bool, example: str, makes_folder: bool = False) -> None:
+    """See that a command may write a file.
+
+    Args:
+        path: its --output.
+        overwrite: replace what is there.
+        example: how such a file may be called.
+        makes_folder: whether the command makes the file's folder.
+
+    Raises:
+        OutputError: it may not.
+    """
+    if path.is_dir():
+        raise OutputError(f"{path} is a folder; --output takes a file, such as {example}.")
+    if path.exists() and not overwrite:
+        raise OutputError(f"{path} is there already: choose another --output, or --overwrite it.")
+    if not makes_folder and not path.parent.is_dir():
+        raise OutputError(f"There is no folder {path.parent} to write {path.name} into.")
 
 
 def put_in_place(made: Path, folder: Path, last: str) -> None:

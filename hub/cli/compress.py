@@ -317,8 +317,9 @@ def _texts(
     """The texts of files and folders; none of no files."""
     from hub.data.corpus import corpus_files
     from hub.inference.run_data import RunTexts
+    from hub.tasks import compares_texts
 
-    pairs = module.task is not None and bool(module.task.pairs)
+    pairs = compares_texts(module.task)
     return RunTexts(corpus_files(paths) if paths else [], run, reading, pairs, shared)
 
 

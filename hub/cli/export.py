@@ -77,16 +77,13 @@ def export_command(
     calibration: Path | None,
     auto: bool,
     data: str | None,
-    text_column: str | None,
-    text_pair_column: str | None,
-    label_column: str | None,
-    skip_bad_rows: bool,
     max_drop: float,
     task: str | None,
     pooling: str | None,
     normalize: bool | None,
     overwrite: bool,
     as_json: bool,
+    **reading: Any,
 ) -> None:
     """Write the fine-tuned MODEL, a folder or a registered name, for an inference engine.
 
@@ -120,10 +117,6 @@ def export_command(
     options = {name: value for name, value in asked.items() if value is not None}
     module = load_module(model, task, options)
     folder = folder_of(model)
-    reading = {
-        "text_column": text_column, "text_pair_column": text_pair_column,
-        "label_column": label_column, "skip_bad_rows": skip_bad_rows,
-    }  # fmt: skip
     format, precision = format or "onnx", precision or "fp32"
     rows: TextDataset | None
     if data is not None:
@@ -211,6 +204,7 @@ def _calibration_texts(
     from hub.data.texts import pair_of_line
     from hub.errors import DataError
     from hub.inference.run_data import RunTexts, rows_of_run
+    from hub.tasks import compares_texts
 
     if calibration is None:
         try:
@@ -219,7 +213,7 @@ def _calibration_texts(
             say(f"note      {error}")
             rows = None
         return None if rows is None else rows.texts
-    pairs = module.task is not None and bool(module.task.pairs)
+    pairs = compares_texts(module.task)
     read = RunTexts(corpus_files([calibration]), folder, reading, pairs, shared)
     texts = list(islice(read, _MOST_TEXTS))
     return [pair_of_line(text) for text in texts] if pairs else texts

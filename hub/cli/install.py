@@ -102,13 +102,15 @@ def uninstall_command(model: str, yes: bool) -> None:
     if entry is not None:
         reference = type(reference)(entry.name, reference.version)
     stored = find_stored(reference, store)
-    damaged = [f for f in store.damaged(reference.name) if reference.version in (None, f.name)]
-    if stored is None and not damaged:
-        if entry is None:
-            raise not_here(reference, store)
+    if stored is not None:
+        folder = stored.folder
+    elif damaged := store.damaged(reference.name, reference.version):
+        folder = damaged[-1]
+    elif entry is None:
+        raise not_here(reference, store)
+    else:
         say(f"{reference} is not on this machine.")
         return
-    folder = damaged[-1] if stored is None else stored.folder
     name = f"{folder.parent.name}@{folder.name}"
     if entry is None and not yes:
         if not sys.stdin.isatty():

@@ -102,6 +102,7 @@ def predict_command(
     from hub.data.texts import pair_of_line
     from hub.inference.files import check_output
     from hub.inference.loading import load
+    from hub.tasks import compares_texts
     from hub.tasks.documents import document
 
     if (source is None) != (output is None) or (source is not None and texts):
@@ -132,7 +133,7 @@ def predict_command(
         return
     given = list(texts) or list(standard_input())
     loaded = load(model, threads, task=task)
-    pairs = loaded.task is not None and bool(loaded.task.pairs)
+    pairs = compares_texts(loaded.task)
     answers = loaded.predict(
         [pair_of_line(text) for text in given] if pairs else given,
         probabilities=probabilities,

@@ -49,13 +49,10 @@ def train_command(
       hub vocab train corpus/ --size 12000 --output vocab.txt
     """
     from hub.data.corpus import corpus_files, read_corpus
-    from hub.errors import OutputError
+    from hub.files import check_new_file
     from hub.tokenizers.vocabulary import train_vocabulary, write_vocabulary
 
-    if output.exists() and not overwrite:
-        raise OutputError(f"{output} is there already: --overwrite replaces it.")
-    if not output.parent.is_dir():
-        raise OutputError(f"There is no folder {output.parent} to write {output.name} into.")
+    check_new_file(output, overwrite, "vocab.txt")
     entries = train_vocabulary(
         read_corpus(corpus_files(corpus), text_column),
         size,

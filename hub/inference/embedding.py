@@ -10,7 +10,7 @@ import numpy as np
 
 from hub.data.batches import Batch
 from hub.errors import InputError, OutputError
-from hub.files import write_whole
+from hub.files import check_new_file, write_whole
 from hub.inference.loading import Answering
 from hub.tasks import SentenceEmbedding
 from hub.tasks.answering import run
@@ -26,10 +26,7 @@ def check_output(output: Path, overwrite: bool = False) -> None:
     Raises:
         OutputError: it may not.
     """
-    if output.is_dir():
-        raise OutputError(f"{output} is a folder; --output takes a file, such as vectors.npy.")
-    if output.exists() and not overwrite:
-        raise OutputError(f"{output} is there already: choose another --output, or --overwrite it.")
+    check_new_file(output, overwrite, "vectors.npy", makes_folder=True)
 
 
 def embed(

@@ -20,9 +20,10 @@ from typing import Any
 from hub.constants import MANIFEST_FILE
 from hub.data.texts import TextFile, pair_of_line, read_texts
 from hub.errors import DataError, InputError, OutputError
-from hub.files import sha256_of, write_text
+from hub.files import check_new_file, sha256_of, write_text
 from hub.inference.loading import Answering
 from hub.models.installation import folder_of
+from hub.tasks import compares_texts
 from hub.tasks.documents import document
 
 logger = logging.getLogger(__name__)
@@ -41,7 +42,7 @@ def read_asked(
             named, and it does.
         DataError: as `read_texts`.
     """
-    pairs = model.task is not None and bool(model.task.pairs)
+    pairs = compares_texts(model.task)
     if pair_column is not None and not pairs:
         raise InputError("--text-pair-column is for models that compare two texts.")
     file = read_texts(path, column, pair_column, pairs)
@@ -117,12 +118,7 @@ def check_output(output: Path, overwrite: bool) -> None:
     Raises:
         OutputError: it may not.
     """
-    if output.is_dir():
-        raise OutputError(f"{output} is a folder; --output takes a file, such as answers.jsonl.")
-    if output.exists() and not overwrite:
-        raise OutputError(f"{output} is there already: --overwrite replaces it.")
-    if not output.parent.is_dir():
-        raise OutputError(f"There is no folder {output.parent} to write {output.name} into.")
+    check_new_file(output, overwrite, "answers.jsonl")
 
 
 def identity_of(model: str | Path, source: TextFile) -> dict[str, Any]:
@@ -184,7 +180,7 @@ def _write(
 ) -> None:
     """Add the answers to all rows but the first `done`."""
     assert model.task is not None
-    pairs, name = bool(model.task.pairs), model.task.name
+    pairs, name = compares_texts(model.task), model.task.name
     texts = islice(iter(source), done, None)
     with unfinished.open("ab") as file:
         row = done

@@ -150,12 +150,7 @@ def find_stored(reference: Reference, store: Store) -> StoredModel | None:
 
 def not_here(reference: Reference, store: Store) -> HubError:
     """What to tell of a team's model that `find_stored` does not find."""
-    damaged = [
-        folder
-        for folder in store.damaged(reference.name)
-        if reference.version in (None, folder.name)
-    ]
-    if damaged:
+    if damaged := store.damaged(reference.name, reference.version):
         return ModelError(
             f"{damaged[-1]} is not whole. Remove it with `hub uninstall {reference.name}@"
             f"{damaged[-1].name} --yes`, and register or install it again."

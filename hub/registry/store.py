@@ -94,14 +94,15 @@ class Store:
         found = (self.find(name, version) for name, version in self._folders())
         return [model for model in found if model is not None]
 
-    def damaged(self, name: str | None = None) -> list[Path]:
-        """The folders of models, or of one model, that are not whole."""
+    def damaged(self, name: str | None = None, version: str | None = None) -> list[Path]:
+        """The folders of models that are not whole: of all, of a name, or of a version of it."""
         return [
-            self._folder(one, version)
-            for one, version in self._folders()
-            if name in (None, one)
-            and (self._folder(one, version) / MANIFEST_FILE).exists()
-            and self.find(one, version) is None
+            self._folder(*found)
+            for found in self._folders()
+            if name in (None, found[0])
+            and version in (None, found[1])
+            and (self._folder(*found) / MANIFEST_FILE).exists()
+            and self.find(*found) is None
         ]
 
     def verify(self, model: StoredModel) -> str | None:

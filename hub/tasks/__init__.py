@@ -27,6 +27,7 @@ __all__ = [
     "Task",
     "TextClassification",
     "TokenClassification",
+    "compares_texts",
     "create_task",
     "labelled_task_type",
     "predict",
@@ -71,6 +72,11 @@ def task_name(spelling: str) -> str:
     if name is None:
         raise InputError(f"There is no task {spelling!r}; there is {', '.join(TASK_NAMES)}.")
     return name
+
+
+def compares_texts(task: Task | None) -> bool:
+    """Whether a model with this task takes pairs of texts, and nothing else."""
+    return task is not None and bool(task.pairs)
 
 
 def create_task(name: str, labels: Sequence[str], options: dict[str, Any] | None = None) -> Task:
