@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from hub.cli.options import data_options, long_text_option
@@ -20,39 +22,28 @@ from hub.cli.output import json_option, print_json, print_table, say
 def evaluate_command(
     model: str,
     data: str,
-    text_column: str | None,
-    text_pair_column: str | None,
-    label_column: str | None,
-    skip_bad_rows: bool,
     batch_size: int,
     long_text: str | None,
     as_json: bool,
+    **reading: Any,
 ) -> None:
     """Measure the fine-tuned or exported MODEL, a folder or a registered name, on the texts DATA.
+
+    The columns of DATA are those that the model was fine-tuned with, unless others are named.
 
     \b
     Examples:
       hub evaluate runs/travel test.tsv
       hub evaluate runs/travel-onnx test.tsv --json
     """
-    from hub.data import load_dataset
     from hub.inference.loading import evaluate, labelled_task, load
+    from hub.inference.run_data import load_rows, options_for
+    from hub.models.installation import folder_of
     from hub.tasks.base import metric_title
-    from hub.tasks.known_rows import known_rows
 
     loaded = load(model)
-    task = labelled_task(loaded)
-    rows = load_dataset(
-        data,
-        kind=task.name,
-        text_column=text_column,
-        text_pair_column=text_pair_column,
-        label_column=label_column,
-        split="test",
-        skip_bad_rows=skip_bad_rows,
-    )
-    if skip_bad_rows:
-        rows = known_rows(rows, task)
+    options = options_for(folder_of(model), data, reading)
+    rows = load_rows(data, labelled_task(loaded), "test", options)
     for note in rows.notes:
         say(f"note      {note}")
     if rows.skipped:

@@ -128,7 +128,7 @@ def export_command(
     if auto or calibration is not None or measures_ranges(format, precision, static):
         texts = _calibration_texts(module, folder, calibration, reading, data is not None)
     if auto:
-        exported = _export_fastest(module, output, rows, max_drop, texts, overwrite)
+        exported = _export_fastest(module, output, rows, max_drop, texts, overwrite, folder)
     else:
         exported = export(
             module,
@@ -140,6 +140,7 @@ def export_command(
             max_drop=max_drop,
             static=static,
             calibration=texts,
+            run=folder,
         )
     found = exported.verification
     vectors = module.task is not None and module.task.name == "sentence-embedding"
@@ -226,12 +227,13 @@ def _export_fastest(
     max_drop: float,
     calibration: Sequence[Text] | None,
     overwrite: bool,
+    run: Path,
 ) -> Exported:
     from hub.inference.choosing import export_fastest
 
     best, measured = export_fastest(
         module, output, data=rows, max_drop=max_drop, calibration=calibration,
-        overwrite=overwrite, say=say,
+        overwrite=overwrite, say=say, run=run,
     )  # fmt: skip
     print_table(
         ["engine", "precision", "MB", "texts/s", "ms alone", "alike", ""],

@@ -160,8 +160,9 @@ def _answer_file(
     options: dict[str, Any],
 ) -> None:
     from hub.inference.files import identity_of, predict_file, read_asked
+    from hub.models.installation import folder_of
 
-    file = read_asked(source, loaded, *columns)
+    file = read_asked(source, loaded, folder_of(model), *columns)
     for note in file.notes:
         say(f"note      {note}")
     with progress_bar(len(file), "rows", quiet) as bar:

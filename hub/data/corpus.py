@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from hub.data.columns import TEXTS, find
-from hub.data.texts import read_texts
+from hub.data.texts import has_lines, read_texts
 from hub.errors import DataError, MissingPackageError
 
 # What a folder is searched for; a file that is named may be any that `read_texts` reads.
-_PLAIN = (".txt", ".jsonl", ".parquet", ".tsv", ".csv")
 _COMPRESSED = (".txt.zst", ".jsonl.zst")
+_ALL = (".txt", ".jsonl", ".parquet", ".tsv", ".csv", *_COMPRESSED)
 # zstd's --long writes windows of up to 128 MiB.
 _MOST_WINDOW_BYTES = 1 << 27
 
@@ -32,11 +32,9 @@ def corpus_files(paths: Sequence[str | Path]) -> list[Path]:
     files: list[Path] = []
     for path in map(Path, paths):
         if path.is_dir():
-            found = sorted(p for p in path.iterdir() if p.name.endswith((*_PLAIN, *_COMPRESSED)))
+            found = sorted(p for p in path.iterdir() if p.name.lower().endswith(_ALL))
             if not found:
-                raise DataError(
-                    f"The folder {path} holds no {', '.join((*_PLAIN, *_COMPRESSED))} files."
-                )
+                raise DataError(f"The folder {path} holds no {', '.join(_ALL)} files.")
             files += found
         elif path.exists():
             files.append(path)
@@ -65,15 +63,15 @@ def read_corpus(
             no table.
         MissingPackageError: a file is compressed and `zstandard` is not installed.
     """
-    if column is not None and all(map(_has_lines, files)):
+    if column is not None and all(map(has_lines, files)):
         raise DataError(
             f"{files[0]} has a text a line and no columns: leave --text-column out, or give a "
             "table another extension, such as .tsv."
         )
     for path in files:
-        if path.suffix == ".zst":
+        if path.suffix.lower() == ".zst":
             texts: Iterable[str] = _compressed(path, column)
-        elif _has_lines(path):
+        elif has_lines(path):
             texts = read_texts(path, pairs=pairs)
         else:
             texts = read_texts(path, column, pair_column, pairs)
@@ -82,20 +80,16 @@ def read_corpus(
                 yield text if pairs else stripped  # a tab at its end divides it from an empty text
 
 
-def _has_lines(path: Path) -> bool:
-    """Whether every line of a file is a text, for which a column says nothing."""
-    return path.name.lower().endswith((".txt", ".txt.zst"))
-
-
 def _compressed(path: Path, column: str | None) -> Iterator[str]:
     """The texts of a `.txt.zst` or `.jsonl.zst` file, which are always UTF-8."""
-    if not path.name.endswith(_COMPRESSED):
+    name = path.name.lower()
+    if not name.endswith(_COMPRESSED):
         raise DataError(f"{path} is compressed; of these, {' and '.join(_COMPRESSED)} are read.")
     try:
         import zstandard
     except ImportError:
         raise MissingPackageError("zstandard", "pretrain", f"reading {path}") from None
-    is_table = path.name.endswith(".jsonl.zst")
+    is_table = name.endswith(".jsonl.zst")
     with path.open("rb") as raw:
         decompressor = zstandard.ZstdDecompressor(max_window_size=_MOST_WINDOW_BYTES)
         stream = io.TextIOWrapper(decompressor.stream_reader(raw), encoding="utf-8-sig")

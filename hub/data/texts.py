@@ -96,6 +96,11 @@ def read_texts(
     return TextFile(path, column, count, (*table.notes, *chosen), pair_column)
 
 
+def has_lines(path: Path) -> bool:
+    """Whether every line of a file is a text, compressed or not: a column means nothing there."""
+    return path.name.lower().endswith((".txt", ".txt.zst"))
+
+
 def pair_of_line(text: str) -> Any:
     """The two texts of a pair, which a tab divides; a text without one stays as it is."""
     parts = text.split("\t")

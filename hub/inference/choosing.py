@@ -60,6 +60,7 @@ def export_fastest(
     calibration: Sequence[Text] | None = None,
     overwrite: bool = False,
     say: Callable[[str], None] = print,
+    run: Path | None = None,
 ) -> tuple[Candidate, list[Candidate]]:
     """Export a module in every way there is, and keep the one that answers most texts a second.
 
@@ -68,7 +69,7 @@ def export_fastest(
         output: the folder to write.
         data: labelled rows; their texts are asked, and no candidate may lose more than `max_drop`
             points on them. None asks a few sentences.
-        max_drop, calibration: as `export` has them.
+        max_drop, calibration, run: as `export` has them.
         overwrite: replace an artefact that is already there.
         say: told of each candidate as it was measured.
 
@@ -104,7 +105,7 @@ def export_fastest(
                 raise ModelError(f"{module.name} cannot be exported: {reasons}")
             best = max(usable, key=lambda c: c.texts_a_second or 0.0)
             assert best.exported is not None
-            put_in_place(best.exported.folder, folder)
+            put_in_place(best.exported.folder, folder, run)
     except OSError as error:
         raise OutputError(f"{folder} cannot be written: {error.strerror or error}.") from error
     return best, measured

@@ -25,6 +25,7 @@ from typing import Any
 from hub.errors import DataError, HubError, InputError, MissingPackageError, OutputError
 from hub.files import write_text
 from hub.inference.files import identity_of, model_identity, predict_file, read_asked
+from hub.models.installation import folder_of
 
 _FACTS, _FILES, _WORKING = ".made-from", ".files", ".working"
 # How often a worker is replaced, and a file tried again, after it died.
@@ -149,7 +150,7 @@ class _Worker:
         try:
             working.mkdir(exist_ok=True)
             version = _version(source)  # before it is read
-            file = read_asked(source, self._model, *self._columns)
+            file = read_asked(source, self._model, folder_of(self._name), *self._columns)
             identity = identity_of(self._name, file)
             predict_file(self._model, file, made, identity=identity, **self._options)
             made.replace(self._output / f"{source.stem}.jsonl")

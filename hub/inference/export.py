@@ -14,12 +14,12 @@ from pathlib import Path
 
 from hub import __version__, files
 from hub.backend import paddle
-from hub.constants import GOLDEN_FILE, MANIFEST_FILE
+from hub.constants import GOLDEN_FILE, MANIFEST_FILE, METRICS_FILE
 from hub.data import TextDataset
 from hub.data.batches import Batch, collate, sorted_batches
 from hub.errors import InputError, MissingPackageError, ModelError, OutputError
 from hub.inference.engines import GRAPH_FILES, PRECISIONS, open_engine
-from hub.inference.run_data import evenly
+from hub.inference.run_data import carry_record, evenly
 from hub.inference.verification import Reference, Verification, check_drop, check_exact
 from hub.module import Module
 from hub.registry.manifest import Manifest, write_manifest
@@ -62,6 +62,7 @@ def export(
     reference: Reference | None = None,
     static: bool = False,
     calibration: Sequence[Text] | None = None,
+    run: Path | None = None,
 ) -> Exported:
     """Write `module` for an inference engine, and check that it still gives the same output.
 
@@ -83,6 +84,8 @@ def export(
             int8 always is; ONNX Runtime's is otherwise quantized by its own range as it comes.
         calibration: texts of the model's use to measure ranges on, of which 512 at even distances
             are taken; None takes those of `data`.
+        run: the folder that `module` was loaded from: what it recorded of its data, and the
+            `golden.json` that a service holds new versions to, travel along.
 
     Raises:
         InputError: unknown format, a precision that it does not have, a module without a task, or
@@ -127,7 +130,7 @@ def export(
             else:
                 check_drop(found, precision, max_drop)
             size = sum(path.stat().st_size for path in made.iterdir())
-            put_in_place(made, folder)
+            put_in_place(made, folder, run)
     except OSError as error:
         raise OutputError(f"{folder} cannot be written: {error.strerror or error}.") from error
     return Exported(folder, format, precision, size, found)
@@ -166,6 +169,7 @@ def check_output(folder: Path, overwrite: bool, tokenizer_files: list[str]) -> N
         )
     own = {
         MANIFEST_FILE,
+        METRICS_FILE,
         GOLDEN_FILE,
         *tokenizer_files,
         *(name for names in GRAPH_FILES.values() for name in names),
@@ -178,10 +182,19 @@ def check_output(folder: Path, overwrite: bool, tokenizer_files: list[str]) -> N
         )
 
 
-def put_in_place(made: Path, folder: Path) -> None:
-    """Let a new artefact take the place of the old one, whose `golden.json` holds for it too."""
-    if (folder / GOLDEN_FILE).exists():
-        shutil.copyfile(folder / GOLDEN_FILE, made / GOLDEN_FILE)
+def put_in_place(made: Path, folder: Path, run: Path | None) -> None:
+    """Let a new artefact take the place of the old one, whose `golden.json` holds for it too.
+
+    Args:
+        made: the artefact.
+        folder: where it shall be.
+        run: what it was made from, whose `golden.json` holds where there is no old one's.
+    """
+    goldens = [place / GOLDEN_FILE for place in (folder, run) if place is not None]
+    if golden := next((path for path in goldens if path.exists()), None):
+        shutil.copyfile(golden, made / GOLDEN_FILE)
+    if run is not None:
+        carry_record(run, folder, made)
     files.put_in_place(made, folder, MANIFEST_FILE)
 
 

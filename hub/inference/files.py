@@ -22,6 +22,7 @@ from hub.data.texts import TextFile, pair_of_line, read_texts
 from hub.errors import DataError, InputError, OutputError
 from hub.files import check_new_file, sha256_of, write_text
 from hub.inference.loading import Answering
+from hub.inference.run_data import text_columns
 from hub.models.installation import folder_of
 from hub.tasks import compares_texts
 from hub.tasks.documents import document
@@ -33,9 +34,19 @@ _WINDOW = 2048
 
 
 def read_asked(
-    path: Path, model: Answering, column: str | None = None, pair_column: str | None = None
+    path: Path,
+    model: Answering,
+    folder: Path,
+    column: str | None = None,
+    pair_column: str | None = None,
 ) -> TextFile:
     """The file of texts for a model: where it compares two texts, of a table both columns.
+
+    Args:
+        path: the file.
+        model: what answers.
+        folder: the model's, which may know the columns that it was fine-tuned with.
+        column, pair_column: the columns that the user names.
 
     Raises:
         InputError: a second column is named, and the model does not compare two texts; or none is
@@ -45,7 +56,7 @@ def read_asked(
     pairs = compares_texts(model.task)
     if pair_column is not None and not pairs:
         raise InputError("--text-pair-column is for models that compare two texts.")
-    file = read_texts(path, column, pair_column, pairs)
+    file = read_texts(path, *text_columns(folder, path, column, pair_column), pairs)
     is_single = file.column is not None and file.pair_column is None
     if pairs and is_single and "\t" not in next(iter(file), "\t"):
         raise InputError(

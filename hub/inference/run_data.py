@@ -16,6 +16,7 @@ from hub.data import TextDataset, load_dataset
 from hub.data.corpus import read_corpus
 from hub.data.readers import read_table
 from hub.data.tables import peek
+from hub.data.texts import has_lines
 from hub.errors import DataError, HubError
 from hub.files import write_text
 from hub.tasks import LabelledTask, Task
@@ -59,8 +60,14 @@ def record(folder: Path, **parts: TextDataset) -> dict[str, Any]:
     }
 
 
-def carry_record(run: Path, folder: Path) -> None:
-    """Let a model that was made from a run's say what data the run had."""
+def carry_record(run: Path, folder: Path, made: Path | None = None) -> None:
+    """Let a model that was made from a run's say what data the run had.
+
+    Args:
+        run: the run's folder; nothing is written if it recorded nothing.
+        folder: the model's, from which the paths begin.
+        made: where the model lies now, if it is moved into its folder later.
+    """
     summary = _summary(run)
     kept = {name: summary[name] for name in ("data", "skipped_rows") if name in summary}
     if not kept:
@@ -70,7 +77,7 @@ def carry_record(run: Path, folder: Path) -> None:
         moved = {split: _seen_from(folder, run / file) for split, file in files.items()}
         kept["data"] = {**data, "files": moved}
     text = json.dumps({"made_from": _seen_from(folder, run), **kept}, ensure_ascii=False, indent=2)
-    write_text(folder / METRICS_FILE, text + "\n")
+    write_text((made or folder) / METRICS_FILE, text + "\n")
 
 
 def _seen_from(folder: Path, path: Path) -> str:
@@ -157,6 +164,30 @@ def options_for(
     return {**options, **fitting}
 
 
+def text_columns(
+    run: Path, path: Path, first: str | None = None, second: str | None = None
+) -> tuple[str | None, str | None]:
+    """The columns of a table of texts without labels, which a run's model shall answer.
+
+    Args:
+        run: the folder, which may have recorded no columns.
+        path: the table.
+        first, second: the columns that the user names: of the text, and of a pair's second one.
+
+    Returns:
+        What the user named, else the run's columns if the table has texts in them, else None: any
+        of a usual name.
+    """
+    if first is not None or second is not None:
+        return first, second
+    recorded = _columns(_summary(run)).values()
+    chosen = [tuple(columns.get(name) for name in _COLUMNS)[:2] for columns in recorded]
+    chosen = [(one, other) for one, other in chosen if one is not None]
+    there = _columns_in(path, of_texts=True) if chosen else set()
+    fitting = ((one, other) for one, other in chosen if {one, other} - {None} <= there)
+    return next(fitting, (None, None))
+
+
 @dataclass(frozen=True)
 class RunTexts:
     """The texts of files, without labels, that are used with a run; iterating reads them again.
@@ -182,8 +213,8 @@ class RunTexts:
             DataError: as `read_corpus`.
         """
         for path in self.files:
-            # A .txt file among tables has a text a line, whatever their columns are.
-            shared = self.shared or path.suffix.lower() == ".txt"
+            # A file of lines among tables has texts, whatever their columns are.
+            shared = self.shared or has_lines(path)
             options = options_for(self.run, path, self.given, shared)
             first, second = options["text_column"], options["text_pair_column"]
             yield from read_corpus([path], first, second if self.pairs else None, self.pairs)
@@ -236,10 +267,17 @@ def _columns(summary: dict[str, Any]) -> dict[str, dict[str, str]]:
     return columns if isinstance(columns, dict) else {}
 
 
-def _columns_in(path: Path) -> set[str]:
-    """The names of a table's columns; none of a file that is no table, or compressed."""
-    if path.suffix.lower() in (".txt", ".zst") or not path.is_file():
+def _columns_in(path: Path, of_texts: bool = False) -> set[str]:
+    """The names of a table's columns; none of a file that is no table, or compressed.
+
+    Args:
+        path: the file.
+        of_texts: only of columns whose first values are texts, as lists of tokens are not.
+    """
+    if has_lines(path) or path.suffix.lower() == ".zst" or not path.is_file():
         return set()
     table = read_table(path)
     sample, _ = peek(table.rows)
+    if of_texts:
+        return {name for row in sample for name, value in row.items() if isinstance(value, str)}
     return set(table.columns or [name for row in sample for name in row])

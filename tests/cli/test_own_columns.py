@@ -73,3 +73,21 @@ def test_smaller_models_are_made_and_exported_without_naming_them(hub: Hub, run:
             "export", made, "--precision", "int8", "--max-drop", "99", "-o", f"{made}-int8"
         )
         assert code == 0 and "metric    " in error, error
+
+
+def test_files_to_be_answered_are_read_by_the_runs_columns(
+    hub: Hub, run: Path, toy_dev: Rows
+) -> None:
+    write("asked.csv", toy_dev[:3], "句,text")
+    golden = json.dumps([{"text": "听首歌", "label": "音乐"}], ensure_ascii=False)
+    (run / "golden.json").write_text(golden, encoding="utf-8")
+    assert hub("export", run, "--output", "exported")[0] == 0
+    assert hub("export", run, "--output", "exported", "--overwrite")[0] == 0
+    assert Path("exported", "golden.json").read_text(encoding="utf-8") == golden
+    for model in (run, "exported"):
+        assert hub("evaluate", model, "dev.csv")[0] == 0
+        output = f"{Path(model).name}.jsonl"
+        code, _, error = hub("predict", model, "--input", "asked.csv", "-o", output, "-q")
+        assert code == 0, error
+        texts = [json.loads(line)["text"] for line in Path(output).read_text("utf-8").splitlines()]
+        assert texts == [text for text, _ in toy_dev[:3]]

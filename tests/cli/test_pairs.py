@@ -32,10 +32,17 @@ def write(names: tuple[str, str]) -> Path:
     return Path("asked.jsonl")
 
 
-@pytest.mark.parametrize("named", [False, True])
-def test_every_pair_of_a_table_is_answered(hub: Hub, run: Path, named: bool) -> None:
-    names = ("甲", "乙") if named else ("text_a", "text_b")
-    more = ("--text-column", "甲", "--text-pair-column", "乙") if named else ()
+@pytest.mark.parametrize(
+    ("names", "more"),
+    [
+        (("text_a", "text_b"), ()),
+        (("甲", "乙"), ()),  # the run's own
+        (("丙", "丁"), ("--text-column", "丙", "--text-pair-column", "丁")),
+    ],
+)
+def test_every_pair_of_a_table_is_answered(
+    hub: Hub, run: Path, names: tuple[str, str], more: tuple[str, ...]
+) -> None:
     code, _, error = hub(
         "predict", run, "--input", write(names), "-o", "out.jsonl", "-p", "-q", *more
     )
@@ -51,9 +58,9 @@ def test_every_pair_of_a_table_is_answered(hub: Hub, run: Path, named: bool) -> 
 def test_columns_that_are_not_named_are_asked_for(hub: Hub, run: Path) -> None:
     for more, sentence in (
         ((), "Name the right ones with --text-column and --text-pair-column"),
-        (("--text-column", "甲"), "only '甲' is read: name the column of the second"),
+        (("--text-column", "丙"), "only '丙' is read: name the column of the second"),
     ):
-        code, _, error = hub("predict", run, "--input", write(("甲", "乙")), "-o", "o.jsonl", *more)
+        code, _, error = hub("predict", run, "--input", write(("丙", "丁")), "-o", "o.jsonl", *more)
         assert code == 2 and sentence in error
     # One column may have both.
     Path("asked.jsonl").write_text('{"text": "听首歌\\t买票"}\n', encoding="utf-8")

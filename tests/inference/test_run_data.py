@@ -18,6 +18,7 @@ from hub.inference.run_data import (
     options_for,
     record,
     rows_of_run,
+    text_columns,
 )
 
 ROWS = "句,意\n北京酒店,订房\n海南车票,订票\n"
@@ -168,3 +169,21 @@ def test_rows_of_unknown_labels_are_refused_or_left_out(module: hub.Module, tmp_
     rows.write_text("text\tlabel\n唱歌\t音乐\n", encoding="utf-8")
     with pytest.raises(DataError, match="no row that the model can be measured with"):
         load_rows(str(rows), module.task, "dev", {"skip_bad_rows": True})
+
+
+def test_texts_without_labels_are_read_by_the_runs_columns_if_they_have_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run = recorded(tmp_path / "run")
+    for name, row, columns in (
+        ("own.jsonl", {"句": "北京酒店", "text": "别的"}, ("句", None)),
+        ("usual.jsonl", {"text": "北京酒店"}, (None, None)),
+        ("tokens.jsonl", {"句": ["北京", "酒店"], "text": "北京酒店"}, (None, None)),
+    ):
+        Path(name).write_text(json.dumps(row, ensure_ascii=False) + "\n", encoding="utf-8")
+        assert text_columns(run, Path(name)) == columns
+        assert text_columns(run, Path(name), "text") == ("text", None)
+    Path("texts.txt").write_text("北京酒店\n", encoding="utf-8")
+    assert text_columns(run, Path("texts.txt")) == (None, None)
+    assert text_columns(tmp_path, Path("own.jsonl")) == (None, None)  # nothing is recorded there
