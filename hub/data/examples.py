@@ -78,6 +78,14 @@ class LazyExamples(Sequence[Example]):
 
 
 @dataclass(frozen=True)
+class SetAside:
+    """How `TextDataset.split` found a part: with these it finds the same rows again."""
+
+    fraction: float
+    seed: int
+
+
+@dataclass(frozen=True)
 class TextDataset(Sequence[Example]):
     """Examples in the order of their source.
 
@@ -89,6 +97,7 @@ class TextDataset(Sequence[Example]):
         kind: what the labels are, one of `hub.data.KINDS`.
         facts: how the source was read: its format, encoding, columns, tag scheme.
         unit: what `line` counts: lines, rows of a table, tasks of a project.
+        set_aside: how these rows were split off the source's; None if they are not a part of them.
     """
 
     examples: Sequence[Example]
@@ -98,6 +107,7 @@ class TextDataset(Sequence[Example]):
     kind: str = "text-classification"
     facts: Mapping[str, str] = field(default_factory=dict)
     unit: str = "line"
+    set_aside: SetAside | None = None
 
     def __len__(self) -> int:
         return len(self.examples)
@@ -172,13 +182,14 @@ class TextDataset(Sequence[Example]):
         if len(set(self.texts)) < len(self) or any(e.group is not None for e in self.examples):
             with suppress(DataError):
                 parts = assign_parts(self, {"dev": fraction}, seed)
-                return self._divided([i for i, part in enumerate(parts) if part == "dev"], fraction)
+                aside = [row for row, part in enumerate(parts) if part == "dev"]
+                return self._divided(aside, fraction, seed)
         generator = np.random.default_rng(seed)
         by_label: dict[str, list[int]] = {}
         names = self.names()
         for index, name in enumerate(rarest_of(names)):
             by_label.setdefault(name, []).append(index)
-        aside: list[int] = []
+        aside = []
         for indices in by_label.values():
             count = min(round(fraction * len(indices)), len(indices) - 1)
             aside += generator.permutation(indices)[:count].tolist()
@@ -189,14 +200,16 @@ class TextDataset(Sequence[Example]):
                 f"{self.source} has too few rows ({len(self)}) to set some aside for evaluation: "
                 "give a file of its own with --dev."
             )
-        return self._divided(aside, fraction)
+        return self._divided(aside, fraction, seed)
 
-    def _divided(self, aside: Sequence[int], fraction: float) -> tuple[TextDataset, TextDataset]:
+    def _divided(
+        self, aside: Sequence[int], fraction: float, seed: int
+    ) -> tuple[TextDataset, TextDataset]:
         taken = np.zeros(len(self), bool)
         taken[aside] = True
         return self.with_examples(self.select(np.flatnonzero(~taken))), TextDataset(
             self.select(np.flatnonzero(taken)), f"{fraction:.0%} of {self.source}",
-            kind=self.kind, facts=self.facts, unit=self.unit,
+            kind=self.kind, facts=self.facts, unit=self.unit, set_aside=SetAside(fraction, seed),
         )  # fmt: skip
 
     def select(self, rows: np.ndarray) -> Sequence[Example]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +37,8 @@ _COLUMNS = {
 
 
 def record(folder: Path, **parts: TextDataset) -> dict[str, Any]:
-    """What a run keeps of its data: the files' paths, and the columns that were read.
+    """What a run keeps of its data: the files' paths, the columns that were read, and how rows were
+    set aside from the training file.
 
     Args:
         folder: the run's, from which the paths begin.
@@ -47,6 +49,11 @@ def record(folder: Path, **parts: TextDataset) -> dict[str, Any]:
             split: _seen_from(folder, Path(data.source))
             for split, data in parts.items()
             if Path(data.source).exists()  # not a name, nor a part of a file
+        },
+        "set_aside": {
+            split: {**asdict(data.set_aside), "digest": _digest(data)}
+            for split, data in parts.items()
+            if data.set_aside is not None
         },
         "columns": {
             split: {
@@ -94,8 +101,8 @@ def rows_of_run(
 ) -> TextDataset | None:
     """The rows that a fine-tuning run recorded; None if it recorded no file of them.
 
-    Of many rows a thousand at even distances are taken. Rows that were set aside from the training
-    file are not known any more.
+    Of many rows a thousand at even distances are taken. Dev rows that were set aside from the
+    training file are set aside again.
 
     Args:
         folder: that of the run.
@@ -104,10 +111,11 @@ def rows_of_run(
         options: `load_dataset`'s, for a run that recorded no columns.
 
     Raises:
-        DataError: a file is recorded, and its rows cannot be read.
+        DataError: a file is recorded, and its rows cannot be read, or are others by now.
     """
     summary = _summary(folder)
-    source = _file(folder, summary, split)
+    aside = _part_of(summary, "set_aside").get(split)
+    source = _file(folder, summary, "train" if aside else split)
     if source is None or not isinstance(module.task, LabelledTask):
         return None
     columns = _columns(summary).get(split, options or {})
@@ -115,11 +123,31 @@ def rows_of_run(
     skips = bool(skipped.get(split)) if isinstance(skipped, dict) else False
     try:
         data = _load(source, module.task, split, {**columns, "skip_bad_rows": True}, skips)
+        if aside:
+            data = _set_aside_again(data, aside)
     except HubError as error:
         raise DataError(
             f"The {split} rows that {folder} was fine-tuned with cannot be read: {error}"
         ) from error
     return replace(data, examples=data.select(evenly(len(data), _MOST_ROWS)))
+
+
+def _set_aside_again(data: TextDataset, aside: dict[str, Any]) -> TextDataset:
+    """The rows of a training file that a run did not learn from.
+
+    Raises:
+        DataError: the file was changed, and they are others now: the model may have learned them.
+    """
+    _, rows = data.split(aside["fraction"], aside["seed"])
+    if _digest(rows) != aside["digest"]:
+        raise DataError(f"They were set aside from {data.source}, which was changed since.")
+    return rows
+
+
+def _digest(data: TextDataset) -> str:
+    """What tells rows from others: a digest of where they stand, and of their texts."""
+    rows = json.dumps([(example.line, example.text) for example in data])
+    return hashlib.sha256(rows.encode()).hexdigest()
 
 
 def load_rows(data: str, task: Task | None, split: str, options: Mapping[str, Any]) -> TextDataset:
@@ -262,9 +290,14 @@ def _file(folder: Path, summary: dict[str, Any], split: str) -> str | None:
 
 
 def _columns(summary: dict[str, Any]) -> dict[str, dict[str, str]]:
+    return _part_of(summary, "columns")
+
+
+def _part_of(summary: dict[str, Any], name: str) -> dict[str, Any]:
+    """What `record` kept under a name; nothing if the run did not."""
     data = summary.get("data")
-    columns = data.get("columns") if isinstance(data, dict) else None
-    return columns if isinstance(columns, dict) else {}
+    part = data.get(name) if isinstance(data, dict) else None
+    return part if isinstance(part, dict) else {}
 
 
 def _columns_in(path: Path, of_texts: bool = False) -> set[str]:

@@ -58,6 +58,24 @@ def test_int8_is_held_to_the_runs_dev_rows(
     assert code == 0 and "note      The dev rows" in error
 
 
+def test_int8_is_held_to_the_rows_that_were_set_aside(
+    hub: Hub, tiny_folder: Path, toy_train: Rows
+) -> None:
+    write("all.csv", toy_train)
+    code, _, error = hub(
+        "finetune", "all.csv", "--text-column", "句", "--label-column", "意", "--model",
+        tiny_folder, "--epochs", "1", "--quiet", "--output", "run",
+    )  # fmt: skip
+    assert code == 0, error
+    rows = json.loads(Path("run", "metrics.json").read_text(encoding="utf-8"))["rows"]
+    int8 = ("export", "run", "--precision", "int8", "--max-drop", "99", "--output")
+    code, out, error = hub(*int8, "a", "--json")
+    assert code == 0 and json.loads(out)["texts"] == rows["dev"] > 0, error
+    write("all.csv", [("别的话", "音乐"), *toy_train])
+    code, _, error = hub(*int8, "b")
+    assert code == 2 and "which was changed since" in error and "--data" in error, error
+
+
 def test_smaller_models_are_made_and_exported_without_naming_them(hub: Hub, run: Path) -> None:
     write("usual.csv", [("听歌", "音乐")], "text,label")
     for words in (

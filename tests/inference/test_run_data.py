@@ -95,6 +95,28 @@ def test_rows_that_cannot_be_read_are_told(
         rows_of_run(run, module)
 
 
+def test_rows_that_were_set_aside_are_set_aside_again(
+    module: hub.Module, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows = [f"第{n}家酒店,{'订房' if n % 3 else '订票'}" for n in range(40)]
+    Path("own.csv").write_text("\n".join(["句,意", *rows]) + "\n", encoding="utf-8")
+    train, dev = load_dataset("own.csv", **OWN).split(0.1, 7)
+    for folder in (tmp_path / "run", tmp_path / "deeper" / "smaller"):
+        folder.mkdir(parents=True)
+    data = {"train": train.source, "dev": dev.source, **record(Path("run"), train=train, dev=dev)}
+    Path("run", "metrics.json").write_text(json.dumps({"data": data}), encoding="utf-8")
+    carry_record(Path("run"), tmp_path / "deeper" / "smaller")
+    for folder in (Path("run"), tmp_path / "deeper" / "smaller"):
+        found = rows_of_run(folder, module)
+        assert found is not None and list(found) == list(dev)
+    # More rows, of which others would be set aside: the model has learned these.
+    more = [f"第{n}个酒店,订房" for n in range(40)]
+    Path("own.csv").write_text("\n".join(["句,意", *more, *rows]) + "\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"set aside from .*own\.csv, which was changed since"):
+        rows_of_run(Path("run"), module)
+
+
 @pytest.mark.parametrize("dev", ["10% of train.tsv", "smp2017_ecdt", None])
 def test_where_no_file_was_recorded_there_are_no_rows(
     module: hub.Module, tmp_path: Path, dev: Any
