@@ -33,6 +33,8 @@ def _server_options(function: Decorated) -> Decorated:
                      help="The longest that a request takes; then it is given up (504)."),
         click.option("--body-s", type=click.FloatRange(0.1), default=10.0, show_default=True,
                      help="The longest that a client takes to send a request (408)."),
+        click.option("--unread-s", type=click.FloatRange(0.1), default=60.0, show_default=True,
+                     help="The longest that a client reads nothing of its answer; then it is cut."),
         click.option("--max-body-bytes", type=click.IntRange(1000), default=2_000_000,
                      show_default=True, help="The longest body of a request (413)."),
         click.option("--max-texts", type=click.IntRange(1), default=32, show_default=True,
@@ -136,6 +138,7 @@ def _run(models: Any, port: int, options: dict[str, Any]) -> None:
         text_characters=options["max_characters"],
         deadline_s=options["deadline_s"],
         body_s=options["body_s"],
+        unread_s=options["unread_s"],
         queue_texts=options["queue"],
     )
     settings = Settings(

@@ -128,11 +128,13 @@ class Joining:
         return getattr(self._transport, name)
 
 
-class _Impatient(_Protocol):
-    """A connection that must send its headers in time."""
+class Impatient(_Protocol):
+    """A connection that must send its headers in time, and go on reading its answer."""
 
     patience_s = 10.0
+    unread_s = 60.0
     _timer: asyncio.TimerHandle | None = None
+    _unread: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
         joining: Any = Joining(transport, self.loop)
@@ -141,6 +143,7 @@ class _Impatient(_Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop()
+        self._is_read()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -149,6 +152,31 @@ class _Impatient(_Protocol):
         super().data_received(data)
         if self.cycle is not None and not self.cycle.response_complete:
             self._stop()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._watch_reading()
+
+    def resume_writing(self) -> None:
+        self._is_read()
+        super().resume_writing()
+
+    def _watch_reading(self) -> None:
+        """Cut the connection off if until then nothing more of its answer is read."""
+        unsent = self.transport.get_write_buffer_size()
+
+        def look() -> None:
+            if self.transport.get_write_buffer_size() < unsent:
+                self._watch_reading()  # slow, but it reads
+            else:
+                self.transport.abort()
+
+        self._unread = self.loop.call_later(self.unread_s, look)
+
+    def _is_read(self) -> None:
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
 
     def _expect(self) -> None:
         self._timer = self.loop.call_later(self.patience_s, self.transport.close)
@@ -252,10 +280,11 @@ class Process:
     async def serve(self, app: Any) -> None:
         """Answer until a signal ends it, and every request in flight is answered."""
         settings = self._settings
-        _Impatient.patience_s = settings.limits.body_s
+        Impatient.patience_s = settings.limits.body_s
+        Impatient.unread_s = settings.limits.unread_s
         config = uvicorn.Config(
             app,
-            http=_Impatient,
+            http=Impatient,
             ws="none",
             lifespan="off",
             log_config=None,

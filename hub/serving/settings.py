@@ -141,6 +141,7 @@ class Limits:
         batch_bytes: the body of a streamed batch.
         deadline_s: from a request's arrival to its answer.
         body_s: to send the headers, and to send the body.
+        unread_s: for a caller to read nothing of its answer.
         queue_texts: texts that wait for a version's engine.
         requests: in hand at a time, in each worker; health is always told.
     """
@@ -152,6 +153,7 @@ class Limits:
     batch_bytes: int = 64_000_000
     deadline_s: float = 10.0
     body_s: float = 10.0
+    unread_s: float = 60.0
     queue_texts: int = 256
     requests: int = 1000
 
