@@ -23,7 +23,7 @@ from hub.errors import DataError
 def load_dataset(
     data: Any,
     *,
-    kind: str | None = "text-classification",
+    kind: str | None = None,
     text_column: str | None = None,
     text_pair_column: str | None = None,
     label_column: str | None = None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -64,21 +64,22 @@ class CrfDecoder:
         """
         tags: list[np.ndarray] = [np.empty(0, np.int64)] * len(emissions)
         shares: list[np.ndarray] = [np.empty(0)] * len(emissions)
-        order = sorted(range(len(emissions)), key=lambda number: len(emissions[number]))
-        order = [number for number in order if len(emissions[number])]
-        for start in range(0, len(order), _BATCH):
-            batch = order[start : start + _BATCH]
-            lengths = [len(emissions[number]) for number in batch]
-            padded = np.zeros((len(batch), max(lengths), len(self._start)))
-            for row, number in enumerate(batch):
-                padded[row, : lengths[row]] = emissions[number]
-            best = self._viterbi(padded, np.array(lengths))
-            marginals = self._marginals(padded, np.array(lengths))
-            for row, number in enumerate(batch):
+        for numbers, padded, lengths in _batches(emissions):
+            best = self._viterbi(padded, lengths)
+            marginals = self._marginals(padded, lengths)
+            for row, number in enumerate(numbers):
                 tags[number] = best[row, : lengths[row]]
-                places = np.arange(lengths[row])
-                shares[number] = marginals[row, places, tags[number]]
+                shares[number] = marginals[row, np.arange(lengths[row]), tags[number]]
         return tags, shares
+
+    def tags(self, emissions: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """The tags that `decode` gives, alone."""
+        tags: list[np.ndarray] = [np.empty(0, np.int64)] * len(emissions)
+        for numbers, padded, lengths in _batches(emissions):
+            best = self._viterbi(padded, lengths)
+            for row, number in enumerate(numbers):
+                tags[number] = best[row, : lengths[row]]
+        return tags
 
     def _viterbi(self, emissions: np.ndarray, lengths: np.ndarray) -> np.ndarray:
         """The best tags, [B, W]; what stands after a text's end means nothing."""
@@ -119,6 +120,34 @@ class CrfDecoder:
         together = forward + backward
         result: np.ndarray = np.exp(together - _log_sum(together, axis=2)[:, :, None])
         return result
+
+
+def keeps_the_scheme(labels: Sequence[str], tags: np.ndarray) -> bool:
+    """Whether a text's tags, int64 [W], keep to the scheme."""
+    follow, first = _legal(tuple(labels))
+    return not len(tags) or bool(first[tags[0]] and follow[tags[:-1], tags[1:]].all())
+
+
+def likeliest_legal(labels: Sequence[str], logits: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
+    """The legal tags of the highest sum of logits, for texts of W words: from [W, K], int64 [W]."""
+    count = len(labels)
+    decoder = CrfDecoder(labels, np.zeros((count, count)), np.zeros(count), np.zeros(count))
+    return decoder.tags(logits)
+
+
+def _batches(
+    emissions: Sequence[np.ndarray],
+) -> Iterator[tuple[list[int], np.ndarray, np.ndarray]]:
+    """Texts of like length together: their numbers, scores [B, W, K] and lengths, int64 [B]."""
+    order = sorted(range(len(emissions)), key=lambda number: len(emissions[number]))
+    order = [number for number in order if len(emissions[number])]
+    for start in range(0, len(order), _BATCH):
+        numbers = order[start : start + _BATCH]
+        lengths = np.array([len(emissions[number]) for number in numbers])
+        padded = np.zeros((len(numbers), lengths.max(), emissions[numbers[0]].shape[1]))
+        for row, number in enumerate(numbers):
+            padded[row, : lengths[row]] = emissions[number]
+        yield numbers, padded, lengths
 
 
 @lru_cache

@@ -14,7 +14,7 @@ from hub.data.examples import Entity, Example, Text, TextDataset, entities_in
 from hub.data.tags import parse_tag, spans_of, spellings
 from hub.errors import DataError, InputError
 from hub.tasks.base import AnswerOptions, LabelledTask, LabelScore, Metrics, Targets, softmax
-from hub.tasks.crf import CrfDecoder
+from hub.tasks.crf import CrfDecoder, keeps_the_scheme, likeliest_legal
 from hub.tasks.losses import LossSettings, cross_entropy, share_of
 from hub.tasks.passages import Passage
 from hub.tokenizers import Encoding, Tokenizer
@@ -118,6 +118,11 @@ class TokenClassification(LabelledTask):
         """The types of entities."""
         return list(dict.fromkeys(kind for _, kind in map(parse_tag, self._read_labels) if kind))
 
+    @cached_property
+    def _is_bio(self) -> bool:
+        """Whether the labels are O, and B and I of every type."""
+        return self._numbers.keys() == {"O", *(f"{mark}-{t}" for t in self.types for mark in "BI")}
+
     def _complaint(self, example: Example) -> str:
         label = example.label
         if not isinstance(label, tuple) or len(entities_in(label)) < len(label):
@@ -138,7 +143,7 @@ class TokenClassification(LabelledTask):
         Raises:
             InputError: the labels are not in BIO, as those of another package's model may not be.
         """
-        if self._numbers.keys() != {"O", *(f"{mark}-{t}" for t in self.types for mark in "BI")}:
+        if not self._is_bio:
             raise InputError(
                 f"Tags are learned in BIO; this model has {', '.join(self.labels[:8])}: give "
                 "hub.Module a label_map with O, and B- and I- of every type."
@@ -306,6 +311,13 @@ class TokenClassification(LabelledTask):
         if self._decoder is not None:
             return self._decoder.decode(logits)
         tags = [values.argmax(axis=-1) for values in logits]
+        if self._is_bio:
+            # Where they break the scheme, the likeliest tags that do not.
+            broken = [n for n, its in enumerate(tags) if not keeps_the_scheme(self.labels, its)]
+            for number, its in zip(
+                broken, likeliest_legal(self.labels, [logits[n] for n in broken]), strict=True
+            ):
+                tags[number] = its
         pairs = zip(logits, tags, strict=True)
         return tags, [softmax(values)[np.arange(len(its)), its] for values, its in pairs]
 

@@ -40,11 +40,19 @@ def written(folder: Path, name: str, content: str) -> Path:
 )
 def test_usual_column_names_are_recognised_and_told(tmp_path: Path, text: str, label: str) -> None:
     path = written(tmp_path, "a.tsv", f"id\t{text}\t{label}\n1\t放歌\t音乐\n")
-    data = load_dataset(path)
+    data = load_dataset(path, kind="text-classification")
     assert list(data) == [Example("放歌", "音乐", 2)]
     told = f"the text is {text!r} and the label is {label!r}"
     assert list(data.notes) == [f"{path}: of its columns, {told}"]
-    assert not load_dataset(path, text_column=text, label_column=label).notes
+    named = {"text_column": text, "label_column": label}
+    assert not load_dataset(path, kind="text-classification", **named).notes
+
+
+def test_what_the_labels_are_is_found_out(tmp_path: Path) -> None:
+    several = written(tmp_path, "a.tsv", "text\tlabels\n放歌,买票\t音乐,车票\n")
+    assert list(load_dataset(several)) == [Example("放歌,买票", ("音乐", "车票"), 2)]
+    tagged = load_dataset(written(tmp_path, "a.conll", "北 B-LOC\n京 I-LOC\n"))
+    assert tagged.kind == "token-classification"
 
 
 def test_the_plain_names_win_and_need_no_note(tmp_path: Path) -> None:
@@ -232,7 +240,7 @@ def test_labels_of_another_kind_are_no_classes() -> None:
 def test_tokens_are_no_data_for_classification(tmp_path: Path) -> None:
     path = written(tmp_path, "a.conll", "北 B-LOC\n京 I-LOC\n")
     with pytest.raises(DataError, match="that is data for token-classification"):
-        load_dataset(path)
+        load_dataset(path, kind="text-classification")
 
 
 # --- forms of single data sets -------------------------------------------------------------------
@@ -280,5 +288,5 @@ def test_paddlehubs_files_of_classes_are_read(tmp_path: Path) -> None:
 
 def test_a_text_beside_tokens_may_be_classified() -> None:
     row = {"sentence": "北京", "tokens": ["北", "京"], "ner_tags": ["B-LOC", "I-LOC"], "label": "a"}
-    assert load_dataset([row]).labels == ["a"]
+    assert load_dataset([row], kind="text-classification").labels == ["a"]
     assert load_dataset([row], kind="ner").labels == [(Entity(0, 2, "LOC"),)]

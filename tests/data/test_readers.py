@@ -345,7 +345,7 @@ def test_a_bad_row_is_reported_with_file_line_and_reason(
     tmp_path: Path, name: str, content: str, line: int, reason: str
 ) -> None:
     path = written(tmp_path, name, content)
-    head, shown = refusal(path).split("\n")
+    head, shown = refusal(path, kind="text-classification").split("\n")
     assert head == "One row is unusable (--skip-bad-rows leaves them out):"
     assert shown.startswith(f"  {path}, line {line}: ")
     assert reason in shown
@@ -355,7 +355,8 @@ def test_a_bad_row_is_reported_with_file_line_and_reason(
 def test_skip_bad_rows_leaves_it_out_and_counts_it(
     tmp_path: Path, name: str, content: str, line: int, reason: str
 ) -> None:
-    data = load_dataset(written(tmp_path, name, content), skip_bad_rows=True)
+    path = written(tmp_path, name, content)
+    data = load_dataset(path, kind="text-classification", skip_bad_rows=True)
     assert [(row.line, reason in row.reason) for row in data.skipped] == [(line, True)]
     expected = ["好"] if name == "a.jsonl" else ["好", "再见"]
     assert data.texts == expected

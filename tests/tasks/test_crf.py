@@ -11,7 +11,7 @@ from hub.backend import paddle
 from hub.data.tags import can_follow
 from hub.errors import InputError
 from hub.models.ernie.crf import LinearChainCRF
-from hub.tasks.crf import CrfDecoder
+from hub.tasks.crf import CrfDecoder, keeps_the_scheme, likeliest_legal
 
 LABELS = ["O", "B-LOC", "I-LOC", "B-PER", "I-PER"]
 K = len(LABELS)
@@ -80,6 +80,18 @@ def test_the_best_legal_tags_and_how_likely_they_are(seed: int) -> None:
         for place, tag in enumerate(found):
             mine = sum(w for t, w in zip(every, weights, strict=True) if t[place] == tag)
             assert likely[place] == pytest.approx(mine, abs=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_without_a_crf_the_likeliest_legal_tags_are_found(seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    texts = [generator.normal(size=(length, K)) for length in (3, 1, 5, 0, 4, 2)]
+    for text, found in zip(texts, likeliest_legal(LABELS, texts), strict=True):
+        every = [t for t in itertools.product(range(K), repeat=len(text)) if is_legal(t)]
+        assert keeps_the_scheme(LABELS, found)
+        assert tuple(found) == max(every, key=lambda t: text[np.arange(len(t)), list(t)].sum())
+        for tags in itertools.product(range(K), repeat=len(text)):
+            assert keeps_the_scheme(LABELS, np.array(tags, np.int64)) == is_legal(tags)
 
 
 def test_no_inner_tag_after_o_whatever_was_learned() -> None:

@@ -107,6 +107,13 @@ def test_ernie_tinys_spaces_are_no_part_of_an_entity() -> None:
     assert all(e["text"] == e["text"].strip() for e in found)
 
 
+def test_tags_that_break_the_scheme_are_not_taken_one_by_one() -> None:
+    """An inner tag without a first one is likelier O than what no text has."""
+    logits = np.array([[2, 0, 3, 0, 0], [5, 0, 0, 0, 0], [0, 4, 0, 0, 0], [0, 0, 3, 0, 4]])
+    encoded = TASK, TOKENIZER, lambda batch: np.pad(logits, ((1, 1), (0, 0)))[None]
+    assert brief(predict(*encoded, "上在北京", max_seq_len=64)) == [("北京", "LOC", 2)]
+
+
 def test_labels_that_are_marks_alone_are_of_one_type() -> None:
     task = create_task("ner", ["O", "B", "I", "E", "S"])
     assert isinstance(task, TokenClassification) and task.types == ["ENTITY"]
