@@ -123,8 +123,11 @@ class _NamedDataset(TextDataset):
         _take_over(self, load_dataset(open_named(entry, mode), kind=self.kind_of_data))
 
     def get_labels(self) -> list[str]:
-        """The labels in the order of their numbers."""
-        return self.label_list
+        """The labels in the order of their numbers: of a user's own files of that name, theirs."""
+        if self.kind == "token-classification":
+            return self.label_list
+        found = self.label_counts().keys()
+        return self.label_list if found <= set(self.label_list) else sorted(found)
 
 
 class ChnSentiCorp(_NamedDataset):

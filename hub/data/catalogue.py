@@ -78,6 +78,14 @@ def list_datasets() -> tuple[DatasetEntry, ...]:
     )
 
 
+def near_datasets(name: str) -> list[str]:
+    """The names of data sets that are spelt nearly so."""
+    import difflib
+
+    wanted = name.lower().replace("-", "_")
+    return difflib.get_close_matches(wanted, [entry.name for entry in list_datasets()], cutoff=0.75)
+
+
 def find_dataset(name: str) -> DatasetEntry | None:
     """The data set of a name, in any case and with hyphens or underscores."""
     wanted = name.lower().replace("-", "_")

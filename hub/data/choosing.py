@@ -180,5 +180,15 @@ def _require(chosen: Chosen, table: Table) -> None:
         raise DataError(
             f"{table.source} has no column {named}; it has "
             f"{', '.join(map(repr, table.columns))}. "
-            "Name the right ones with --text-column and --label-column."
+            f"Name the right ones with --text-column and --label-column.{_missing_header(table)}"
         )
+
+
+def _missing_header(table: Table) -> str:
+    """What else may be wrong with a file whose columns have no usual names."""
+    if table.format not in ("TSV", "CSV") or not table.columns:
+        return ""
+    name, mark = ("tab", "<TAB>") if table.format == "TSV" else ("comma", ",")
+    if len(table.columns) == 1:
+        return f" There is no {name} in its first line, so that it has one column alone."
+    return f" If its first line is a row already, put another before it: text{mark}label"

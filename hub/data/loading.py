@@ -9,6 +9,7 @@ from typing import Any
 from hub.constants import MANY_ROWS
 from hub.data.arrow_rows import ExampleBuilder
 from hub.data.bad_rows import BadRows
+from hub.data.catalogue import near_datasets
 from hub.data.choosing import choose_columns, detect_kind, kind_name, note_on
 from hub.data.columns import Chosen
 from hub.data.entity_schemas import SpanEntities, TagEntities
@@ -139,6 +140,10 @@ def _open(data: Any, split: str, text_column: str, label_column: str) -> Table:
         path = Path(data)
         if (entry := dataset_of(data)) is not None:
             return open_named(entry, split)
+        if not path.exists() and (near := near_datasets(str(data))):
+            raise DataError(
+                f"There is no file or data set {data}. Did you mean {' or '.join(near)}?"
+            )
         if path.is_dir() or (not path.exists() and _is_hub_name(str(data))):
             from hub.data.huggingface import open_dataset
 

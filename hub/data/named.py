@@ -1,7 +1,7 @@
 """Data sets known by a name: a folder each, with a file for training, choosing and measuring.
 
 A folder is looked for in `HUB_DATASETS_DIR`, then in `datasets` under `HUB_HOME`, where what was
-fetched is kept.
+fetched is kept. There may be others there than the catalogue knows.
 """
 
 from __future__ import annotations
@@ -59,7 +59,9 @@ def open_named(entry: DatasetEntry, mode: str) -> Table:
     sample, rows = peek(table.rows)
     # A user's folder of the same name may have other columns.
     taken = {c: role for role, c in entry.columns.items() if any(c in row for row in sample)}
-    notes = (*table.notes, f"{entry.name}: licence {entry.licence}; {entry.homepage}")
+    notes = table.notes
+    if entry.licence:
+        notes = (*notes, f"{entry.name}: licence {entry.licence}; {entry.homepage}")
     if not taken:
         return replace(table, rows=rows, notes=notes)
 
@@ -82,15 +84,24 @@ def has_dev(data: Any) -> bool:
 
 
 def dataset_of(data: Any) -> DatasetEntry | None:
-    """The data set that `data` names, if it is no file or folder."""
+    """The data set that `data` names, if it is no file or folder: of the catalogue, or a user's."""
     if not isinstance(data, str | Path) or Path(data).exists():
         return None
-    return find_dataset(str(data))
+    return find_dataset(str(data)) or _own(str(data))
 
 
 def is_here(entry: DatasetEntry) -> bool:
     """Whether the data set is on this machine."""
     return _folder(entry.name) is not None
+
+
+def _own(name: str) -> DatasetEntry | None:
+    """A folder of data files that the user has put beside the others."""
+    if Path(name).name != name or (folder := _folder(name)) is None:
+        return None
+    if _part(folder, "train") is None:
+        return None
+    return DatasetEntry(name, "", "", licence="", homepage="", sources=())
 
 
 def _part(folder: Path, mode: str) -> Path | None:

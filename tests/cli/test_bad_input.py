@@ -63,6 +63,17 @@ def test_wrong_column_names(hub: Hub, tmp_path: Path) -> None:
     refused(answer, "no column 'text' and 'label'", "'原话', '归属'", "--text-column")
 
 
+def test_a_file_without_a_line_of_names(hub: Hub, tmp_path: Path) -> None:
+    (tmp_path / "n.tsv").write_text("你好\t问候\n再见\t道别\n", encoding="utf-8")
+    refused(hub("finetune", "n.tsv", "-o", "out"), "first line is a row already", "text<TAB>label")
+    (tmp_path / "n.csv").write_text("你好 问候\n再见 道别\n", encoding="utf-8")
+    refused(hub("finetune", "n.csv", "-o", "out"), "no comma in its first line", "one column")
+
+
+def test_a_misspelt_data_set(hub: Hub) -> None:
+    refused(hub("finetune", "fewclue-tnew", "-o", "out"), "Did you mean fewclue_tnews")
+
+
 def test_a_binary_file(hub: Hub, tmp_path: Path) -> None:
     (tmp_path / "b.tsv").write_bytes(bytes(range(256)) * 10)
     refused(hub("finetune", "b.tsv", "-o", "out"), "b.tsv is a binary file")

@@ -58,6 +58,21 @@ def test_paddlehubs_calls_read_the_users_folder(mine: Path) -> None:
     assert hub.datasets.MSRA_NER(mode="train").labels == [(Entity(0, 2, "LOC"),), ()]
 
 
+def test_a_users_own_files_have_their_own_labels(mine: Path) -> None:
+    put(mine / "chnsenticorp", train="label\ttext_a\npositive\t好\nnegative\t坏\n")
+    assert hub.datasets.ChnSentiCorp(mode="train").get_labels() == ["negative", "positive"]
+
+
+def test_a_folder_that_the_catalogue_does_not_know_is_a_data_set_too(mine: Path) -> None:
+    put(mine / "ours", train="text\tlabel\n好\ta\n", dev="text\tlabel\n坏\tb\n")
+    (mine / "empty").mkdir()
+    assert hub.load_dataset("ours").classes == ["a"]
+    dev = hub.load_dataset("ours", split="dev")
+    assert dev.classes == ["b"] and not dev.notes
+    with pytest.raises(DataError, match="There is no file empty"):
+        hub.load_dataset("empty")
+
+
 def test_a_part_that_is_not_there_is_named(mine: Path) -> None:
     put(mine / "chnsenticorp", train="label\ttext_a\n1\t好\n")
     with pytest.raises(DataError, match=r"has no file for 'dev'; there is train\.tsv"):
