@@ -81,7 +81,9 @@ class Module(paddle.nn.Layer):
         task_options: what the task is besides its labels: `crf=True` for token classification,
             `intents=[...]` for intents and slots, whose `label_map` are the tags; `pooling="cls"`
             and `normalize=True` for sentence embeddings.
-        load_checkpoint: a `model.safetensors` whose weights are put over the model's.
+        load_checkpoint: a file (`model.safetensors`, `pytorch_model.bin`, or a `.pdparams` of
+            PaddleNLP or PaddleHub) whose weights are put over the model's; of an encoder alone, or
+            with the task's head.
         max_seq_len: the tokens read at a time (128, or what the folder says).
         long_text: what is done with longer texts: "cut" reads their beginning, "window" all of them
             in overlapping windows; None is what the folder says, else "cut".
@@ -148,12 +150,7 @@ class Module(paddle.nn.Layer):
         self.pretrained = pretrained and (self.entry is None or self.entry.pretrained)
         self.network = self._build_network(folder, seed, labels_stored, pretrained)
         if load_checkpoint is not None:
-            path = Path(load_checkpoint)
-            arrays = formats.read_safetensors(path)
-            kind = self.config.model_type
-            _check_tied(self.task, arrays, kind, path)
-            if missing := checkpoints.load_arrays(self.network, arrays, kind, path):
-                logger.warning("%s has no fitting weights for %s", path, ", ".join(missing))
+            self._load_checkpoint(Path(load_checkpoint))
         self.adopt_weights()
         self.eval()
         self._trace_on_save()
@@ -201,6 +198,20 @@ class Module(paddle.nn.Layer):
         if missing and self.task is not None:
             logger.info("%s has no weights for the head: it starts untrained", self.name)
         return network
+
+    def _load_checkpoint(self, path: Path) -> None:
+        arrays, kind = formats.read_weights(path), self.config.model_type
+        _check_tied(self.task, arrays, kind, path)
+        missing = checkpoints.load_arrays(self.network, arrays, kind, path)
+        if not missing or self.task is None:
+            return
+        head = [name for name in self.network.state_dict() if not name.startswith("encoder.")]
+        if not self.task.labels or len(missing) < len(head) or any(n in arrays for n in head):
+            raise ModelError(
+                f"{path} holds no fitting weights for {', '.join(missing)}: it was trained for "
+                "another task or other labels, and the answers would be random."
+            )
+        logger.warning("%s is an encoder alone: the head stays as it is without it.", path)
 
     def _initialize_head(self, network: paddle.nn.Layer, seed: int) -> None:
         for name, layer in network.named_children():

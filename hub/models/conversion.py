@@ -116,16 +116,10 @@ def _read_any_config(folder: Path, required: bool) -> dict[str, Any]:
 def _canonical(arrays: Arrays, config: ErnieConfig, path: Path) -> Arrays:
     """The arrays under one set of names, checked against the shape."""
     kind = config.model_type
-    renamed = {}
-    for name, array in arrays.items():
-        if name.endswith("position_ids"):
-            continue  # 0, 1, 2, ...: older versions of transformers kept it
-        if not np.issubdtype(array.dtype, np.floating):
-            raise ModelError(f"{path}: {name} holds {array.dtype}, not weights.")
-        wide = array.astype(np.float32) if array.dtype == np.float64 else array
-        if bad := int(array.size - np.isfinite(array).sum()):
-            raise ModelError(f"{path}: {bad:,} of the numbers in {name} are infinite or none.")
-        renamed[_ENCODER.sub(rf"{kind}.\1.", name)] = np.ascontiguousarray(wide)
+    renamed = {
+        _ENCODER.sub(rf"{kind}.\1.", name): np.ascontiguousarray(array)
+        for name, array in arrays.items()
+    }
     for name, shape in encoder_shapes(config).items():
         found = renamed.get(f"{kind}.{name}")
         if found is None:

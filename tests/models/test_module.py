@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -264,6 +265,35 @@ def test_load_checkpoint_puts_weights_over_the_models(
         directory=tiny_folder, task="seq-cls", label_map=LABELS, seed=5, load_checkpoint=weights
     )
     np.testing.assert_array_equal(loaded.compute(batch), module.compute(batch))
+
+
+def test_a_checkpoint_for_another_head_is_refused(
+    module: hub.Module, tiny_folder: Path, tmp_path: Path
+) -> None:
+    module.save(tmp_path / "saved")
+    weights = tmp_path / "saved" / "model.safetensors"
+    arguments: list[dict[str, Any]] = [
+        {"task": "seq-cls", "label_map": ["a", "b"]},
+        {"task": "ner", "label_map": ["O", "B-X", "I-X"], "task_options": {"crf": True}},
+    ]
+    for given in arguments:
+        with pytest.raises(ModelError, match=r"no fitting weights for .* would be random"):
+            hub.Module(directory=tiny_folder, load_checkpoint=weights, **given)
+    with pytest.raises(ModelError, match=r"There is no file .*none\.pdparams"):
+        hub.Module(directory=tiny_folder, load_checkpoint=tmp_path / "none.pdparams")
+
+
+def test_an_encoder_may_be_put_under_a_head_that_stays(
+    module: hub.Module, tiny_folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    again = hub.Module(
+        directory=tiny_folder, task="seq-cls", label_map=LABELS,
+        load_checkpoint=tiny_folder / "model.safetensors",
+    )  # fmt: skip
+    assert "is an encoder alone" in caplog.text
+    np.testing.assert_array_equal(
+        again.compute(batch_of(again, TEXTS)), module.compute(batch_of(module, TEXTS))
+    )
 
 
 def test_warnings_are_heard_in_a_script() -> None:
