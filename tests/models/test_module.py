@@ -19,6 +19,7 @@ import hub
 from hub.backend import paddle
 from hub.data.batches import Batch, collate
 from hub.errors import InputError, ModelError, UnknownModelError
+from hub.tasks import IntentSlots
 
 LABELS = ["天气", "音乐", "车票"]
 TEXTS = ["今天下雨吗", "听", "", "明天北京到海南的高铁票还有吗，要 2 张", "iPhone 😀"]
@@ -82,6 +83,7 @@ def test_labels_are_taken_as_a_map_a_list_or_a_number(tiny_folder: Path) -> None
         ({"label_map": ["a", "b"]}, "say task='seq-cls'"),
         ({"task": "translation"}, "no task 'translation'"),
         ({"task": "seq-cls", "label_map": "天气"}, "must be a dictionary or a list"),
+        ({"task": "seq-cls", "label_map": {"天气", "音乐"}}, "must be a dictionary or a list"),
         ({"task": "seq-cls", "label_map": {}}, "strings, one or more"),
         ({"task": "seq-cls", "label_map": ["a"]}, "two labels or more, not 'a' alone"),
         ({"task": "ner", "num_classes": 1}, "two labels or more, not '0' alone"),
@@ -115,6 +117,92 @@ def test_placeholder_labels_of_a_bare_encoder_are_no_labels(
     # A classifier by its description, whose head is not in the file: no random answers.
     with pytest.raises(ModelError, match="answers would be random"):
         hub.Module(directory=folder)
+
+
+def test_a_fine_tuned_folder_asked_for_another_task_has_a_new_head(
+    module: hub.Module, tiny_folder: Path, tmp_path: Path
+) -> None:
+    module.save(tmp_path / "saved")
+    shutil.copytree(tmp_path / "saved", tmp_path / "plain")
+    (tmp_path / "plain" / "hub.json").unlink()
+    for folder in (tmp_path / "saved", tmp_path / "plain"):
+        for task in ("ner", "multi-label"):
+            other = hub.Module(directory=folder, task=task)
+            assert not other.labels_given
+            assert other.task is not None and not set(other.task.labels) & set(LABELS)
+        # Of the same shape, and still another: as from a folder that was never fine-tuned.
+        other, wanted = (
+            hub.Module(directory=place, task="multi-label", label_map=LABELS, seed=4)
+            for place in (folder, tiny_folder)
+        )
+        batch = batch_of(module, TEXTS)
+        np.testing.assert_array_equal(other.compute(batch), wanted.compute(batch))
+        own = hub.Module(directory=folder, task="seq-cls")
+        assert own.labels_given
+        np.testing.assert_array_equal(own.compute(batch), module.compute(batch))
+
+
+def test_labels_of_an_unknown_architecture_are_those_of_the_task_asked_for(
+    module: hub.Module, tmp_path: Path
+) -> None:
+    module.save(tmp_path / "saved")
+    (tmp_path / "saved" / "hub.json").unlink()
+    path = tmp_path / "saved" / "config.json"
+    config = json.loads(path.read_text(encoding="utf-8"))
+    del config["problem_type"]  # many folders of several labels a text do not say so
+    path.write_text(json.dumps(config), encoding="utf-8")
+    several = hub.Module(directory=tmp_path / "saved", task="multi-label")
+    batch = batch_of(module, TEXTS)
+    np.testing.assert_array_equal(several.compute(batch), module.compute(batch))
+    del config["architectures"]
+    path.write_text(json.dumps(config), encoding="utf-8")
+    again = hub.Module(directory=tmp_path / "saved", task="seq-cls")
+    assert again.predict(TEXTS) == module.predict(TEXTS)
+
+
+def test_the_folders_labels_given_again_keep_its_options(tiny_folder: Path, tmp_path: Path) -> None:
+    hub.Module(
+        directory=tiny_folder, task="multi-label", label_map=LABELS,
+        task_options={"thresholds": [0.1, 0.2, 0.9]},
+    ).save(tmp_path / "several")  # fmt: skip
+    tags = ["O", "B-X", "I-X"]
+    hub.Module(
+        directory=tiny_folder, task="ner", label_map=tags, task_options={"crf": True}
+    ).save(tmp_path / "tagger")  # fmt: skip
+    for name, labels in (("several", LABELS), ("tagger", tags)):
+        stored = hub.Module(directory=tmp_path / name)
+        again = hub.Module(directory=tmp_path / name, label_map=labels)
+        assert stored.task is not None and again.task is not None
+        assert again.task.options == stored.task.options != {}
+        others = hub.Module(directory=tmp_path / name, label_map=[*labels[:2], "I-Y"])
+        assert others.task is not None and others.task.options != stored.task.options
+
+
+def test_a_folder_whose_labels_were_taken_away_is_refused(
+    module: hub.Module, tmp_path: Path
+) -> None:
+    module.save(tmp_path / "saved")
+    path = tmp_path / "saved" / "hub.json"
+    values = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps({**values, "labels": []}), encoding="utf-8")
+    with pytest.raises(InputError, match=r"needs labels: neither label_map nor hub\.json"):
+        hub.Module(directory=tmp_path / "saved")
+
+
+def test_new_labels_leave_the_intents_and_the_crf(tiny_folder: Path) -> None:
+    tags, options = ["O", "B-X", "I-X"], {"intents": ["查", "订"], "crf": True}
+    module = hub.Module(directory=tiny_folder, task="joint", label_map=tags, task_options=options)
+    module.set_labels(["O", "B-Y", "I-Y", "B-Z", "I-Z"])
+    assert isinstance(module.task, IntentSlots)
+    assert module.task.intents.labels == ["查", "订"] and module.task.slots.has_crf
+    assert module.task.slots.types == ["Y", "Z"]
+    module.set_labels(tags, task_options={"intents": ["退", "换", "修"]})
+    assert module.predict("今天")["intent"] in ("退", "换", "修")
+    unknown = hub.Module(directory=tiny_folder, task="joint")
+    with pytest.raises(InputError, match="needs the intents"):
+        unknown.set_labels(tags)
+    with pytest.raises(InputError, match="must be a dictionary or a list"):
+        module.set_labels(set(tags))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
