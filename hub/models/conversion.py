@@ -24,7 +24,7 @@ from hub.constants import (
 )
 from hub.errors import ModelError
 from hub.files import write_text
-from hub.models.ernie.config import ErnieConfig, read_config
+from hub.models.ernie.config import MEAN_POOLING_SUFFIX, ErnieConfig, read_config
 from hub.models.ernie.formats import read_folder, write_safetensors
 from hub.models.ernie.shapes import encoder_shapes
 from hub.models.pickles import Arrays
@@ -156,4 +156,7 @@ def _describe(config: ErnieConfig, raw: Mapping[str, Any], arrays: Arrays) -> st
         for name in ("architectures", "id2label", "label2id", "problem_type"):
             if name in raw:
                 values[name] = raw[name]
+        # So does what keeps transformers from reading the first token.
+        if str(raw.get("model_type")).endswith(MEAN_POOLING_SUFFIX):
+            values["model_type"] += MEAN_POOLING_SUFFIX
     return json.dumps(values, ensure_ascii=False, indent=2) + "\n"
