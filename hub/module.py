@@ -18,12 +18,11 @@ from hub import __version__
 from hub.backend import paddle, use_device
 from hub.constants import (
     CONFIG_FILE,
-    MANIFEST_FILE,
     WEIGHTS_FILE,
 )
 from hub.data.batches import Batch
 from hub.errors import InputError, ModelError, OutputError
-from hub.files import write_text
+from hub.files import files_exchanged, write_text
 from hub.models.conversion import check_vocabulary, default_length
 from hub.models.ernie import checkpoints, formats
 from hub.models.ernie.config import MEAN_POOLING_SUFFIX, POOLINGS, ErnieConfig, read_config
@@ -443,8 +442,8 @@ class Module(paddle.nn.Layer):
         """Write the model folder: weights, configuration, tokenizer and `hub.json`.
 
         The folder opens in this package and, but for classifiers that read the mean over a text's
-        tokens, in Hugging Face `transformers`. Existing files of these names are replaced one by
-        one, each whole; `hub.json` comes last.
+        tokens, in Hugging Face `transformers`. Existing files of these names are replaced when all
+        new ones are written; a folder where that was interrupted is refused. Other files stay.
 
         Raises:
             InputError: the module has no task.
@@ -454,15 +453,6 @@ class Module(paddle.nn.Layer):
             raise InputError("A module without a task has nothing of its own to save.")
         folder = Path(directory)
         self.adopt_weights()
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            # While files are exchanged the folder is not a model: its manifest goes first.
-            (folder / MANIFEST_FILE).unlink(missing_ok=True)
-            arrays = checkpoints.to_arrays(self.network, self.config.model_type)
-            formats.write_safetensors(arrays, folder / WEIGHTS_FILE)
-            self.save_description(folder)
-        except OSError as error:
-            raise OutputError(f"{folder} cannot be written: {error.strerror or error}.") from error
         manifest = Manifest(
             kind="model",
             task=self.task.name,
@@ -473,7 +463,15 @@ class Module(paddle.nn.Layer):
             base_model=self.base_model,
             package_version=__version__,
         )
-        write_manifest(folder, manifest, [WEIGHTS_FILE, CONFIG_FILE, *self.tokenizer.files])
+        arrays = checkpoints.to_arrays(self.network, self.config.model_type)
+        try:
+            with files_exchanged(folder, CONFIG_FILE) as made:
+                formats.write_safetensors(arrays, made / WEIGHTS_FILE)
+                self.save_description(made)
+                names = [WEIGHTS_FILE, CONFIG_FILE, *self.tokenizer.files]
+                write_manifest(made, manifest, names)
+        except OSError as error:
+            raise OutputError(f"{folder} cannot be written: {error.strerror or error}.") from error
 
     def save_description(self, folder: Path) -> None:
         """Write what describes the model beside its weights: `config.json` and the tokenizer."""
