@@ -6,7 +6,7 @@ and split at punctuation, and each word is cut by greedy longest match
 
 The two originals differ in the basic tokenization. BERT's is that of `transformers`, whose Rust
 knows the characters of Unicode 8. ERNIE's is that of PaddleNLP, which also splits words at symbols
-(￥, ①, emoji), and knows the characters of its Python's Unicode.
+(￥, ☆, emoji), and knows the characters of its Python's Unicode.
 """
 
 from __future__ import annotations
