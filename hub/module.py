@@ -6,7 +6,8 @@ import dataclasses
 import json
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from types import MethodType
@@ -16,16 +17,19 @@ import numpy as np
 
 from hub import __version__
 from hub.backend import paddle, use_device
-from hub.constants import (
-    CONFIG_FILE,
-    WEIGHTS_FILE,
-)
+from hub.constants import CONFIG_FILE, WEIGHTS_FILE
 from hub.data.batches import Batch
 from hub.errors import InputError, ModelError, OutputError
 from hub.files import files_exchanged, write_text
 from hub.models.conversion import check_vocabulary, default_length
 from hub.models.ernie import checkpoints, formats
-from hub.models.ernie.config import MEAN_POOLING_SUFFIX, POOLINGS, ErnieConfig, read_config
+from hub.models.ernie.config import (
+    MEAN_POOLING_SUFFIX,
+    POOLINGS,
+    ErnieConfig,
+    network_name,
+    read_config,
+)
 from hub.models.ernie.heads import ErnieForSentenceEmbedding
 from hub.models.ernie.initialization import initialize, teach_order
 from hub.models.ernie.modeling import ErnieModel
@@ -139,7 +143,7 @@ class Module(paddle.nn.Layer):
         self.config = _pooling_by(classifier_pooling, ErnieConfig.from_dict(raw))
         self.name = _name_of(self.entry, manifest, folder)
         self.base_model = manifest.base_model if manifest else self.name
-        self.tokenizer = load_tokenizer(folder)
+        self.tokenizer = load_tokenizer(folder, self.config.model_type)
         check_vocabulary(self.tokenizer, self.config, folder)
         self.max_seq_len = self._length_limit(max_seq_len, manifest)
         self.long_text = check_long_text(long_text or (manifest.long_text if manifest else "cut"))
@@ -317,7 +321,6 @@ class Module(paddle.nn.Layer):
         """
         if self.task is None:
             raise InputError(f"{self.name} was loaded without a task: call the module itself.")
-        self.eval()
         return _output_of(self.network, batch)
 
     def predict(
@@ -416,7 +419,6 @@ class Module(paddle.nn.Layer):
         task = SentenceEmbedding(
             **{**own, **{name: value for name, value in asked.items() if value is not None}}
         )
-        self.eval()
         network = ErnieForSentenceEmbedding(
             self.config, task.pooling, task.normalize, self.network.encoder
         )
@@ -516,11 +518,24 @@ def _pooling_by(asked: str | None, config: ErnieConfig) -> ErnieConfig:
 
 
 def _output_of(network: paddle.nn.Layer, batch: Batch) -> np.ndarray:
-    """A network's output for a batch, without gradients, as float32."""
-    with paddle.no_grad():
+    """A network's output for a batch, without gradients and dropout, as float32."""
+    with paddle.no_grad(), _not_training(network):
         output = network(*map(paddle.to_tensor, batch.inputs.values()))
     result: np.ndarray = output.astype("float32").numpy()
     return result
+
+
+@contextmanager
+def _not_training(network: paddle.nn.Layer) -> Iterator[None]:
+    """Compute without dropout; afterwards each layer is in the mode that it was in."""
+    training = [layer for layer in network.sublayers(include_self=True) if layer.training]
+    try:
+        for layer in training:
+            layer.training = False
+        yield
+    finally:
+        for layer in training:
+            layer.training = True
 
 
 def _locate(
@@ -600,7 +615,7 @@ def _tasks_of_head(config: dict[str, Any]) -> list[str]:
     They are read from what `transformers` calls the network. Any pretrained one can fill masks:
     its head says nothing of a task.
     """
-    architecture = (config.get("architectures") or [""])[0]
+    architecture = network_name(config)
     if architecture.endswith(TokenClassification.architecture):
         return [TokenClassification.name]
     if not architecture.endswith(TextClassification.architecture):
@@ -622,7 +637,7 @@ def _labels_in(config: dict[str, Any], task: str, own: Sequence[str]) -> list[st
     # Where nothing says whose they are, they are taken for the task's; but transformers writes
     # placeholders for models without a head too.
     nobodys = all(re.fullmatch(r"LABEL_\d+", label) for label in labels)
-    return None if config.get("architectures") or nobodys else labels
+    return None if network_name(config) or nobodys else labels
 
 
 def _check_count(labels: Sequence[str], task: str) -> None:

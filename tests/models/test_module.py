@@ -13,13 +13,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file, save_file
 
 import hub
 from hub.backend import paddle
 from hub.data.batches import Batch, collate
 from hub.errors import InputError, ModelError, UnknownModelError
 from hub.tasks import IntentSlots
+from hub.tokenizers import load_tokenizer
 
 LABELS = ["天气", "音乐", "车票"]
 TEXTS = ["今天下雨吗", "听", "", "明天北京到海南的高铁票还有吗，要 2 张", "iPhone 😀"]
@@ -211,6 +212,12 @@ def test_new_labels_leave_the_intents_and_the_crf(tiny_folder: Path) -> None:
         ({"hidden_size": "24"}, "hidden_size is '24'"),
         ({"num_attention_heads": 0}, "num_attention_heads is 0"),
         ({"hidden_act": "swish"}, "hidden_act is 'swish'"),
+        ({"layer_norm_eps": "1e-12"}, "layer_norm_eps is '1e-12'; it must be a number from 0."),
+        ({"initializer_range": "x"}, "initializer_range is 'x'"),
+        ({"initializer_range": float("nan")}, "initializer_range is nan"),
+        ({"hidden_dropout_prob": None}, "hidden_dropout_prob is None; it must be .* below 1"),
+        ({"classifier_dropout": 1.0}, r"classifier_dropout is 1\.0"),
+        ({"pad_token_id": "0"}, "pad_token_id is '0'; it must be a whole number from 0"),
         ({"model_type": "gpt2"}, "model_type is 'gpt2'"),
         ({"position_embedding_type": "relative_key"}, "only 'absolute'"),
         ({"id2label": {"0": "a", "7": "b"}, "label2id": {}}, "does not number its labels"),
@@ -225,6 +232,27 @@ def test_a_configuration_that_makes_no_sense_is_refused(
     (folder / "config.json").write_text(json.dumps(config | change), encoding="utf-8")
     with pytest.raises(ModelError, match=message):
         hub.Module(directory=folder, task="seq-cls")
+
+
+def test_a_configuration_without_a_type_is_read_by_its_architecture(
+    tiny_folder: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(tiny_folder, tmp_path / "model")
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    del config["model_type"]
+    text = "今天。￥1"
+    for name, kind in (("BertForMaskedLM", "bert"), ("ErnieModel", "ernie"), (None, "ernie")):
+        config["architectures"] = None if name is None else [name]
+        (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+        arrays = load_file(tiny_folder / "model.safetensors")
+        renamed = {f"{kind}.{key.partition('.')[2]}": array for key, array in arrays.items()}
+        save_file(renamed, folder / "model.safetensors")
+        module = hub.Module(directory=folder)
+        assert module.config.model_type == kind
+        # ERNIE splits words at symbols, BERT does not.
+        wanted = load_tokenizer(folder, kind).encode([text])
+        assert module.tokenizer.encode([text]) == wanted
+        assert len(wanted[0].input_ids) == (6 if kind == "bert" else 7)
 
 
 def test_name_and_directory_exclude_each_other(tiny_folder: Path) -> None:
@@ -270,6 +298,21 @@ def test_texts_are_answered_alike_alone_and_together(module: hub.Module) -> None
         assert alone == pytest.approx(answer["probabilities"], abs=1e-6)
 
 
+def test_answering_leaves_every_layer_in_its_mode(tiny_folder: Path) -> None:
+    module = hub.Module(directory=tiny_folder, task="seq-cls", label_map=LABELS)
+    wanted = module.predict(TEXTS, probabilities=True)
+    module.train()
+    module.network.encoder.embeddings.eval()  # as of layers that are not trained
+    modes = {name: layer.training for name, layer in module.named_sublayers(include_self=True)}
+    assert len(set(modes.values())) == 2
+    assert module.predict(TEXTS, probabilities=True) == wanted
+    module.get_embedding(TEXTS)
+    module.compute(batch_of(module, TEXTS))
+    with pytest.raises(InputError, match="not a string"):
+        module.predict([None])  # type: ignore[list-item]
+    assert modes == {n: layer.training for n, layer in module.named_sublayers(include_self=True)}
+
+
 def test_a_module_without_a_task_cannot_answer() -> None:
     encoder = hub.Module(name="pocket")
     assert encoder.task is None
@@ -305,6 +348,20 @@ def test_jit_save_needs_no_argument_and_keeps_the_logits(
         predictor.run()
         output = predictor.get_output_handle(predictor.get_output_names()[0]).copy_to_cpu()
         np.testing.assert_allclose(output, wanted, rtol=0, atol=1e-5)
+
+
+def test_jit_save_of_a_module_in_training_saves_what_it_answers(
+    tiny_folder: Path, tmp_path: Path
+) -> None:
+    module = hub.Module(directory=tiny_folder, task="seq-cls", label_map=LABELS)
+    module.train()
+    paddle.jit.save(module, str(tmp_path / "model"))
+    assert module.training
+    batch = batch_of(module, TEXTS)
+    loaded = paddle.jit.load(str(tmp_path / "model"))
+    arrays = (batch.input_ids, batch.token_type_ids, batch.attention_mask)
+    output = loaded(*map(paddle.to_tensor, arrays)).numpy()
+    np.testing.assert_allclose(output, module.compute(batch), rtol=0, atol=1e-5)
 
 
 def test_jit_save_after_new_labels_saves_the_new_network(tiny_folder: Path, tmp_path: Path) -> None:
