@@ -200,7 +200,7 @@ class Module(paddle.nn.Layer):
                 "describes a fine-tuned model: its answers would be random."
             )
         if missing and self.task is not None:
-            logger.info("%s has no weights for the head: it starts untrained", self.name)
+            logger.info("%s: the head for %s starts untrained", self.name, self.task.name)
         return network
 
     def _load_checkpoint(self, path: Path) -> None:
@@ -628,16 +628,23 @@ def _tasks_of_head(config: dict[str, Any]) -> list[str]:
 
 
 def _labels_in(config: dict[str, Any], task: str, own: Sequence[str]) -> list[str] | None:
-    """The labels that a `config.json` has for a task, if the model's own are these."""
+    """The labels that a `config.json` has for a task; None if it has none, or another task's.
+
+    Args:
+        config: the content of `config.json`.
+        task: the task's name.
+        own: the tasks that the model may have been fine-tuned for, the likeliest first.
+    """
     if not config.get("id2label") or "label2id" not in config:
         return None
     labels = _stored_labels(config["id2label"])
-    if task in own:
+    if task in own[:1]:
         return labels
     # Where nothing says whose they are, they are taken for the task's; but transformers writes
     # placeholders for models without a head too.
     nobodys = all(re.fullmatch(r"LABEL_\d+", label) for label in labels)
-    return None if network_name(config) or nobodys else labels
+    may_be_its = task in own or not network_name(config)
+    return labels if may_be_its and not nobodys else None
 
 
 def _check_count(labels: Sequence[str], task: str) -> None:

@@ -72,11 +72,8 @@ class ErnieConfig:
             value = getattr(self, name)
             if value is None and name == "classifier_dropout":
                 continue
-            if (
-                not isinstance(value, int | float)
-                or isinstance(value, bool)
-                or not 0 <= value < end
-            ):
+            is_number = isinstance(value, int | float) and not isinstance(value, bool)
+            if not is_number or not 0 <= value < end:
                 below = "" if end == math.inf else f" below {end}"
                 raise ModelError(f"{name} is {value!r}; it must be a number from 0{below}.")
         if self.model_type not in MODEL_TYPES:
