@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from hub.errors import InputError, OutputError
@@ -71,6 +73,47 @@ def put_in_place(made: Path, folder: Path, last: str) -> None:
     for path in sorted(made.iterdir(), key=lambda path: path.name == last):
         path.replace(folder / path.name)
     made.rmdir()
+
+
+@contextmanager
+def filled_aside(folder: Path, last: str) -> Iterator[Path]:
+    """A new folder to fill beside `folder`; it is put in place, as above, if the body ends well.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    folder = Path(os.path.abspath(folder))  # "." has a name
+    made = folder.with_name(f".{folder.name}.unfinished")
+    shutil.rmtree(made, ignore_errors=True)
+    try:
+        made.mkdir(parents=True)
+        yield made
+        put_in_place(made, folder, last)
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+
+
+@contextmanager
+def files_exchanged(folder: Path, last: str) -> Iterator[Path]:
+    """A new folder to fill, whose files then replace those of their names in `folder`.
+
+    What else is in `folder` stays, and if the body fails, everything. The file called `last`,
+    without which nobody reads the others, goes first and comes at the end: who dies in between
+    leaves no folder that is half of each.
+
+    Raises:
+        OSError: they cannot be written.
+    """
+    made = folder / ".unfinished"  # inside: `folder` may be a disk of its own
+    shutil.rmtree(made, ignore_errors=True)
+    try:
+        made.mkdir(parents=True)
+        yield made
+        (folder / last).unlink(missing_ok=True)
+        for path in sorted(made.iterdir(), key=lambda path: path.name == last):
+            path.replace(folder / path.name)
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
 
 
 def sync(path: Path) -> None:

@@ -6,27 +6,30 @@ import dataclasses
 import json
 import logging
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from types import MethodType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from hub import __version__
 from hub.backend import paddle, use_device
-from hub.constants import (
-    CONFIG_FILE,
-    MANIFEST_FILE,
-    WEIGHTS_FILE,
-)
+from hub.constants import CONFIG_FILE, WEIGHTS_FILE
 from hub.data.batches import Batch
 from hub.errors import InputError, ModelError, OutputError
-from hub.files import write_text
+from hub.files import files_exchanged, write_text
 from hub.models.conversion import check_vocabulary, default_length
 from hub.models.ernie import checkpoints, formats
-from hub.models.ernie.config import MEAN_POOLING_SUFFIX, POOLINGS, ErnieConfig, read_config
+from hub.models.ernie.config import (
+    MEAN_POOLING_SUFFIX,
+    POOLINGS,
+    ErnieConfig,
+    network_name,
+    read_config,
+)
 from hub.models.ernie.heads import ErnieForSentenceEmbedding
 from hub.models.ernie.initialization import initialize, teach_order
 from hub.models.ernie.modeling import ErnieModel
@@ -73,15 +76,18 @@ class Module(paddle.nn.Layer):
         task: "text-classification" (or "seq-cls"; for pairs "text-matching"),
             "multi-label-classification" ("multi-label"), "token-classification" ("token-cls",
             "ner"), "intent-slots" ("joint"), "fill-mask" or "sentence-embedding" ("embedding",
-            "feature-extraction"); None is the bare encoder, unless the folder has a task of its
-            own.
+            "feature-extraction"); None is the folder's own task, or else the bare encoder. For
+            another task than the folder's own the encoder is taken, and neither head nor labels.
         num_classes: the number of labels, if they have no names.
         label_map: number -> label, or the list of labels: two or more, but for several labels a
-            text, of which there may be one.
+            text, of which there may be one. None is those of the folder, if the task is its own.
         task_options: what the task is besides its labels: `crf=True` for token classification,
             `intents=[...]` for intents and slots, whose `label_map` are the tags; `pooling="cls"`
-            and `normalize=True` for sentence embeddings.
-        load_checkpoint: a `model.safetensors` whose weights are put over the model's.
+            and `normalize=True` for sentence embeddings. The folder's stay for what is not named,
+            if task and labels are its own.
+        load_checkpoint: a file (`model.safetensors`, `pytorch_model.bin`, or a `.pdparams` of
+            PaddleNLP or PaddleHub) whose weights are put over the model's; of an encoder alone, or
+            with the task's head.
         max_seq_len: the tokens read at a time (128, or what the folder says).
         long_text: what is done with longer texts: "cut" reads their beginning, "window" all of them
             in overlapping windows; None is what the folder says, else "cut".
@@ -137,23 +143,16 @@ class Module(paddle.nn.Layer):
         self.config = _pooling_by(classifier_pooling, ErnieConfig.from_dict(raw))
         self.name = _name_of(self.entry, manifest, folder)
         self.base_model = manifest.base_model if manifest else self.name
-        self.tokenizer = load_tokenizer(folder)
+        self.tokenizer = load_tokenizer(folder, self.config.model_type)
         check_vocabulary(self.tokenizer, self.config, folder)
         self.max_seq_len = self._length_limit(max_seq_len, manifest)
         self.long_text = check_long_text(long_text or (manifest.long_text if manifest else "cut"))
-        self.task, self.labels_given = _choose_task(
-            task, _labels_of(label_map, num_classes), task_options, manifest, raw
-        )
-        labels_stored = self.labels_given and label_map is None and num_classes is None
+        chosen = _choose_task(task, _labels_of(label_map, num_classes), task_options, manifest, raw)
+        self.task, self.labels_given = chosen.task, chosen.labels_given
         self.pretrained = pretrained and (self.entry is None or self.entry.pretrained)
-        self.network = self._build_network(folder, seed, labels_stored, pretrained)
+        self.network = self._build_network(folder, seed, chosen, pretrained)
         if load_checkpoint is not None:
-            path = Path(load_checkpoint)
-            arrays = formats.read_safetensors(path)
-            kind = self.config.model_type
-            _check_tied(self.task, arrays, kind, path)
-            if missing := checkpoints.load_arrays(self.network, arrays, kind, path):
-                logger.warning("%s has no fitting weights for %s", path, ", ".join(missing))
+            self._load_checkpoint(Path(load_checkpoint))
         self.adopt_weights()
         self.eval()
         self._trace_on_save()
@@ -169,7 +168,7 @@ class Module(paddle.nn.Layer):
         return asked
 
     def _build_network(
-        self, folder: Path, seed: int, labels_stored: bool, pretrained: bool
+        self, folder: Path, seed: int, chosen: _Chosen, pretrained: bool
     ) -> paddle.nn.Layer:
         network = (
             _BareEncoder(self.config) if self.task is None else self.task.build_network(self.config)
@@ -187,35 +186,68 @@ class Module(paddle.nn.Layer):
         initialize(network, self.config, seed)
         arrays, path = formats.read_folder(folder)
         _check_tied(self.task, arrays, self.config.model_type, path)
+        if chosen.head_is_anothers:
+            arrays = checkpoints.of_encoder(arrays, self.config.model_type)
         missing = checkpoints.load_arrays(network, arrays, self.config.model_type, path)
         if missing and self.task is not None and not self.task.labels:
             raise ModelError(
                 f"{self.name} was published without the head for {self.task.name} (no "
                 f"{missing[0]} in {path.name}): its answers would be random. Take another model."
             )
-        if missing and labels_stored:
+        if missing and chosen.is_the_folders:
             raise ModelError(
                 f"{path} holds no fitting weights for {', '.join(missing)}, though the folder "
                 "describes a fine-tuned model: its answers would be random."
             )
         if missing and self.task is not None:
-            logger.info("%s has no weights for the head: it starts untrained", self.name)
+            logger.info("%s: the head for %s starts untrained", self.name, self.task.name)
         return network
+
+    def _load_checkpoint(self, path: Path) -> None:
+        arrays, kind = formats.read_weights(path), self.config.model_type
+        _check_tied(self.task, arrays, kind, path)
+        missing = checkpoints.load_arrays(self.network, arrays, kind, path)
+        if not missing or self.task is None:
+            return
+        head = [name for name in self.network.state_dict() if not name.startswith("encoder.")]
+        if not self.task.labels or len(missing) < len(head) or any(n in arrays for n in head):
+            raise ModelError(
+                f"{path} holds no fitting weights for {', '.join(missing)}: it was trained for "
+                "another task or other labels, and the answers would be random."
+            )
+        logger.warning("%s is an encoder alone: the head stays as it is without it.", path)
 
     def _initialize_head(self, network: paddle.nn.Layer, seed: int) -> None:
         for name, layer in network.named_children():
             if name != "encoder":
                 initialize(layer, self.config, seed)
 
-    def set_labels(self, labels: Sequence[str], seed: int = 0) -> None:
+    def set_labels(
+        self,
+        labels: Mapping[int, str] | Sequence[str],
+        seed: int = 0,
+        *,
+        task_options: Mapping[str, Any] | None = None,
+    ) -> None:
         """Give the task these labels and a new, untrained head for them; the encoder stays.
 
+        Args:
+            labels: as `label_map` of the class.
+            seed: where the weights of the head come from.
+            task_options: what is to be otherwise than it is, as `task_options` of the class. For
+                intents and slots, whose labels are the tags, `intents` stay if they are known.
+
         Raises:
-            InputError: the module has no task, or one without labels.
+            InputError: the module has no task, or one without labels; or they cannot be its.
         """
         if self.task is None:
             raise InputError(f"{self.name} was loaded without a task: give task='seq-cls'.")
-        self.set_task(create_task(self.task.name, labels, self.task.structure), seed)
+        options = {**self.task.structure, **(task_options or {})}
+        if isinstance(self.task, IntentSlots) and self.labels_given:
+            options.setdefault("intents", self.task.intents.labels)
+        given = _labels_of(labels, None) or []
+        _check_count(given, self.task.name)
+        self.set_task(create_task(self.task.name, given, options), seed)
 
     def set_task(self, task: Task, seed: int = 0) -> None:
         """Give the module another task and a new, untrained head for it; the encoder stays."""
@@ -289,7 +321,6 @@ class Module(paddle.nn.Layer):
         """
         if self.task is None:
             raise InputError(f"{self.name} was loaded without a task: call the module itself.")
-        self.eval()
         return _output_of(self.network, batch)
 
     def predict(
@@ -388,7 +419,6 @@ class Module(paddle.nn.Layer):
         task = SentenceEmbedding(
             **{**own, **{name: value for name, value in asked.items() if value is not None}}
         )
-        self.eval()
         network = ErnieForSentenceEmbedding(
             self.config, task.pooling, task.normalize, self.network.encoder
         )
@@ -414,8 +444,8 @@ class Module(paddle.nn.Layer):
         """Write the model folder: weights, configuration, tokenizer and `hub.json`.
 
         The folder opens in this package and, but for classifiers that read the mean over a text's
-        tokens, in Hugging Face `transformers`. Existing files of these names are replaced one by
-        one, each whole; `hub.json` comes last.
+        tokens, in Hugging Face `transformers`. Existing files of these names are replaced when all
+        new ones are written; a folder where that was interrupted is refused. Other files stay.
 
         Raises:
             InputError: the module has no task.
@@ -425,15 +455,6 @@ class Module(paddle.nn.Layer):
             raise InputError("A module without a task has nothing of its own to save.")
         folder = Path(directory)
         self.adopt_weights()
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            # While files are exchanged the folder is not a model: its manifest goes first.
-            (folder / MANIFEST_FILE).unlink(missing_ok=True)
-            arrays = checkpoints.to_arrays(self.network, self.config.model_type)
-            formats.write_safetensors(arrays, folder / WEIGHTS_FILE)
-            self.save_description(folder)
-        except OSError as error:
-            raise OutputError(f"{folder} cannot be written: {error.strerror or error}.") from error
         manifest = Manifest(
             kind="model",
             task=self.task.name,
@@ -444,7 +465,15 @@ class Module(paddle.nn.Layer):
             base_model=self.base_model,
             package_version=__version__,
         )
-        write_manifest(folder, manifest, [WEIGHTS_FILE, CONFIG_FILE, *self.tokenizer.files])
+        arrays = checkpoints.to_arrays(self.network, self.config.model_type)
+        try:
+            with files_exchanged(folder, CONFIG_FILE) as made:
+                formats.write_safetensors(arrays, made / WEIGHTS_FILE)
+                self.save_description(made)
+                names = [WEIGHTS_FILE, CONFIG_FILE, *self.tokenizer.files]
+                write_manifest(made, manifest, names)
+        except OSError as error:
+            raise OutputError(f"{folder} cannot be written: {error.strerror or error}.") from error
 
     def save_description(self, folder: Path) -> None:
         """Write what describes the model beside its weights: `config.json` and the tokenizer."""
@@ -489,11 +518,24 @@ def _pooling_by(asked: str | None, config: ErnieConfig) -> ErnieConfig:
 
 
 def _output_of(network: paddle.nn.Layer, batch: Batch) -> np.ndarray:
-    """A network's output for a batch, without gradients, as float32."""
-    with paddle.no_grad():
+    """A network's output for a batch, without gradients and dropout, as float32."""
+    with paddle.no_grad(), _not_training(network):
         output = network(*map(paddle.to_tensor, batch.inputs.values()))
     result: np.ndarray = output.astype("float32").numpy()
     return result
+
+
+@contextmanager
+def _not_training(network: paddle.nn.Layer) -> Iterator[None]:
+    """Compute without dropout; afterwards each layer is in the mode that it was in."""
+    training = [layer for layer in network.sublayers(include_self=True) if layer.training]
+    try:
+        for layer in training:
+            layer.training = False
+        yield
+    finally:
+        for layer in training:
+            layer.training = True
 
 
 def _locate(
@@ -518,53 +560,101 @@ def _name_of(entry: ModelEntry | None, manifest: Manifest | None, folder: Path) 
     return manifest.name if manifest and manifest.name else folder.name
 
 
+class _Chosen(NamedTuple):
+    """A module's task, and what its folder has of it.
+
+    Attributes:
+        task: None for a bare encoder.
+        labels_given: whether the labels are known, and not just counted.
+        is_the_folders: whether the folder describes a model of this task and these labels.
+        head_is_anothers: whether the folder's model was fine-tuned for another task.
+    """
+
+    task: Task | None
+    labels_given: bool
+    is_the_folders: bool
+    head_is_anothers: bool
+
+
 def _choose_task(
     task: str | None,
     labels: list[str] | None,
     options: Mapping[str, Any] | None,
     manifest: Manifest | None,
     config: dict[str, Any],
-) -> tuple[Task | None, bool]:
-    """The task, and whether its labels are known (and not just counted)."""
-    head = _task_of_head(config)
-    task = task or (manifest.task if manifest is not None else None) or head
-    if task is None:
+) -> _Chosen:
+    own = _tasks_of_head(config)
+    if manifest is not None and manifest.task is not None:
+        own = [manifest.task]
+    if task is None and not own:
         if labels is not None:
             raise InputError("Labels were given without a task: say task='seq-cls' as well.")
-        return None, False
-    name = task_name(task)
-    stored = None
-    its_options = dict(options or {})
+        return _Chosen(None, False, False, False)
+    name = task_name(task or own[0])
+    takes_labels = TASKS[name].takes_labels
+    stored: list[str] | None
     if manifest is not None and manifest.task == name:
-        stored = manifest.labels
-        its_options = {**manifest.task_options, **its_options} if labels is None else its_options
-    elif TASKS[name].takes_labels and config.get("id2label") and "label2id" in config:
-        stored = _stored_labels(config["id2label"])
-        if all(re.fullmatch(r"LABEL_\d+", label) for label in stored):
-            # transformers' placeholders, which it writes for models without a head too.
-            labels, stored = labels or (stored if head == name else None), None
-    if labels is not None and len(labels) < 2 and name != MultiLabelClassification.name:
-        raise InputError(f"{name} takes two labels or more, not {labels[0]!r} alone.")
+        stored, its_options = manifest.labels, manifest.task_options
+    else:
+        stored, its_options = _labels_in(config, name, own) if takes_labels else None, {}
+    if labels is not None:
+        _check_count(labels, name)
+    known = stored is not None and labels in (None, stored)
+    its_options = {**(its_options if known else {}), **(options or {})}
+    anothers = takes_labels and own != [] and name not in own
     labels = stored if labels is None else labels
-    if not TASKS[name].takes_labels:
-        return create_task(name, labels or [], its_options), True
-    if labels is None:
-        return create_task(name, *_placeholders(name, its_options)), False
-    return create_task(name, labels, its_options), True
+    if takes_labels and labels is None:
+        made = create_task(name, *_placeholders(name, its_options))
+        return _Chosen(made, False, False, anothers)
+    return _Chosen(create_task(name, labels or [], its_options), True, known, anothers)
 
 
-def _task_of_head(config: dict[str, Any]) -> str | None:
-    """The task that a folder's network was fine-tuned for, by what `transformers` calls it.
+def _tasks_of_head(config: dict[str, Any]) -> list[str]:
+    """The tasks that a folder's network may have been fine-tuned for, the likeliest first.
 
-    Any pretrained network can fill masks: its head says nothing of a task.
+    They are read from what `transformers` calls the network. Any pretrained one can fill masks:
+    its head says nothing of a task.
     """
-    architecture = (config.get("architectures") or [""])[0]
+    architecture = network_name(config)
     if architecture.endswith(TokenClassification.architecture):
-        return TokenClassification.name
+        return [TokenClassification.name]
     if not architecture.endswith(TextClassification.architecture):
+        return []
+    if config.get("problem_type") == "multi_label_classification":
+        return [MultiLabelClassification.name]
+    if config.get("problem_type") is None:
+        return [TextClassification.name, MultiLabelClassification.name]
+    return [TextClassification.name]
+
+
+def _labels_in(config: dict[str, Any], task: str, own: Sequence[str]) -> list[str] | None:
+    """The labels that a `config.json` has for a task; None if it has none, or another task's.
+
+    Args:
+        config: the content of `config.json`.
+        task: the task's name.
+        own: the tasks that the model may have been fine-tuned for, the likeliest first.
+    """
+    if not config.get("id2label") or "label2id" not in config:
         return None
-    several = config.get("problem_type") == "multi_label_classification"
-    return MultiLabelClassification.name if several else TextClassification.name
+    labels = _stored_labels(config["id2label"])
+    if task in own[:1]:
+        return labels
+    # Where nothing says whose they are, they are taken for the task's; but transformers writes
+    # placeholders for models without a head too.
+    nobodys = all(re.fullmatch(r"LABEL_\d+", label) for label in labels)
+    may_be_its = task in own or not network_name(config)
+    return labels if may_be_its and not nobodys else None
+
+
+def _check_count(labels: Sequence[str], task: str) -> None:
+    """See that there are enough labels to choose from.
+
+    Raises:
+        InputError: there are not.
+    """
+    if len(labels) < 2 and task != MultiLabelClassification.name:
+        raise InputError(f"{task} takes two labels or more, not {labels[0]!r} alone.")
 
 
 def _placeholders(task: str, options: dict[str, Any]) -> tuple[list[str], dict[str, Any]]:
@@ -617,8 +707,9 @@ def _labels_of(
                 f"not {', '.join(map(repr, label_map))}."
             )
         labels = [label_map[number] for number in range(len(label_map))]
-    elif isinstance(label_map, str) or not isinstance(label_map, Iterable):
-        raise InputError(f"label_map must be a dictionary or a list, not {label_map!r}.")
+    elif isinstance(label_map, str) or not isinstance(label_map, Sequence):
+        # A set's order, and with it the labels' numbers, is another in every process.
+        raise InputError(f"label_map must be a dictionary or a list, not {label_map!r:.200}.")
     else:
         labels = list(label_map)
     if not labels or not all(isinstance(label, str) for label in labels):

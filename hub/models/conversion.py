@@ -24,7 +24,7 @@ from hub.constants import (
 )
 from hub.errors import ModelError
 from hub.files import write_text
-from hub.models.ernie.config import ErnieConfig, read_config
+from hub.models.ernie.config import MEAN_POOLING_SUFFIX, ErnieConfig, read_config
 from hub.models.ernie.formats import read_folder, write_safetensors
 from hub.models.ernie.shapes import encoder_shapes
 from hub.models.pickles import Arrays
@@ -116,16 +116,10 @@ def _read_any_config(folder: Path, required: bool) -> dict[str, Any]:
 def _canonical(arrays: Arrays, config: ErnieConfig, path: Path) -> Arrays:
     """The arrays under one set of names, checked against the shape."""
     kind = config.model_type
-    renamed = {}
-    for name, array in arrays.items():
-        if name.endswith("position_ids"):
-            continue  # 0, 1, 2, ...: older versions of transformers kept it
-        if not np.issubdtype(array.dtype, np.floating):
-            raise ModelError(f"{path}: {name} holds {array.dtype}, not weights.")
-        wide = array.astype(np.float32) if array.dtype == np.float64 else array
-        if bad := int(array.size - np.isfinite(array).sum()):
-            raise ModelError(f"{path}: {bad:,} of the numbers in {name} are infinite or none.")
-        renamed[_ENCODER.sub(rf"{kind}.\1.", name)] = np.ascontiguousarray(wide)
+    renamed = {
+        _ENCODER.sub(rf"{kind}.\1.", name): np.ascontiguousarray(array)
+        for name, array in arrays.items()
+    }
     for name, shape in encoder_shapes(config).items():
         found = renamed.get(f"{kind}.{name}")
         if found is None:
@@ -162,4 +156,7 @@ def _describe(config: ErnieConfig, raw: Mapping[str, Any], arrays: Arrays) -> st
         for name in ("architectures", "id2label", "label2id", "problem_type"):
             if name in raw:
                 values[name] = raw[name]
+        # So does what keeps transformers from reading the first token.
+        if str(raw.get("model_type")).endswith(MEAN_POOLING_SUFFIX):
+            values["model_type"] += MEAN_POOLING_SUFFIX
     return json.dumps(values, ensure_ascii=False, indent=2) + "\n"

@@ -29,7 +29,7 @@ _TORCH_STORAGES = {
     "DoubleStorage": np.float64,
     "FloatStorage": np.float32,
     "HalfStorage": np.float16,
-    "BFloat16Storage": np.uint16,  # widened below: NumPy has no bfloat16
+    "BFloat16Storage": np.uint16,  # widened below
     "LongStorage": np.int64,
     "IntStorage": np.int32,
     "BoolStorage": np.bool_,
@@ -38,6 +38,14 @@ _TORCH_STORAGES = {
 
 class _Refused(Exception):
     """The pickle names something that is not part of a tensor."""
+
+
+def widened(bits: np.ndarray) -> np.ndarray:
+    """The float32 numbers of bfloat16 ones, of which NumPy has the bits alone (uint16).
+
+    They are the upper half of a float32's.
+    """
+    return (bits.astype(np.uint32) << 16).view(np.float32)
 
 
 class _Unpickler(pickle.Unpickler):
@@ -63,7 +71,7 @@ class _Unpickler(pickle.Unpickler):
 
 
 def read_paddle(path: Path) -> Arrays:
-    """Read a `.pdparams` file: names and layout as Paddle has them.
+    """Read a `.pdparams` file: names and layout as Paddle has them, bfloat16 widened.
 
     Raises:
         ModelError: the file is damaged, holds more than arrays, or asks to run code.
@@ -90,10 +98,12 @@ def read_paddle(path: Path) -> Arrays:
         values = _load(path, _Unpickler(file, known))
     values.pop(_PADDLE_NAMES, None)
     # Layouts before Paddle 2.1 keep (name, array) pairs.
-    return _arrays_of(
+    arrays = _arrays_of(
         path,
         {k: v[1] if isinstance(v, tuple) and len(v) == 2 else v for k, v in values.items()},
     )
+    # Weights are no whole numbers: `paddle.save` writes the bits of bfloat16 so.
+    return {k: widened(v) if v.dtype == np.uint16 else v for k, v in arrays.items()}
 
 
 def read_torch(path: Path) -> Arrays:
@@ -120,9 +130,7 @@ def read_torch(path: Path) -> Arrays:
             if member.compress_type != zipfile.ZIP_STORED:
                 raise _Refused("compressed data")
             values = np.frombuffer(archive.read(member), dtype)[:count]
-            if name == "BFloat16Storage":
-                return (values.astype(np.uint32) << 16).view(np.float32)
-            return values
+            return widened(values) if name == "BFloat16Storage" else values
 
         known: dict[tuple[str, str], Any] = {
             ("collections", "OrderedDict"): _own_mapping(),

@@ -16,7 +16,7 @@ from hub.constants import (
     REPORT_FILE,
 )
 from hub.errors import CatalogueError, InputError, ModelError, OutputError
-from hub.files import put_in_place
+from hub.files import filled_aside
 from hub.models.installation import convert_folder
 from hub.registry.archives import is_archive, pack, unpack
 from hub.registry.catalogue import known_model
@@ -91,6 +91,33 @@ def install_from(place: Path, store: Store) -> StoredModel:
     return _install_folder(place, place, store)
 
 
+def write_converted(source: Path, output: Path) -> None:
+    """Write the model of the folder `source` into the new or empty folder `output`.
+
+    One that this package wrote is copied: it has the form already, and with it a task and labels.
+
+    Raises:
+        ModelError: it is no whole model, or an exported one.
+        OutputError: there is something already, or it cannot be written.
+    """
+    if output.exists() and (output.is_file() or any(output.iterdir())):
+        raise OutputError(f"{output} is not empty: choose another --output.")
+    manifest = read_manifest(source)
+    if manifest is not None and manifest.kind != "model":
+        raise ModelError(
+            f"{source} is an exported model, whose weights cannot be taken out of it: convert the "
+            "folder that it was exported from."
+        )
+    try:
+        with filled_aside(output, MANIFEST_FILE) as folder:
+            if manifest is None:
+                convert_folder(source, folder, Path(os.path.abspath(output)).name)
+            else:
+                _copy(source, folder, manifest)
+    except OSError as error:
+        raise OutputError(f"{output} cannot be written: {error.strerror or error}.") from error
+
+
 def _install_folder(folder: Path, place: Path, store: Store) -> StoredModel:
     """Put the model in a folder, which came from `place`, into the store."""
     manifest = read_manifest(folder)
@@ -123,20 +150,13 @@ def carry(model: StoredModel, place: Path) -> None:
     """
     if place.exists() and (place.is_file() or any(place.iterdir())):
         raise OutputError(f"{place} is there already: choose a new --to.")
-    place = Path(os.path.abspath(place))
     try:
-        place.parent.mkdir(parents=True, exist_ok=True)
         if is_archive(place):
+            place.parent.mkdir(parents=True, exist_ok=True)
             pack(model.folder, place)
             return
-        scratch = place.with_name(f".{place.name}.unfinished")
-        shutil.rmtree(scratch, ignore_errors=True)
-        try:
-            scratch.mkdir()
-            _copy(model.folder, scratch, model.manifest)
-            put_in_place(scratch, place, MANIFEST_FILE)
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
+        with filled_aside(place, MANIFEST_FILE) as folder:
+            _copy(model.folder, folder, model.manifest)
     except OSError as error:
         raise OutputError(f"{place} cannot be written: {error.strerror or error}.") from error
 

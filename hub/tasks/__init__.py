@@ -88,9 +88,12 @@ def create_task(name: str, labels: Sequence[str], options: dict[str, Any] | None
         options: what it is besides: its `Task.options`.
 
     Raises:
-        InputError: there is no such task, or it has no such option.
+        InputError: there is no such task, it has no such option, or it needs labels.
     """
-    return TASKS[task_name(name)](labels, **(options or {}))
+    kind = TASKS[task_name(name)]
+    if kind.takes_labels and not labels:
+        raise InputError(f"{kind.name} needs labels: neither label_map nor hub.json names any.")
+    return kind(labels, **(options or {}))
 
 
 def labelled_task_type(name: str) -> type[LabelledTask]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from hub.data.batches import collate, sorted_batches
 from hub.errors import InputError
-from hub.tasks.base import AnswerOptions, Forward, Task
+from hub.tasks.base import AnswerOptions, Forward, Task, check_count
 from hub.tasks.encoded_passages import EncodedPassages
 from hub.tasks.passages import Passage, read
 from hub.tokenizers import Encoding, Text, Tokenizer
@@ -79,8 +79,7 @@ def predict(
     texts = [_single(text) for text in texts]
     for number, text in enumerate(texts):
         _check(text, number, task)
-    if batch_size < 1:
-        raise InputError(f"batch_size must be 1 or more, not {batch_size}.")
+    check_count("batch_size", batch_size)
     if not texts:
         return []
     passages = read(tokenizer, texts, max_seq_len, long_text, task.needs_offsets)

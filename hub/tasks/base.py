@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import numpy as np
@@ -29,6 +30,16 @@ Targets: TypeAlias = Any
 Forward = Callable[[Batch], np.ndarray]
 
 
+def check_count(name: str, value: Any) -> None:
+    """See that an argument is a whole number from 1.
+
+    Raises:
+        InputError: it is not.
+    """
+    if not isinstance(value, Integral) or value < 1:
+        raise InputError(f"{name} must be a whole number from 1, not {value!r}.")
+
+
 @dataclass(frozen=True)
 class AnswerOptions:
     """What a caller may wish of an answer.
@@ -42,8 +53,8 @@ class AnswerOptions:
     top_k: int | None = None
 
     def __post_init__(self) -> None:
-        if self.top_k is not None and self.top_k < 1:
-            raise InputError(f"top_k must be 1 or more, not {self.top_k}.")
+        if self.top_k is not None:
+            check_count("top_k", self.top_k)
 
 
 class Task(ABC):

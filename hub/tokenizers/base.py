@@ -126,8 +126,8 @@ class Tokenizer(ABC):
             truncation: how what is too long is cut: see `hub.tokenizers.truncation`.
 
         Raises:
-            InputError: `max_seq_len` or `truncation` is out of its limits, or a text cannot be cut
-                so.
+            InputError: `max_seq_len` or `truncation` is out of its limits, or a text is none or
+                cannot be cut so.
         """
         check_truncation(truncation)
         if max_seq_len is not None and max_seq_len < 3:
@@ -207,12 +207,12 @@ class Tokenizer(ABC):
             characters, and (0, 0) for `[CLS]` and `[SEP]`.
 
         Raises:
-            InputError: as for `encode`; or there are more texts than second texts.
+            InputError: as for `encode`; or there are not as many second texts as texts.
         """
         single = isinstance(text, str)
-        texts: list[Any] = [text] if isinstance(text, str) else list(text)
+        texts: list[Any] = _listed(text)
         if text_pair is not None:
-            pairs = [text_pair] if isinstance(text_pair, str) else list(text_pair)
+            pairs = _listed(text_pair)
             if len(pairs) != len(texts) or single != isinstance(text_pair, str):
                 raise InputError(
                     f"There are {len(texts)} texts and {len(pairs)} second texts: each pair needs "
@@ -232,8 +232,19 @@ class Tokenizer(ABC):
         return answer
 
 
+def _listed(texts: Any) -> list[Any]:
+    """One text, or several, as a list."""
+    if isinstance(texts, str):
+        return [texts]
+    if not isinstance(texts, Iterable):
+        raise InputError(f"Text is needed, or a list of texts, not {texts!r:.60}.")
+    return list(texts)
+
+
 def _whole(text: str) -> str:
     """Half a surrogate pair, which JSON can hold and UTF-8 cannot, becomes U+FFFD."""
+    if not isinstance(text, str):
+        raise InputError(f"A text is {type(text).__name__}, not a string: {text!r:.60}.")
     try:
         text.encode()
     except UnicodeEncodeError:

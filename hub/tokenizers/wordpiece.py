@@ -6,7 +6,7 @@ and split at punctuation, and each word is cut by greedy longest match
 
 The two originals differ in the basic tokenization. BERT's is that of `transformers`, whose Rust
 knows the characters of Unicode 8. ERNIE's is that of PaddleNLP, which also splits words at symbols
-(￥, ①, emoji), and knows the characters of its Python's Unicode.
+(￥, ☆, emoji), and knows the characters of its Python's Unicode.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from tokenizers import decoders, models, normalizers, pre_tokenizers, processors
 
 from hub.constants import CONFIG_FILE, TOKENIZER_CONFIG_FILE, TOKENIZER_FILE, VOCABULARY_FILE
 from hub.errors import ModelError
+from hub.files import write_text
 from hub.tokenizers.base import SPECIAL_TOKENS, Pieces, Tokenizer, read_vocabulary
 from hub.tokenizers.plain import PlainTexts, is_plain
 
@@ -119,13 +120,13 @@ class WordPieceTokenizer(Tokenizer):
 
     def save(self, folder: Path, max_seq_len: int) -> None:
         """Write `tokenizer.json`, `vocab.txt` and `tokenizer_config.json` for `transformers`."""
-        self.backend.save(str(folder / TOKENIZER_FILE))
+        # The library's own `save` raises a bare Exception where a disk is full.
+        write_text(folder / TOKENIZER_FILE, self.backend.to_str(pretty=True))
         # The line is the id. Of an entry that stands twice in the original (as "$" does in
         # ERNIE 3.0's) only the last id is kept, and the other needs a line all the same.
         names = {number: entry for entry, number in self.backend.get_vocab().items()}
         rows = (names.get(n, f"[unused-id-{n}]") for n in range(self.id_count))
-        text = "".join(f"{entry}\n" for entry in rows)
-        (folder / VOCABULARY_FILE).write_text(text, encoding="utf-8", newline="\n")
+        write_text(folder / VOCABULARY_FILE, "".join(f"{entry}\n" for entry in rows))
         settings = {
             # Takes tokenizer.json as it is; the classes for BERT build their own from vocab.txt.
             "tokenizer_class": "PreTrainedTokenizerFast",
@@ -138,7 +139,7 @@ class WordPieceTokenizer(Tokenizer):
             },
         }
         text = json.dumps(settings, ensure_ascii=False, indent=2) + "\n"
-        (folder / TOKENIZER_CONFIG_FILE).write_text(text, encoding="utf-8")
+        write_text(folder / TOKENIZER_CONFIG_FILE, text)
 
     @property
     def files(self) -> list[str]:

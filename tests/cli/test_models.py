@@ -262,6 +262,31 @@ def test_convert_writes_what_the_module_opens(hub: Hub, tmp_path: Path) -> None:
     assert not (tmp_path / "other").exists()
 
 
+def test_convert_keeps_all_of_a_fine_tuned_folder(
+    hub: Hub, tiny_folder: Path, tmp_path: Path
+) -> None:
+    module = package.Module(
+        directory=tiny_folder, task="multi-label", label_map=["a", "b"], max_seq_len=20,
+        task_options={"thresholds": [0.2, 0.9]}, classifier_pooling="mean",
+    )  # fmt: skip
+    module.save("run")
+    Path("run/README.md").write_text("# A card\n")
+    Path("run/mine.txt").write_text("no part of the model")
+    done(hub("convert", "run", "--output", "made"))
+    names = {path.name for path in Path("run").iterdir()} - {"mine.txt"}
+    assert {path.name for path in Path("made").iterdir()} == names
+    made = package.Module(directory=tmp_path / "made")
+    assert made.task is not None and module.task is not None
+    assert (made.task.name, made.task.labels) == (module.task.name, ["a", "b"])
+    assert (made.task.options, made.max_seq_len) == (module.task.options, 20)
+    assert json.loads(Path("made/config.json").read_text())["model_type"] == "ernie-mean-pooling"
+    done(hub("export", "run", "--output", "exported"))
+    refused(hub("convert", "exported", "-o", "other"), "exported is an exported model", code=1)
+    Path("run/vocab.txt").write_text("changed")
+    refused(hub("convert", "run", "-o", "other"), "vocab.txt is not the file", code=1)
+    assert not Path("other").exists()
+
+
 def test_a_model_is_written_into_the_folder_one_stands_in(
     hub: Hub, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,6 +13,7 @@ from safetensors.numpy import load_file, save_file
 
 import hub
 from hub.errors import ModelError
+from hub.models.conversion import convert
 from hub.models.ernie.checkpoints import transformers_name
 from hub.models.ernie.formats import read_safetensors
 
@@ -72,6 +73,33 @@ def test_another_shape_is_named_with_both_shapes(folder: Path) -> None:
     change(folder, lambda a: a.update({name: a[name][:10].copy()}))
     with pytest.raises(ModelError, match=r"position_embeddings.weight has the shape \[10, 24\]"):
         hub.Module(directory=folder)
+
+
+def test_weights_that_are_no_numbers_are_counted_and_refused(folder: Path) -> None:
+    name = "ernie.encoder.layer.0.output.dense.bias"
+    change(folder, lambda a: a[name].__setitem__(slice(2), np.nan))
+    with pytest.raises(ModelError, match=rf"2 of the numbers in {name} are infinite or none"):
+        hub.Module(directory=folder)
+    change(folder, lambda a: a.update({name: np.zeros(24, np.int64)}))
+    with pytest.raises(ModelError, match=rf"{name} holds int64, not weights"):
+        hub.Module(directory=folder)
+
+
+def test_layer_norms_may_have_the_names_of_tensorflow(folder: Path, tmp_path: Path) -> None:
+    wanted = hub.Module(directory=folder).get_embedding("今天下雨吗")
+
+    def rename(arrays: dict[str, np.ndarray]) -> None:
+        for name in list(arrays):
+            old = name.replace("LayerNorm.weight", "LayerNorm.gamma")
+            arrays[old.replace("LayerNorm.bias", "LayerNorm.beta")] = arrays.pop(name)
+
+    change(folder, rename)
+    assert "ernie.embeddings.LayerNorm.gamma" in load_file(folder / "model.safetensors")
+    (tmp_path / "made").mkdir()
+    convert(folder, tmp_path / "made")
+    for place in (folder, tmp_path / "made"):
+        answer = hub.Module(directory=place).get_embedding("今天下雨吗")
+        np.testing.assert_array_equal(answer, wanted)
 
 
 def test_a_head_for_other_labels_starts_anew(folder: Path) -> None:

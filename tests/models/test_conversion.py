@@ -127,13 +127,29 @@ def test_a_fine_tuned_folder_keeps_its_labels(tmp_path: Path) -> None:
     assert hub.Module(directory=target).predict(texts) == original.predict(texts)
 
 
+def test_a_classifier_by_the_mean_stays_one_that_transformers_refuses(
+    tiny_folder: Path, tmp_path: Path
+) -> None:
+    module = hub.Module(
+        directory=tiny_folder, task="seq-cls", label_map=["a", "b"], classifier_pooling="mean"
+    )
+    module.save(tmp_path / "run")
+    (tmp_path / "run" / "hub.json").unlink()
+    (tmp_path / "made").mkdir()
+    convert(tmp_path / "run", tmp_path / "made")
+    values = json.loads((tmp_path / "made" / "config.json").read_text("utf-8"))
+    assert values["model_type"] == "ernie-mean-pooling"
+    again = hub.Module(directory=tmp_path / "made").predict("今天", probabilities=True)
+    assert again == module.predict("今天", probabilities=True)
+
+
 @pytest.mark.parametrize("kind", ["ernie", "bert"])
 def test_the_shapes_are_those_of_the_network(kind: str) -> None:
-    for task in (False, True):
+    for task, width in ((False, None), (True, None), (False, 3)):
         config = ErnieConfig(
             model_type=kind, vocab_size=11, hidden_size=8, num_hidden_layers=2,
             num_attention_heads=2, intermediate_size=12, max_position_embeddings=7,
-            type_vocab_size=3, task_type_vocab_size=5, use_task_id=task,
+            type_vocab_size=3, task_type_vocab_size=5, use_task_id=task, head_dim=width,
         )  # fmt: skip
 
         class Network(paddle.nn.Layer):

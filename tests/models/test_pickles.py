@@ -19,6 +19,7 @@ from safetensors.numpy import load_file
 import hub
 from hub.backend import paddle
 from hub.errors import ModelError
+from hub.models.conversion import convert
 from hub.models.pickles import read_paddle, read_torch
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "transformers"
@@ -45,6 +46,18 @@ def folder_without_weights(case: str, target: Path) -> Path:
     )
 
 
+def paddlenlps_state(case: str) -> dict[str, Any]:
+    """A golden model's weights as PaddleNLP names and lays them out."""
+    state = {}
+    for name, array in load_file(GOLDEN / case / "model.safetensors").items():
+        new = name
+        for theirs, paddlenlps in PADDLENLP:
+            new = new.replace(theirs, paddlenlps)
+        linear = array.ndim == 2 and "embeddings" not in name
+        state[new] = paddle.to_tensor(array.T if linear else array)
+    return state
+
+
 def test_a_torch_file_gives_the_weights_of_the_safetensors_file(tmp_path: Path) -> None:
     arrays = read_torch(GOLDEN / "bert-bin" / "pytorch_model.bin")
     assert arrays.pop("extra").tolist() == [0.5, -2.0]
@@ -67,17 +80,46 @@ def test_a_folder_with_a_torch_file_answers_as_with_safetensors(tmp_path: Path) 
 @pytest.mark.parametrize("protocol", [2, 3, 4])
 def test_a_paddlenlp_file_answers_as_with_safetensors(tmp_path: Path, protocol: int) -> None:
     folder = folder_without_weights("ernie-3.0", tmp_path / "ernie")
-    state = {}
-    for name, array in load_file(GOLDEN / "ernie-3.0" / "model.safetensors").items():
-        new = name
-        for theirs, paddlenlps in PADDLENLP:
-            new = new.replace(theirs, paddlenlps)
-        linear = array.ndim == 2 and "embeddings" not in name
-        state[new] = paddle.to_tensor(array.T if linear else array)
+    state = paddlenlps_state("ernie-3.0")
     paddle.save(state, str(folder / "model_state.pdparams"), protocol=protocol)
     texts = ["今天天气好吗", "买张票"]
     mine = hub.Module(directory=folder).predict(texts, probabilities=True)
     assert mine == hub.Module(directory=GOLDEN / "ernie-3.0").predict(texts, probabilities=True)
+
+
+def test_a_paddlenlp_file_in_bfloat16_answers_as_its_numbers_in_float32(tmp_path: Path) -> None:
+    texts = ["今天天气好吗", "买张票"]
+    answers = []
+    for kind in ("bfloat16", "float32"):
+        folder = folder_without_weights("ernie-3.0", tmp_path / kind)
+        state = {
+            name: tensor.astype("bfloat16").astype(kind)
+            for name, tensor in paddlenlps_state("ernie-3.0").items()
+        }
+        paddle.save(state, str(folder / "model_state.pdparams"))
+        answers.append(hub.Module(directory=folder).predict(texts, probabilities=True))
+        (tmp_path / f"{kind}-made").mkdir()
+        convert(folder, tmp_path / f"{kind}-made")
+        made = hub.Module(directory=tmp_path / f"{kind}-made")
+        answers.append(made.predict(texts, probabilities=True))
+    assert answers[1:] == answers[:1] * 3
+    whole = hub.Module(directory=GOLDEN / "ernie-3.0").predict(texts, probabilities=True)
+    for half, answer in zip(answers[0], whole, strict=True):
+        assert half["probabilities"] == pytest.approx(answer["probabilities"], abs=0.02)
+
+
+def test_a_checkpoint_of_paddlehub_is_put_over_the_models_weights(tmp_path: Path) -> None:
+    state = {f"model.{name}": tensor for name, tensor in paddlenlps_state("ernie-3.0").items()}
+    path = tmp_path / "model.pdparams"
+    paddle.save(state, str(path))
+    original = hub.Module(directory=GOLDEN / "ernie-3.0")
+    assert original.task is not None
+    module = hub.Module(
+        directory=GOLDEN / "ernie-3.0", task="seq-cls", label_map=original.task.labels,
+        pretrained=False, load_checkpoint=path,
+    )  # fmt: skip
+    texts = ["今天天气好吗", "买张票"]
+    assert module.predict(texts, probabilities=True) == original.predict(texts, probabilities=True)
 
 
 def test_a_genuine_state_dict_of_paddle_is_bit_equal(tmp_path: Path) -> None:

@@ -43,6 +43,17 @@ def predict(
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("number", [0, 1.5, "2", None])
+def test_numbers_of_answers_and_texts_are_whole(number: Any) -> None:
+    message = f"must be a whole number from 1, not {number!r}"
+    with pytest.raises(InputError, match=message):
+        predict(["甲"], batch_size=number)
+    if number is not None:
+        with pytest.raises(InputError, match=message):
+            AnswerOptions(top_k=number)
+    assert AnswerOptions(top_k=np.int64(2)).top_k == 2  # type: ignore[arg-type]
+
+
 def whole(encodings: list[Encoding]) -> list[Passage]:
     """Each encoding as a text of one window."""
     return [Passage("", [Window(encoding)]) for encoding in encodings]

@@ -91,8 +91,10 @@ def test_windows_answer_as_the_whole_text_would(text: str, max_seq_len: int) -> 
 
 def test_a_mask_that_was_cut_off_is_not_passed_over() -> None:
     text = "甲" * 40 + "[MASK]"
-    with pytest.raises(InputError, match=r"of text 1 stands after its first 32 tokens"):
-        fill(["[MASK]", text])
+    for cut in (text, "[MASK]" + text):
+        with pytest.raises(InputError, match=r"of text 1 stands after its first 32 tokens"):
+            fill(["[MASK]", cut])
+    assert len(fill("甲[MASK]" + text, long_text="window")) == 2
     assert fill(text, long_text="window")[0]["token_str"] == "甲"
 
 

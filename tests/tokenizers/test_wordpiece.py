@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -42,6 +43,15 @@ def test_one_text_gives_lists_and_several_give_lists_of_lists(ernie: WordPieceTo
     assert set(one) == {"input_ids", "token_type_ids", "attention_mask"}
     assert several["input_ids"][0] == one["input_ids"]
     assert one["attention_mask"] == [1] * len(one["input_ids"])
+
+
+@pytest.mark.parametrize("texts", [None, 5, [None], ["今天", b"a"], [["今天", "天气"]]])
+def test_what_is_no_text_is_refused(ernie: WordPieceTokenizer, texts: Any) -> None:
+    with pytest.raises(InputError, match=r"Text is needed|, not a string: "):
+        ernie(texts)
+    if texts is not None:
+        with pytest.raises(InputError, match=r"Text is needed|, not a string: "):
+            ernie(["今天", "天气"][: len(texts) if isinstance(texts, list) else 1], texts)
 
 
 def test_long_texts_are_cut_and_say_so(ernie: WordPieceTokenizer) -> None:

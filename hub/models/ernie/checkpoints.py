@@ -64,6 +64,13 @@ def to_arrays(network: paddle.nn.Layer, model_type: str) -> Arrays:
     return arrays
 
 
+def of_encoder(arrays: Arrays, model_type: str) -> Arrays:
+    """Those of `arrays` (names of `transformers`, with the model's prefix or without) that are the
+    encoder's own: no head's."""
+    ours = (f"{model_type}.", "embeddings.", "encoder.", "pooler.")
+    return {name: array for name, array in arrays.items() if name.startswith(ours)}
+
+
 def load_arrays(
     network: paddle.nn.Layer, arrays: Arrays, model_type: str, source: Path
 ) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,11 @@ _COUNTS = (
     "vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size",
     "max_position_embeddings", "type_vocab_size", "task_type_vocab_size",
 )  # fmt: skip
+# Numbers from 0, and what they are below.
+_BELOW = {
+    "layer_norm_eps": math.inf, "initializer_range": math.inf, "hidden_dropout_prob": 1,
+    "attention_probs_dropout_prob": 1, "classifier_dropout": 1,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -62,6 +68,14 @@ class ErnieConfig:
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 raise ModelError(f"{name} is {value!r}; it must be a whole number from 1.")
+        for name, end in _BELOW.items():
+            value = getattr(self, name)
+            if value is None and name == "classifier_dropout":
+                continue
+            is_number = isinstance(value, int | float) and not isinstance(value, bool)
+            if not is_number or not 0 <= value < end:
+                below = "" if end == math.inf else f" below {end}"
+                raise ModelError(f"{name} is {value!r}; it must be a number from 0{below}.")
         if self.model_type not in MODEL_TYPES:
             raise ModelError(
                 f"model_type is {self.model_type!r}; supported are {', '.join(MODEL_TYPES)}."
@@ -74,6 +88,10 @@ class ErnieConfig:
             raise ModelError(
                 f"classifier_pooling is {self.classifier_pooling!r}; supported are "
                 f"{', '.join(POOLINGS)}."
+            )
+        if not isinstance(self.pad_token_id, int) or self.pad_token_id < 0:
+            raise ModelError(
+                f"pad_token_id is {self.pad_token_id!r}; it must be a whole number from 0."
             )
         width = self.head_dim
         if width is not None and (not isinstance(width, int) or width < 1):
@@ -126,8 +144,14 @@ class ErnieConfig:
         if isinstance(kind, str) and kind.endswith(MEAN_POOLING_SUFFIX):
             chosen["model_type"] = kind.removesuffix(MEAN_POOLING_SUFFIX)
             chosen["classifier_pooling"] = "mean"
-        if "intermediate_size" not in chosen and "hidden_size" in chosen:
-            chosen["intermediate_size"] = 4 * chosen["hidden_size"]
+        named = [t for t in MODEL_TYPES if network_name(values).lower().startswith(t)]
+        if kind is None and named:
+            chosen["model_type"] = named[0]
+        if chosen.get("pad_token_id", 0) is None:
+            del chosen["pad_token_id"]  # it says nothing
+        width = chosen.get("hidden_size")
+        if "intermediate_size" not in chosen and isinstance(width, int):
+            chosen["intermediate_size"] = 4 * width
         return cls(**chosen)
 
     @classmethod
@@ -148,6 +172,12 @@ class ErnieConfig:
         if self.classifier_pooling == "cls":
             del values["classifier_pooling"]
         return values
+
+
+def network_name(values: dict[str, Any]) -> str:
+    """What a configuration calls its network, such as `BertForMaskedLM`; "" if it does not say."""
+    names = values.get("architectures")
+    return str(names[0]) if isinstance(names, list) and names else ""
 
 
 def read_config(path: Path) -> dict[str, Any]:

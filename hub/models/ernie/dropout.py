@@ -5,7 +5,7 @@ element decides, drawn by NumPy's SFC64, at about a quarter of the time. The pro
 therefore a multiple of 1/256 (0.1 becomes 26/256 = 0.1016); the kept values are scaled by the exact
 probability, so the expectation is unchanged.
 
-On other devices Paddle's own dropout runs.
+On other devices, and in a traced program, Paddle's own dropout runs.
 """
 
 from __future__ import annotations
@@ -68,7 +68,8 @@ class Dropout(paddle.nn.Layer):
         """Drop elements of `x`, a float tensor of any shape."""
         if not self.training or self.p == 0.0:
             return x
-        if not x.place.is_cpu_place():
+        # A traced program is to draw anew each time that it runs.
+        if not paddle.in_dynamic_mode() or not x.place.is_cpu_place():
             return paddle.nn.functional.dropout(x, self.p)
         draws = np.frombuffer(_stream.generator.bytes(x.size), dtype=np.uint8)
         scale = np.float32(_LEVELS / (_LEVELS - self._dropped_levels))

@@ -16,7 +16,7 @@ import safetensors.numpy
 from hub.constants import WEIGHTS_FILE
 from hub.errors import ModelError
 from hub.files import write_whole
-from hub.models.pickles import Arrays, read_paddle, read_torch
+from hub.models.pickles import Arrays, read_paddle, read_torch, widened
 
 # The types of a safetensors file that NumPy has.
 _NUMPY_KINDS = {"F64": np.float64, "F32": np.float32, "F16": np.float16, "I64": np.int64}
@@ -61,12 +61,10 @@ def read_safetensors(path: Path) -> Arrays:
 
 
 def _read_with_bfloat16(path: Path) -> Arrays:
-    """NumPy has no bfloat16: its bits are the upper half of a float32's."""
     arrays = {}
     for name, tensor in safetensors.deserialize(path.read_bytes()):
         if tensor["dtype"] == "BF16":
-            bits = np.frombuffer(tensor["data"], np.uint16).astype(np.uint32) << 16
-            array = bits.view(np.float32)
+            array = widened(np.frombuffer(tensor["data"], np.uint16))
         elif tensor["dtype"] in _NUMPY_KINDS:
             array = np.frombuffer(tensor["data"], _NUMPY_KINDS[tensor["dtype"]])
         else:
@@ -82,8 +80,10 @@ def _query_key_value(found: re.Match[str]) -> str:
     return f"encoder.layer.{found[1]}.attention.self.{names[found[2]]}."
 
 
-# PaddleNLP's names inside the encoder -> transformers', applied in this order.
+# PaddleNLP's names inside the encoder -> transformers', applied in this order. PaddleHub's modules
+# held a network of PaddleNLP as their `model`.
 _FROM_PADDLENLP = (
+    (r"^model\.", ""),
     (r"encoder\.layers\.(\d+)\.self_attn\.([qkv])_proj\.", _query_key_value),
     (r"encoder\.layers\.(\d+)\.self_attn\.out_proj\.", r"encoder.layer.\1.attention.output.dense."),
     (r"encoder\.layers\.(\d+)\.linear1\.", r"encoder.layer.\1.intermediate.dense."),
@@ -113,13 +113,39 @@ def from_paddlenlp(arrays: Arrays) -> Arrays:
     return converted
 
 
-def from_torch(arrays: Arrays) -> Arrays:
-    """Weights of a `.bin` file with the old names of layer norms made new."""
+def read_weights(path: Path) -> Arrays:
+    """Read a weight file, of the format that its name ends with, as `transformers` names them.
 
-    def renamed(name: str) -> str:
-        return re.sub(r"\.gamma$", ".weight", re.sub(r"\.beta$", ".bias", name))
+    Returns:
+        float32 and float16 arrays of finite numbers.
 
-    return {renamed(name): array for name, array in arrays.items()}
+    Raises:
+        ModelError: the file is missing, damaged or unsafe, or holds something else.
+    """
+    if not path.exists():
+        raise ModelError(f"There is no file {path}.")
+    if path.suffix == ".pdparams":
+        arrays = from_paddlenlp(read_paddle(path))
+    elif path.suffix in (".bin", ".pt", ".pth"):
+        arrays = read_torch(path)
+    else:
+        arrays = read_safetensors(path)
+    weights = {}
+    for name, array in arrays.items():
+        if name.endswith("position_ids"):
+            continue  # 0, 1, 2, ...: older versions of transformers kept it
+        if not np.issubdtype(array.dtype, np.floating):
+            raise ModelError(f"{path}: {name} holds {array.dtype}, not weights.")
+        if bad := int(array.size - np.isfinite(array).sum()):
+            raise ModelError(f"{path}: {bad:,} of the numbers in {name} are infinite or none.")
+        wide = array.astype(np.float32) if array.dtype == np.float64 else array
+        weights[_of_today(name)] = wide
+    return weights
+
+
+def _of_today(name: str) -> str:
+    """A parameter's name, in which TensorFlow's of a layer norm are made `transformers`'."""
+    return re.sub(r"\.gamma$", ".weight", re.sub(r"\.beta$", ".bias", name))
 
 
 def read_folder(folder: Path) -> tuple[Arrays, Path]:
@@ -131,14 +157,13 @@ def read_folder(folder: Path) -> tuple[Arrays, Path]:
     Raises:
         ModelError: there are none, or the file is damaged or unsafe.
     """
-    path = folder / WEIGHTS_FILE
-    if path.exists():
-        return read_safetensors(path), path
-    path = folder / "pytorch_model.bin"
-    if path.exists():
-        return from_torch(read_torch(path)), path
-    for path in sorted(folder.glob("*.pdparams")):
-        return from_paddlenlp(read_paddle(path)), path
+    for path in (
+        folder / WEIGHTS_FILE,
+        folder / "pytorch_model.bin",
+        *sorted(folder.glob("*.pdparams")),
+    ):
+        if path.exists():
+            return read_weights(path), path
     raise ModelError(
         f"{folder} holds no weights: neither {WEIGHTS_FILE} nor pytorch_model.bin nor a .pdparams "
         "file."

@@ -7,7 +7,7 @@ from hub.models.ernie.config import ErnieConfig
 
 def encoder_shapes(config: ErnieConfig) -> dict[str, tuple[int, ...]]:
     """Name (without the model's prefix) -> shape, in the layout of `transformers`: [out, in]."""
-    hidden, wide = config.hidden_size, config.intermediate_size
+    hidden, wide, inner = config.hidden_size, config.intermediate_size, config.attention_size
     shapes: dict[str, tuple[int, ...]] = {
         "embeddings.word_embeddings.weight": (config.vocab_size, hidden),
         "embeddings.position_embeddings.weight": (config.max_position_embeddings, hidden),
@@ -27,8 +27,8 @@ def encoder_shapes(config: ErnieConfig) -> dict[str, tuple[int, ...]]:
     for number in range(config.num_hidden_layers):
         layer = f"encoder.layer.{number}"
         for part in ("query", "key", "value"):
-            linear(f"{layer}.attention.self.{part}", hidden, hidden)
-        linear(f"{layer}.attention.output.dense", hidden, hidden)
+            linear(f"{layer}.attention.self.{part}", hidden, inner)
+        linear(f"{layer}.attention.output.dense", inner, hidden)
         norm(f"{layer}.attention.output.LayerNorm")
         linear(f"{layer}.intermediate.dense", hidden, wide)
         linear(f"{layer}.output.dense", wide, hidden)
