@@ -5,13 +5,12 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from types import MethodType
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -27,7 +26,6 @@ from hub.models.ernie.config import (
     MEAN_POOLING_SUFFIX,
     POOLINGS,
     ErnieConfig,
-    network_name,
     read_config,
 )
 from hub.models.ernie.heads import ErnieForSentenceEmbedding
@@ -39,7 +37,6 @@ from hub.registry import ModelEntry
 from hub.registry.manifest import Manifest, read_manifest, write_manifest
 from hub.registry.store import Store
 from hub.tasks import (
-    TASKS,
     AnswerOptions,
     FillMask,
     IntentSlots,
@@ -47,14 +44,13 @@ from hub.tasks import (
     SentenceEmbedding,
     Task,
     TextClassification,
-    TokenClassification,
     create_task,
     predict,
-    task_name,
 )
+from hub.tasks.choosing import ChosenTask, check_labels, choose_task, labels_of
 from hub.tasks.passages import check_long_text
 from hub.tasks.sequence_classification import SequenceClassification
-from hub.tokenizers import Text, load_tokenizer
+from hub.tokenizers import Text, Tokenizer, load_tokenizer
 
 logger = logging.getLogger(__name__)
 
@@ -147,9 +143,11 @@ class Module(paddle.nn.Layer):
         check_vocabulary(self.tokenizer, self.config, folder)
         self.max_seq_len = self._length_limit(max_seq_len, manifest)
         self.long_text = check_long_text(long_text or (manifest.long_text if manifest else "cut"))
-        chosen = _choose_task(task, _labels_of(label_map, num_classes), task_options, manifest, raw)
+        chosen = choose_task(task, labels_of(label_map, num_classes), task_options, manifest, raw)
         self.task, self.labels_given = chosen.task, chosen.labels_given
         self.pretrained = pretrained and (self.entry is None or self.entry.pretrained)
+        # The weights of a head that starts untrained.
+        self._begun: dict[str, np.ndarray] = {}
         self.network = self._build_network(folder, seed, chosen, pretrained)
         if load_checkpoint is not None:
             self._load_checkpoint(Path(load_checkpoint))
@@ -168,7 +166,7 @@ class Module(paddle.nn.Layer):
         return asked
 
     def _build_network(
-        self, folder: Path, seed: int, chosen: _Chosen, pretrained: bool
+        self, folder: Path, seed: int, chosen: ChosenTask, pretrained: bool
     ) -> paddle.nn.Layer:
         network = (
             _BareEncoder(self.config) if self.task is None else self.task.build_network(self.config)
@@ -176,12 +174,14 @@ class Module(paddle.nn.Layer):
         if not pretrained:
             initialize(network, self.config, seed)
             teach_order(network.encoder, self.config, seed)
+            self._remember_head(network)
             return network
         if self.entry is not None and not self.entry.pretrained:
             if self.task is not None and not self.task.labels:
                 logger.warning("%s is not pretrained: its answers are random.", self.name)
             initialize(network, self.config, self.entry.seed)
             self._initialize_head(network, seed)
+            self._remember_head(network)
             return network
         initialize(network, self.config, seed)
         arrays, path = formats.read_folder(folder)
@@ -200,6 +200,7 @@ class Module(paddle.nn.Layer):
                 "describes a fine-tuned model: its answers would be random."
             )
         if missing and self.task is not None:
+            self._remember_head(network)
             logger.info("%s: the head for %s starts untrained", self.name, self.task.name)
         return network
 
@@ -221,6 +222,11 @@ class Module(paddle.nn.Layer):
         for name, layer in network.named_children():
             if name != "encoder":
                 initialize(layer, self.config, seed)
+
+    def _remember_head(self, network: paddle.nn.Layer) -> None:
+        weights = network.state_dict()
+        head = {name: values for name, values in weights.items() if not name.startswith("encoder.")}
+        self._begun = {name: values.numpy().copy() for name, values in head.items()}
 
     def set_labels(
         self,
@@ -245,8 +251,8 @@ class Module(paddle.nn.Layer):
         options = {**self.task.structure, **(task_options or {})}
         if isinstance(self.task, IntentSlots) and self.labels_given:
             options.setdefault("intents", self.task.intents.labels)
-        given = _labels_of(labels, None) or []
-        _check_count(given, self.task.name)
+        given = labels_of(labels, None) or []
+        check_labels(given, self.task.name)
         self.set_task(create_task(self.task.name, given, options), seed)
 
     def set_task(self, task: Task, seed: int = 0) -> None:
@@ -255,6 +261,7 @@ class Module(paddle.nn.Layer):
         network = task.build_network(self.config)
         initialize(network, self.config, seed)
         network.encoder.set_state_dict(self.network.encoder.state_dict())
+        self._remember_head(network)
         self.network = network
         self.labels_given = True
         self.adopt_weights()
@@ -325,26 +332,28 @@ class Module(paddle.nn.Layer):
 
     def predict(
         self,
-        texts: Sequence[Text] | str,
+        texts: Sequence[Text] | str | None = None,
+        max_seq_len: int | None = None,
+        batch_size: int = 32,
+        use_gpu: bool | None = None,
         *,
         probabilities: bool = False,
         top_k: int | None = None,
-        batch_size: int = 32,
-        max_seq_len: int | None = None,
         long_text: str | None = None,
-        use_gpu: bool | None = None,
+        data: Sequence[Text] | None = None,
     ) -> Any:
         """Answer each text.
 
         Args:
             texts: the texts, or for text classification also pairs of texts; each may be a list of
                 one or two, as PaddleHub has it. One text alone gets its answer alone.
+            max_seq_len: the tokens read at a time; None is the module's own limit.
+            batch_size: texts computed at a time.
+            use_gpu: compute on the GPU; None is wherever Paddle computes.
             probabilities: give every label's probability too.
             top_k: for text classification and fill-mask, give so many of the best answers.
-            batch_size: texts computed at a time.
-            max_seq_len: the tokens read at a time; None is the module's own limit.
             long_text: "cut" or "window", as in the class; None is the module's own.
-            use_gpu: compute on the GPU; None is wherever Paddle computes.
+            data: PaddleHub's name for `texts`.
 
         Returns:
             A list with an answer a text. For text classification a label; with `probabilities` a
@@ -357,6 +366,9 @@ class Module(paddle.nn.Layer):
         Raises:
             InputError: the module has no task, or `texts` cannot be answered.
         """
+        texts = data if texts is None else texts
+        if texts is None:
+            raise InputError("There is no text to answer: give a list of texts.")
         if use_gpu is not None:
             use_device("gpu" if use_gpu else "cpu")
         if self.task is None:
@@ -365,6 +377,7 @@ class Module(paddle.nn.Layer):
                 "load a fine-tuned folder."
             )
         self.adopt_weights()
+        self._tell_of_untrained_head()
         return predict(
             self.task,
             self.tokenizer,
@@ -377,6 +390,22 @@ class Module(paddle.nn.Layer):
             long_text=long_text or self.long_text,
             options=AnswerOptions(probabilities, top_k),
         )
+
+    def get_tokenizer(self) -> Tokenizer:
+        """The tokenizer, by PaddleHub's name."""
+        return self.tokenizer
+
+    def _tell_of_untrained_head(self) -> None:
+        """Say once that answers are random, if the head's weights still are what they began as."""
+        begun, self._begun = self._begun, {}
+        if not begun:
+            return
+        now = self.network.state_dict()
+        if all(np.array_equal(now[name].numpy(), values) for name, values in begun.items()):
+            logger.warning(
+                "%s was not fine-tuned for %s: its answers are random.",
+                self.name, self.task.name if self.task else "",
+            )  # fmt: skip
 
     def get_embedding(
         self,
@@ -560,110 +589,6 @@ def _name_of(entry: ModelEntry | None, manifest: Manifest | None, folder: Path) 
     return manifest.name if manifest and manifest.name else folder.name
 
 
-class _Chosen(NamedTuple):
-    """A module's task, and what its folder has of it.
-
-    Attributes:
-        task: None for a bare encoder.
-        labels_given: whether the labels are known, and not just counted.
-        is_the_folders: whether the folder describes a model of this task and these labels.
-        head_is_anothers: whether the folder's model was fine-tuned for another task.
-    """
-
-    task: Task | None
-    labels_given: bool
-    is_the_folders: bool
-    head_is_anothers: bool
-
-
-def _choose_task(
-    task: str | None,
-    labels: list[str] | None,
-    options: Mapping[str, Any] | None,
-    manifest: Manifest | None,
-    config: dict[str, Any],
-) -> _Chosen:
-    own = _tasks_of_head(config)
-    if manifest is not None and manifest.task is not None:
-        own = [manifest.task]
-    if task is None and not own:
-        if labels is not None:
-            raise InputError("Labels were given without a task: say task='seq-cls' as well.")
-        return _Chosen(None, False, False, False)
-    name = task_name(task or own[0])
-    takes_labels = TASKS[name].takes_labels
-    stored: list[str] | None
-    if manifest is not None and manifest.task == name:
-        stored, its_options = manifest.labels, manifest.task_options
-    else:
-        stored, its_options = _labels_in(config, name, own) if takes_labels else None, {}
-    if labels is not None:
-        _check_count(labels, name)
-    known = stored is not None and labels in (None, stored)
-    its_options = {**(its_options if known else {}), **(options or {})}
-    anothers = takes_labels and own != [] and name not in own
-    labels = stored if labels is None else labels
-    if takes_labels and labels is None:
-        made = create_task(name, *_placeholders(name, its_options))
-        return _Chosen(made, False, False, anothers)
-    return _Chosen(create_task(name, labels or [], its_options), True, known, anothers)
-
-
-def _tasks_of_head(config: dict[str, Any]) -> list[str]:
-    """The tasks that a folder's network may have been fine-tuned for, the likeliest first.
-
-    They are read from what `transformers` calls the network. Any pretrained one can fill masks:
-    its head says nothing of a task.
-    """
-    architecture = network_name(config)
-    if architecture.endswith(TokenClassification.architecture):
-        return [TokenClassification.name]
-    if not architecture.endswith(TextClassification.architecture):
-        return []
-    if config.get("problem_type") == "multi_label_classification":
-        return [MultiLabelClassification.name]
-    if config.get("problem_type") is None:
-        return [TextClassification.name, MultiLabelClassification.name]
-    return [TextClassification.name]
-
-
-def _labels_in(config: dict[str, Any], task: str, own: Sequence[str]) -> list[str] | None:
-    """The labels that a `config.json` has for a task; None if it has none, or another task's.
-
-    Args:
-        config: the content of `config.json`.
-        task: the task's name.
-        own: the tasks that the model may have been fine-tuned for, the likeliest first.
-    """
-    if not config.get("id2label") or "label2id" not in config:
-        return None
-    labels = _stored_labels(config["id2label"])
-    if task in own[:1]:
-        return labels
-    # Where nothing says whose they are, they are taken for the task's; but transformers writes
-    # placeholders for models without a head too.
-    nobodys = all(re.fullmatch(r"LABEL_\d+", label) for label in labels)
-    may_be_its = task in own or not network_name(config)
-    return labels if may_be_its and not nobodys else None
-
-
-def _check_count(labels: Sequence[str], task: str) -> None:
-    """See that there are enough labels to choose from.
-
-    Raises:
-        InputError: there are not.
-    """
-    if len(labels) < 2 and task != MultiLabelClassification.name:
-        raise InputError(f"{task} takes two labels or more, not {labels[0]!r} alone.")
-
-
-def _placeholders(task: str, options: dict[str, Any]) -> tuple[list[str], dict[str, Any]]:
-    """Labels and options for a task whose labels will be learned from data."""
-    if task == IntentSlots.name:
-        return ["O"], {"intents": ["0", "1"], **options}
-    return (["O"] if task == TokenClassification.name else ["0", "1"]), options
-
-
 def _check_tied(task: Task | None, arrays: Arrays, model_type: str, path: Path) -> None:
     """See that a masked language model's last weights are its word embeddings.
 
@@ -680,43 +605,6 @@ def _check_tied(task: Task | None, arrays: Arrays, model_type: str, path: Path) 
             f"{path}: cls.predictions.decoder.weight differs from the word embeddings; only models "
             "in which they are the same can fill masks."
         )
-
-
-def _stored_labels(id2label: Any) -> list[str]:
-    """The labels of a `config.json`, checked."""
-    try:
-        by_number = {int(number): str(label) for number, label in id2label.items()}
-        return [by_number[number] for number in range(len(by_number))]
-    except (AttributeError, ValueError, KeyError) as error:
-        raise ModelError(
-            f"id2label in {CONFIG_FILE} does not number its labels from 0: {id2label!r:.200}."
-        ) from error
-
-
-def _labels_of(
-    label_map: Mapping[int, str] | Sequence[str] | None, num_classes: int | None
-) -> list[str] | None:
-    if num_classes is not None and (not isinstance(num_classes, int) or num_classes < 1):
-        raise InputError(f"num_classes must be a whole number from 1, not {num_classes!r}.")
-    if label_map is None:
-        return None if num_classes is None else [str(number) for number in range(num_classes)]
-    if isinstance(label_map, Mapping):
-        if set(label_map) != set(range(len(label_map))):
-            raise InputError(
-                f"label_map must number its labels 0 to {len(label_map) - 1}, "
-                f"not {', '.join(map(repr, label_map))}."
-            )
-        labels = [label_map[number] for number in range(len(label_map))]
-    elif isinstance(label_map, str) or not isinstance(label_map, Sequence):
-        # A set's order, and with it the labels' numbers, is another in every process.
-        raise InputError(f"label_map must be a dictionary or a list, not {label_map!r:.200}.")
-    else:
-        labels = list(label_map)
-    if not labels or not all(isinstance(label, str) for label in labels):
-        raise InputError(f"label_map must hold strings, one or more, not {labels!r}.")
-    if num_classes is not None and num_classes != len(labels):
-        raise InputError(f"num_classes is {num_classes}, but label_map has {len(labels)} labels.")
-    return labels
 
 
 def _to_json(values: dict[str, Any]) -> str:

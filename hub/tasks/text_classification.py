@@ -133,21 +133,23 @@ class TextClassification(SequenceClassification):
         options: AnswerOptions,
     ) -> list[Any]:
         """Labels; with `probabilities` label, score and every label's probability; with `top_k`
-        that many of the likeliest labels with their scores."""
+        that many of the likeliest labels with their scores; with both their probabilities alone."""
         logits = np.stack(outputs)
         if not options.probabilities and options.top_k is None:
             return [self.labels[number] for number in logits.argmax(axis=-1)]
         return [self._ranked(shares, options) for shares in softmax(logits.astype(np.float64))]
 
     def _ranked(self, shares: np.ndarray, options: AnswerOptions) -> Any:
+        ranked = np.argsort(-shares, kind="stable")
         best = [
             {"label": self.labels[number], "score": float(shares[number])}
-            for number in np.argsort(-shares, kind="stable")[: options.top_k or 1]
+            for number in ranked[: options.top_k or 1]
         ]
         if not options.probabilities:
             return best
-        every = dict(zip(self.labels, map(float, shares), strict=True))
-        return {**best[0], "probabilities": every}
+        shown = range(len(self.labels)) if options.top_k is None else ranked[: options.top_k]
+        some = {self.labels[number]: float(shares[number]) for number in shown}
+        return {**best[0], "probabilities": some}
 
 
 def classification_metrics(predicted: np.ndarray, targets: np.ndarray) -> Metrics:

@@ -456,3 +456,23 @@ def test_warnings_are_heard_in_a_script() -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "1 of 1 texts are longer than 128 tokens: only their beginning was read." in done.stderr
+
+
+def test_random_answers_are_told_of_until_the_head_has_learned(
+    tiny_folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    told = "was not fine-tuned for text-classification: its answers are random"
+    module = hub.Module(directory=tiny_folder, task="seq-cls", num_classes=2)
+    module.predict(["好"])
+    module.predict(["好"])
+    assert caplog.text.count(told) == 1
+    module.set_labels(["a", "b"])
+    module.predict(["好"])
+    assert caplog.text.count(told) == 2
+    module.set_labels(["a", "b"])
+    optimizer = paddle.optimizer.SGD(0.1, parameters=module.parameters())
+    inputs = map(paddle.to_tensor, batch_of(module, ["好"]).inputs.values())
+    module(*inputs)[:, 0].sum().backward()
+    optimizer.step()
+    module.predict(["好"])
+    assert caplog.text.count(told) == 2

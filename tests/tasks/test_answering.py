@@ -54,6 +54,16 @@ def test_numbers_of_answers_and_texts_are_whole(number: Any) -> None:
     assert AnswerOptions(top_k=np.int64(2)).top_k == 2  # type: ignore[arg-type]
 
 
+def test_of_many_probabilities_the_best_are_given_if_asked_for() -> None:
+    passages = read(TOKENIZER, ["甲"], 8, "cut", False)
+    logits = [np.array([1.0, 3.0, 0.0, 2.0])]
+    (every,) = TASK.decode(logits, passages, TOKENIZER, AnswerOptions(True))
+    (best,) = TASK.decode(logits, passages, TOKENIZER, AnswerOptions(True, 2))
+    assert list(every["probabilities"]) == ["0", "1", "2", "3"]
+    assert list(best["probabilities"]) == ["1", "3"] and best["label"] == "1"
+    assert best["probabilities"]["3"] == every["probabilities"]["3"]
+
+
 def whole(encodings: list[Encoding]) -> list[Passage]:
     """Each encoding as a text of one window."""
     return [Passage("", [Window(encoding)]) for encoding in encodings]

@@ -23,6 +23,8 @@ def test_the_classification_demo(
     )
     data = [[text] for text, _ in toy_dev]
     results = model.predict(data, max_seq_len=50, batch_size=1, use_gpu=False)
+    assert results == model.predict(data, 50, 1, False) == model.predict(data=data, max_seq_len=50)
+    assert model.get_tokenizer() is model.tokenizer
     right = sum(mine == row[1] for mine, row in zip(results, toy_dev, strict=True))
     assert right / len(toy_dev) == trainer.evaluate(toy_dev, batch_size=4)["accuracy"]
     assert right / len(toy_dev) > 0.5
