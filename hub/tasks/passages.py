@@ -87,7 +87,11 @@ class LongTexts:
             made = f"{self.windows:,}"
             logger.info("%s: read in %s windows.", too_long.format(self.windowed), made)
         if self.cut and _is_news(self.texts):
-            logger.warning("%s: only their beginning was read.", too_long.format(self.cut))
+            logger.warning(
+                "%s: only their beginning was read. A larger max_seq_len, or long_text 'window', "
+                "reads more.",
+                too_long.format(self.cut),
+            )
 
 
 _told_of_single_texts = False

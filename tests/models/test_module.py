@@ -283,9 +283,8 @@ def test_a_very_long_text_is_cut_and_said_once(
     long = "今天下雨吗" * 20_000
     with caplog.at_level(logging.WARNING):
         answers = module.predict(["今天", long, long], probabilities=True)
-    assert [r.message for r in caplog.records] == [
-        "2 of 3 texts are longer than 64 tokens: only their beginning was read."
-    ]
+    assert caplog.text.count("only their beginning was read") == 1
+    assert "2 of 3 texts are longer than 64 tokens: only their beginning was read. A" in caplog.text
     assert answers[1] == answers[2]
     cut = module.predict([long[:100]], probabilities=True)[0]["probabilities"]
     assert answers[1]["probabilities"] == pytest.approx(cut, abs=1e-6)
