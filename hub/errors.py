@@ -107,12 +107,20 @@ class RequestError(InputError):
         status: the HTTP status.
         code: the same for programs, a word that does not change.
         retry_after_s: when the same request may be accepted.
+        allow: the HTTP methods that the address takes, where it does not take this one.
     """
 
     def __init__(
-        self, status: int, code: str, message: str, *, retry_after_s: float | None = None
+        self,
+        status: int,
+        code: str,
+        message: str,
+        *,
+        retry_after_s: float | None = None,
+        allow: str | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status
         self.code = code
         self.retry_after_s = retry_after_s
+        self.allow = allow

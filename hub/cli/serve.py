@@ -11,6 +11,22 @@ import click
 from hub.errors import MissingPackageError
 
 Decorated = Callable[..., Any]
+_WATCH_S = 5.0
+_NUMBER = re.compile(r"[0-9]+(\.[0-9]*)?|\.[0-9]+")
+
+
+class _ServeCommand(click.Command):
+    """A command whose `--watch` takes the next word only where that is a number.
+
+    Click's optional values take any word: of `--watch runs/travel` the model.
+    """
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        words = [
+            f"{word}={_WATCH_S}" if word == "--watch" and not _NUMBER.fullmatch(after) else word
+            for word, after in zip(args, [*args[1:], ""], strict=False)
+        ]
+        return super().parse_args(ctx, words)
 
 
 def _server_options(function: Decorated) -> Decorated:
@@ -48,9 +64,9 @@ def _server_options(function: Decorated) -> Decorated:
                      help="An origin whose pages may call the API."),
         click.option("--tls-cert", metavar="FILE", help="The certificate, PEM."),
         click.option("--tls-key", metavar="FILE", help="Its key, PEM."),
-        click.option("--watch", type=click.FloatRange(0.1), is_flag=False, flag_value=5.0,
-                     metavar="[SECONDS]",
-                     help="Look at the folders and aliases for new versions, every 5 seconds."),
+        click.option("--watch", type=click.FloatRange(0.1), metavar="[SECONDS]",
+                     help="Look at the folders and aliases for new versions, so often; every "
+                     f"{_WATCH_S:g} seconds if no number follows."),
         click.option("--drain-delay-s", type=click.FloatRange(0), default=0.0, show_default=True,
                      help="On SIGTERM, how long /readyz says no before the port closes."),
         click.option("--drain-s", type=click.IntRange(1), default=30, show_default=True,
@@ -71,7 +87,7 @@ _port_option = click.option(
 )  # fmt: skip
 
 
-@click.command("serve")
+@click.command("serve", cls=_ServeCommand)
 @click.argument("models", nargs=-1, required=True, metavar="MODEL...")
 @_port_option
 @_server_options
@@ -87,6 +103,7 @@ def serve_command(models: tuple[str, ...], port: int, **options: Any) -> None:
       hub serve runs/travel-onnx --workers 2 --host 0.0.0.0 --api-keys keys.txt
       hub serve travel@3=runs/v3:90 travel@4=runs/v4:10
       hub serve travel=travel@prod --watch
+      hub serve --watch 60 runs/travel
     """
     _run(models, port, options)
 
@@ -96,7 +113,7 @@ def serving_command() -> None:
     """PaddleHub's spelling of `hub serve`."""
 
 
-@serving_command.command("start")
+@serving_command.command("start", cls=_ServeCommand)
 @click.option("--modules", "-m", "modules", multiple=True, required=True, metavar="NAME",
               help="A model, or NAME==VERSION; may be repeated.")  # fmt: skip
 @_port_option
