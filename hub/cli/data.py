@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hub.cli.options import column_options, skip_option
-from hub.cli.output import json_option, print_json, print_table, say
+from hub.cli.output import counted, json_option, print_json, print_table, say
+from hub.cli.parameters import LEARNED_TASKS, DataName, TaskName
 
 if TYPE_CHECKING:
     from hub.data.check import CheckReport, Finding
     from hub.data.examples import TextDataset
 
 _SHOWN_LABELS = 10
+_KIND = TaskName(*LEARNED_TASKS)
 
 
 def _reading_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -24,8 +26,9 @@ def _reading_options(function: Callable[..., Any]) -> Callable[..., Any]:
         (
             click.option(
                 "--kind",
-                help="What the labels are: text-classification, multi-label-classification, "
-                "token-classification, intent-slots or text-matching; by default found out.",
+                type=_KIND,
+                metavar=_KIND.metavar,
+                help="What the labels are, by any name of the task; by default found out.",
             ),
             click.option("--tag-scheme", help="How the tags of FILE are written, if not found."),
             click.option(
@@ -114,9 +117,9 @@ def list_command(as_json: bool) -> None:
 
 
 @data_command.command("check")
-@click.argument("file")
-@click.option("--dev", help="Data to choose by, to compare with.")
-@click.option("--test", help="Data to measure on, to compare with.")
+@click.argument("file", type=DataName())
+@click.option("--dev", type=DataName(), help="Data to choose by, to compare with.")
+@click.option("--test", type=DataName(), help="Data to measure on, to compare with.")
 @_reading_options
 @json_option
 def check_command(
@@ -152,7 +155,7 @@ def check_command(
 
 
 @data_command.command("convert")
-@click.argument("source", metavar="IN")
+@click.argument("source", metavar="IN", type=DataName())
 @click.argument("target", metavar="OUT", type=click.Path(path_type=Path))
 @click.option(
     "--scheme",
@@ -188,11 +191,11 @@ def convert_command(
     data = _load(source, skip_bad_rows, options)
     _tell(data)
     write_dataset(data, target, scheme=scheme, overwrite=overwrite)
-    say(f"written   {target}: {len(data):,} rows, {data.kind}")
+    say(f"written   {target}: {counted(len(data), 'row')}, {data.kind}")
 
 
 @data_command.command("split")
-@click.argument("file")
+@click.argument("file", type=DataName())
 @click.option(
     "--output", "-o", required=True, type=click.Path(path_type=Path), help="The folder to write."
 )
@@ -254,8 +257,8 @@ def _tell(data: TextDataset) -> None:
     if data.skipped:
         first = data.skipped[0]
         say(
-            f"skipped   {len(data.skipped):,} rows of {data.source}, the first in {data.unit} "
-            f"{first.line}: {first.reason}"
+            f"skipped   {counted(len(data.skipped), 'row')} of {data.source}, the first in "
+            f"{data.unit} {first.line}: {first.reason}"
         )
 
 

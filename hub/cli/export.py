@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hub.cli.options import data_options, pooling_options
-from hub.cli.output import json_option, print_json, print_table, say
+from hub.cli.options import data_options, pooling_options, task_option
+from hub.cli.output import counted, json_option, print_json, print_table, say
+from hub.cli.parameters import PRETRAINED_TASKS, DataName, ModelName
 
 if TYPE_CHECKING:
     from hub.data import TextDataset
@@ -24,7 +25,7 @@ _MOST_TEXTS = 10_000
 
 
 @click.command("export")
-@click.argument("model")
+@click.argument("model", type=ModelName())
 @click.option(
     "--output", "-o", required=True, type=click.Path(path_type=Path), help="Folder to write."
 )
@@ -51,7 +52,11 @@ _MOST_TEXTS = 10_000
     help="Texts to measure ranges on: a file or folder; by default the run's training rows.",
 )
 @click.option("--auto", is_flag=True, help="Measure every format and precision; keep the fastest.")
-@click.option("--data", help="Labelled rows to compare answers on; by default the run's dev rows.")
+@click.option(
+    "--data",
+    type=DataName(),
+    help="Labelled rows to compare answers on; by default the run's dev rows.",
+)
 @data_options
 @click.option(
     "--max-drop",
@@ -60,11 +65,7 @@ _MOST_TEXTS = 10_000
     show_default=True,
     help="Points of the metric that less precision may lose; 100 is whatever it costs.",
 )
-@click.option(
-    "--task",
-    type=click.Choice(["fill-mask", "sentence-embedding"]),
-    help="What it shall answer; by default what it was fine-tuned for.",
-)
+@task_option("What it shall answer, if not what it was fine-tuned for.", *PRETRAINED_TASKS)
 @pooling_options
 @click.option("--overwrite", is_flag=True, help="Replace the exported model in --output.")
 @json_option
@@ -150,7 +151,9 @@ def export_command(
         f"{'vectors' if vectors else 'logits'} {found.difference:.1e}"
     )
     if exported.precision != "fp32" or rows is not None:
-        say(f"answers   {found.agreement:.2%} of {found.texts:,} texts are answered alike")
+        are = "is" if found.texts == 1 else "are"
+        texts = counted(found.texts, "text")
+        say(f"answers   {found.agreement:.2%} of {texts} {are} answered alike")
     if found.metric is not None and found.before is not None and found.after is not None:
         say(f"metric    {metric_title(found.metric)} {found.before:.2%} -> {found.after:.2%}")
     elif exported.precision != "fp32":

@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from hub.cli.parameters import LEARNED_TASKS, MetricName, TaskName
+
 Decorated = Callable[..., Any]
 
 
@@ -33,28 +35,40 @@ def data_options(function: Decorated) -> Decorated:
     return column_options(skip_option(function))
 
 
+def task_option(help: str, *names: str) -> Callable[[Decorated], Decorated]:
+    """--task, of those that the command can use."""
+    kind = TaskName(*names)
+    return click.option("--task", type=kind, metavar=kind.metavar, help=help)
+
+
 def task_options(function: Decorated) -> Decorated:
     """--task and --crf: what is learned."""
     for option in reversed(
         (
-            click.option(
-                "--task",
-                type=click.Choice(
-                    [
-                        "text-classification",
-                        "multi-label",
-                        "token-classification",
-                        "ner",
-                        "intent-slots",
-                    ]
-                ),
-                help="What to learn; by default what the data's labels are.",
+            task_option(
+                "What to learn, by any name of the task (ner, seq-cls, ...); by default what the "
+                "data's labels are.",
+                *LEARNED_TASKS,
             ),
-            click.option("--crf", is_flag=True, help="Of tags, learn what follows what too."),
+            click.option(
+                "--crf",
+                is_flag=True,
+                help="For tags: also learn which tag may follow which (CRF).",
+            ),
         )
     ):
         function = option(function)
     return function
+
+
+def learning_rate_option(help: str) -> Callable[[Decorated], Decorated]:
+    """--learning-rate, and --lr for it."""
+    return click.option("--learning-rate", "--lr", "learning_rate", type=float, help=help)
+
+
+def metric_option(help: str) -> Callable[[Decorated], Decorated]:
+    """--metric, as it is stored or as it is printed."""
+    return click.option("--metric", type=MetricName(), help=help)
 
 
 precision_option = click.option(

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
 
+from hub.cli.options import task_option
+from hub.cli.parameters import PRETRAINED_TASKS, ModelName, check_is_finished
 from hub.errors import MissingPackageError
 
 Decorated = Callable[..., Any]
@@ -38,7 +41,8 @@ def _server_options(function: Decorated) -> Decorated:
         click.option("--threads", type=click.IntRange(1),
                      help="Threads that compute, in each worker; by default the processors are "
                      "shared out."),
-        click.option("--task", help="What pretrained models are asked, such as fill-mask."),
+        task_option("What pretrained models are asked; by default for vectors.",
+                    *PRETRAINED_TASKS),
         click.option("--batch-size", type=click.IntRange(1), default=32, show_default=True,
                      help="Texts computed at a time."),
         click.option("--batch-delay-ms", type=click.FloatRange(0), default=2.0, show_default=True,
@@ -88,7 +92,7 @@ _port_option = click.option(
 
 
 @click.command("serve", cls=_ServeCommand)
-@click.argument("models", nargs=-1, required=True, metavar="MODEL...")
+@click.argument("models", nargs=-1, required=True, metavar="MODEL...", type=ModelName())
 @_port_option
 @_server_options
 def serve_command(models: tuple[str, ...], port: int, **options: Any) -> None:
@@ -115,6 +119,7 @@ def serving_command() -> None:
 
 @serving_command.command("start", cls=_ServeCommand)
 @click.option("--modules", "-m", "modules", multiple=True, required=True, metavar="NAME",
+              type=ModelName(),
               help="A model, or NAME==VERSION; may be repeated.")  # fmt: skip
 @_port_option
 @click.option("--use_gpu", is_flag=True, hidden=True)
@@ -137,6 +142,16 @@ def start_command(
     """
     names = [name for part in (*modules, *more) for name in re.split(r"[,\s]+", part) if name]
     _run([re.sub("==", "@", name) for name in names], port, options)
+
+
+@serving_command.command("stop", hidden=True, context_settings={"ignore_unknown_options": True})
+@click.argument("words", nargs=-1)
+def stop_command(words: tuple[str, ...]) -> None:
+    """PaddleHub's way to end a service, which is not needed here."""
+    raise click.UsageError(
+        "A service ends by Ctrl-C, or by SIGTERM to its process (`kill PID`), when what is in "
+        "flight is answered."
+    )
 
 
 def _run(models: Any, port: int, options: dict[str, Any]) -> None:
@@ -179,4 +194,7 @@ def _run(models: Any, port: int, options: dict[str, Any]) -> None:
         log_texts=options["log_texts"],
         page=not options["no_page"],
     )
-    run(settings, check_specs(parse_spec(text) for text in models))
+    specs = check_specs(parse_spec(text) for text in models)
+    for spec in specs:
+        check_is_finished(Path(spec.source))
+    run(settings, specs)
