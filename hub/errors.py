@@ -2,7 +2,7 @@
 
 HubError                     exit code 1
 ├── MissingPackageError      an optional package is not installed
-├── ModelError               a model's files are damaged, or of a kind that is not supported
+├── ModelError               a model is damaged, not supported, or cannot do what is asked
 ├── DownloadError            a file cannot be fetched
 │   ├── ChecksumError        what came is not what was expected
 │   └── OfflineError         it is not on this machine, and the network is forbidden or absent

@@ -60,7 +60,7 @@ def cache_command(ctx: click.Context, as_json: bool) -> None:
         say(f"{path} is not whole: it is fetched again when it is used.")
 
 
-@cache_command.command("verify")
+@cache_command.command("verify", short_help="Compute the checksums of models.")
 @click.argument("models", nargs=-1, type=ModelName())
 @json_option
 def verify_command(models: tuple[str, ...], as_json: bool) -> None:
@@ -99,7 +99,9 @@ def remove_command(ctx: click.Context, model: str, yes: bool) -> None:
     ctx.invoke(uninstall_command, model=model, yes=yes)
 
 
-@cache_command.command("clean")
+@cache_command.command(
+    "clean", short_help="Remove unfinished downloads, damaged models, encoded texts."
+)
 def clean_command() -> None:
     """Remove unfinished downloads, damaged models and encoded texts; whole models stay."""
     from hub.data.encoded_cache import EncodedCache

@@ -23,7 +23,7 @@ from hub.errors import InputError
 @click.option(
     "--output", "-o", required=True, type=click.Path(path_type=Path), help="The .npy file to write."
 )
-@click.option("--text-column", help="Column of the text; by default one named so.")
+@click.option("--text-column", help="Column of the text; by default one with a usual name.")
 @pooling_options
 @click.option(
     "--batch-size", type=click.IntRange(1), default=32, show_default=True, help="Texts at a time."

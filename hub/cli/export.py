@@ -44,7 +44,8 @@ _MOST_TEXTS = 10_000
 @click.option(
     "--static",
     is_flag=True,
-    help="Measure the ranges for int8 beforehand, as for openvino, instead of as texts come.",
+    help="For int8 with onnx: measure the ranges of values beforehand, as openvino does, and not "
+    "for each text.",
 )
 @click.option(
     "--calibration",
@@ -63,7 +64,7 @@ _MOST_TEXTS = 10_000
     type=click.FloatRange(0),
     default=0.5,
     show_default=True,
-    help="Points of the metric that less precision may lose; 100 is whatever it costs.",
+    help="Points of the metric that lower precision may lose; 100 allows any loss.",
 )
 @task_option("What it shall answer, if not what it was fine-tuned for.", *PRETRAINED_TASKS)
 @pooling_options
@@ -90,9 +91,9 @@ def export_command(
 
     With --task, also a pretrained one.
 
-    The answers of what was written are compared with the model's; in less precision it is refused
-    if its metric falls by more than --max-drop points on labelled rows. The columns of --data and
-    --calibration are those that the run read, unless others are named.
+    The answers of the exported model are compared with those of MODEL; in lower precision nothing
+    is written if the metric falls by more than --max-drop points on labelled rows. The columns of
+    --data and --calibration are those that the run read, unless others are named.
 
     \b
     Examples:

@@ -69,7 +69,7 @@ def _check_trackers(
 @data_options
 @click.option("--epochs", type=int, help="Passes over the rows, at most.")
 @click.option("--batch-size", type=int, help="Rows in a step.")
-@learning_rate_option("The highest one, after the warm-up.")
+@learning_rate_option("The highest learning rate, after the warm-up.")
 @click.option("--max-seq-len", type=int, help="Tokens read at a time.")
 @long_text_option
 @click.option(
@@ -88,25 +88,49 @@ def _check_trackers(
 @click.option(
     "--class-weights", type=click.Choice(["balanced"]), help="Let rare labels count more."
 )
-@click.option("--focal-gamma", type=float, help="Focal loss: what is right already counts less.")
-@click.option("--label-smoothing", type=float, help="Spread so much of a label over all labels.")
-@click.option("--dropout", type=float, help="Part of the encoder's values left out at random.")
-@click.option("--token-dropout", type=float, help="Part of the tokens hidden at random: 0.15.")
-@click.option("--micro-batch-size", type=int, help="Rows computed at a time: less memory.")
-@click.option("--layer-decay", type=float, help="Lower layers learn so much slower, such as 0.9.")
+@click.option(
+    "--focal-gamma",
+    type=float,
+    help="Focal loss: texts that are answered rightly count less, such as 2.",
+)
+@click.option(
+    "--label-smoothing",
+    type=float,
+    help="Spread this share of a label over all labels, such as 0.1.",
+)
+@click.option("--dropout", type=float, help="Share of the encoder's values left out at random.")
+@click.option(
+    "--token-dropout", type=float, help="Share of the tokens hidden at random, such as 0.15."
+)
+@click.option("--micro-batch-size", type=int, help="Compute this many rows at a time: less memory.")
+@click.option(
+    "--layer-decay", type=float, help="Each lower layer learns slower by this factor, such as 0.9."
+)
 @click.option(
     "--freeze-embeddings", is_flag=True, default=None, help="Keep the embeddings as they are."
 )
 @click.option("--freeze-layers", type=int, help="Keep this many of the lowest layers as they are.")
-@click.option("--adversarial", type=float, help="FGM: move embeddings by so much, such as 1.")
-@click.option("--r-drop", type=float, help="R-Drop: weight of two outputs' difference, such as 1.")
-@click.option("--ema", type=float, help="Keep the weights' moving average, of this decay: 0.999.")
+@click.option(
+    "--adversarial",
+    type=float,
+    help="FGM: also learn with embeddings moved by this much, such as 1.",
+)
+@click.option(
+    "--r-drop",
+    type=float,
+    help="R-Drop: weight of the difference of two outputs for a text, such as 1.",
+)
+@click.option(
+    "--ema",
+    type=float,
+    help="Keep a moving average of the weights, with this decay, such as 0.999.",
+)
 @click.option("--lora", type=int, help="LoRA: train only changes of this rank, such as 8.")
 @click.option(
     "--quantization-aware",
     is_flag=True,
     default=None,
-    help="Train with weights rounded as int8 has them.",
+    help="Train with weights rounded as in int8.",
 )
 @precision_option
 @click.option(
@@ -131,7 +155,7 @@ def _check_trackers(
     multiple=True,
     type=click.Choice(list(_TRACKERS)),
     callback=_check_trackers,
-    help="Show the run's figures there too; may be given several times.",
+    help="Also show the run's figures there; may be given several times.",
 )
 @click.option(
     "--mlflow-model", help="With --track mlflow, register the model as a version of this one."

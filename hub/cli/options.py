@@ -21,9 +21,13 @@ def column_options(function: Decorated) -> Decorated:
     """--text-column, --text-pair-column and --label-column."""
     for option in reversed(
         (
-            click.option("--text-column", help="Column of the text; by default one named so."),
+            click.option(
+                "--text-column", help="Column of the text; by default one with a usual name."
+            ),
             click.option("--text-pair-column", help="Column of a pair's second text."),
-            click.option("--label-column", help="Column of the label; by default one named so."),
+            click.option(
+                "--label-column", help="Column of the label; by default one with a usual name."
+            ),
         )
     ):
         function = option(function)
@@ -81,14 +85,15 @@ shard_option = click.option(
     "--shard-optimizer",
     is_flag=True,
     default=None,
-    help="Of several processes each keeps the optimizer's state of its part of the weights (ZeRO).",
+    help="With several processes, each keeps the optimizer's state for its share of the weights "
+    "(ZeRO).",
 )
 
 long_text_option = click.option(
     "--long-text",
     type=click.Choice(["cut", "window"]),
-    help="Of a text of too many tokens, read the beginning (cut) or all in overlapping windows; "
-    "by default what the model was fine-tuned with, at first cut.",
+    help="For texts with too many tokens: read the beginning (cut), or all of it in overlapping "
+    "windows; by default as the model was fine-tuned, else cut.",
 )
 
 
@@ -99,13 +104,13 @@ def pooling_options(function: Decorated) -> Decorated:
             click.option(
                 "--pooling",
                 type=click.Choice(["mean", "cls"]),
-                help="For sentence embeddings, the mean over the tokens, or the vector of [CLS]; "
-                "by default the model's own, at first mean.",
+                help="For sentence embeddings: the mean over the tokens, or the vector of [CLS]; "
+                "by default what the model was made with, else mean.",
             ),
             click.option(
                 "--normalize/--no-normalize",
                 default=None,
-                help="For sentence embeddings, divide each vector by its length.",
+                help="For sentence embeddings: divide each vector by its length.",
             ),
         )
     ):

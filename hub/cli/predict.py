@@ -26,7 +26,7 @@ _ANSWERS = (".jsonl", ".ndjson")
     "What to ask; by default what the model was fine-tuned for.", *LEARNED_TASKS, *PRETRAINED_TASKS
 )
 @click.option("--probabilities", "-p", is_flag=True, help="Also each label's probability.")
-@click.option("--top-k", type=click.IntRange(1), help="So many of the best answers, with scores.")
+@click.option("--top-k", type=click.IntRange(1), help="This many of the best answers, with scores.")
 @click.option(
     "--batch-size", type=click.IntRange(1), default=32, show_default=True, help="Texts at a time."
 )
@@ -37,7 +37,9 @@ _ANSWERS = (".jsonl", ".ndjson")
 @click.option(
     "--output", "-o", type=click.Path(path_type=Path), help="The .jsonl file for its answers."
 )
-@click.option("--text-column", help="The file's column of the text; by default one named so.")
+@click.option(
+    "--text-column", help="The file's column of the text; by default one with a usual name."
+)
 @click.option("--text-pair-column", help="Column of a pair's second text.")
 @click.option("--threads", type=click.IntRange(1), help="Threads that compute.")
 @click.option(
@@ -48,7 +50,7 @@ _ANSWERS = (".jsonl", ".ndjson")
 @click.option(
     "--workers",
     type=click.IntRange(1),
-    help="Files answered at a time on the cluster; 2 if not said.",
+    help="Files answered at a time on the cluster; by default 2.",
 )
 @click.option(
     "--address", help="The cluster's address, or auto; by default one is started on this machine."
