@@ -367,6 +367,10 @@ def test_the_description_is_whole_and_its_page_needs_no_internet(travel: Program
         else:
             assert "Authorization: Bearer" in command
     assert answered == 5
+    other = travel.get("/docs", headers={"Host": "hub.example:80"}).text
+    assert "http://hub.example:80/v1/models/travel:predict" in other
+    for host in ("x$(id)", "its;evil", "<evil>"):  # what no command should hold
+        assert host not in html.unescape(travel.get("/docs", headers={"Host": host}).text)
     schema = {
         "$ref": "#/components/schemas/Answers",
         "components": description["components"],
