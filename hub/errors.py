@@ -2,7 +2,7 @@
 
 HubError                     exit code 1
 ├── MissingPackageError      an optional package is not installed
-├── ModelError               a model's files are damaged, or of a kind that is not supported
+├── ModelError               a model is damaged, not supported, or cannot do what is asked
 ├── DownloadError            a file cannot be fetched
 │   ├── ChecksumError        what came is not what was expected
 │   └── OfflineError         it is not on this machine, and the network is forbidden or absent
@@ -107,12 +107,20 @@ class RequestError(InputError):
         status: the HTTP status.
         code: the same for programs, a word that does not change.
         retry_after_s: when the same request may be accepted.
+        allow: the HTTP methods that the address takes, where it does not take this one.
     """
 
     def __init__(
-        self, status: int, code: str, message: str, *, retry_after_s: float | None = None
+        self,
+        status: int,
+        code: str,
+        message: str,
+        *,
+        retry_after_s: float | None = None,
+        allow: str | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status
         self.code = code
         self.retry_after_s = retry_after_s
+        self.allow = allow

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from hub.cli.output import json_option, print_json, print_table, say
+from hub.cli.output import counted, json_option, print_json, print_table, say
+from hub.cli.parameters import ModelName
 from hub.errors import InputError, ModelError, UnknownModelError
 from hub.files import readable_size
 from hub.registry.names import parse_reference
@@ -50,7 +51,7 @@ def cache_command(ctx: click.Context, as_json: bool) -> None:
         rows = [[f"{m.name}@{m.version}", readable_size(m.size_bytes), _origin(m)] for m in models]
         print_table(["model", "size", "from"], rows)
     total = sum(model.size_bytes for model in models)
-    say(f"{_models(len(models))}, {readable_size(total)}, in {store.root}")
+    say(f"{counted(len(models), 'model')}, {readable_size(total)}, in {store.root}")
     if waiting:
         say(f"{readable_size(waiting)} of unfinished downloads: `hub cache clean` removes them.")
     if encoded:
@@ -59,8 +60,8 @@ def cache_command(ctx: click.Context, as_json: bool) -> None:
         say(f"{path} is not whole: it is fetched again when it is used.")
 
 
-@cache_command.command("verify")
-@click.argument("models", nargs=-1)
+@cache_command.command("verify", short_help="Compute the checksums of models.")
+@click.argument("models", nargs=-1, type=ModelName())
 @json_option
 def verify_command(models: tuple[str, ...], as_json: bool) -> None:
     """Compute the checksum of every file of MODELS (all, if none is named)."""
@@ -84,11 +85,11 @@ def verify_command(models: tuple[str, ...], as_json: bool) -> None:
             "again when it is used, a team's own model must be pulled or registered again."
         )
     if not as_json:
-        say(f"{_models(checked)}, every file as it should be.")
+        say(f"{counted(checked, 'model')}, every file as it should be.")
 
 
 @cache_command.command("remove")
-@click.argument("model")
+@click.argument("model", type=ModelName())
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 @click.pass_context
 def remove_command(ctx: click.Context, model: str, yes: bool) -> None:
@@ -98,7 +99,9 @@ def remove_command(ctx: click.Context, model: str, yes: bool) -> None:
     ctx.invoke(uninstall_command, model=model, yes=yes)
 
 
-@cache_command.command("clean")
+@cache_command.command(
+    "clean", short_help="Remove unfinished downloads, damaged models, encoded texts."
+)
 def clean_command() -> None:
     """Remove unfinished downloads, damaged models and encoded texts; whole models stay."""
     from hub.data.encoded_cache import EncodedCache
@@ -125,10 +128,6 @@ def _meant(text: str, here: list[Path]) -> list[Path]:
     if not found:
         raise UnknownModelError(f"{text} is not on this machine.")
     return found
-
-
-def _models(count: int) -> str:
-    return "1 model" if count == 1 else f"{count} models"
 
 
 def _facts(model: StoredModel) -> dict[str, object]:

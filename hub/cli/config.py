@@ -33,7 +33,7 @@ def config_command(name: str | None, value: str | None, unset: bool, as_json: bo
         raise InputError(f"There is no setting {name!r}; there are {', '.join(SETTINGS)}.")
     if name is not None and (unset or value is not None):
         change_setting(name, None if unset else value)
-        say(f"{name} is now {setting(name) or 'the default'}")
+        say(f"{name} is now {setting(name) or SETTINGS[name].default}")
         return
     names = [name] if name else list(SETTINGS)
     values = {key: setting(key) for key in names}
@@ -41,5 +41,5 @@ def config_command(name: str | None, value: str | None, unset: bool, as_json: bo
         print_json(values)
         return
     for key in names:
-        click.echo(f"{key:<10} {values[key] or 'default'}  ({where_set(key)})")
+        click.echo(f"{key:<10} {values[key] or SETTINGS[key].default}  ({where_set(key)})")
         say(f"           {SETTINGS[key].meaning}")

@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hub.cli.options import column_options, skip_option
-from hub.cli.output import json_option, print_json, print_table, say
+from hub.cli.output import counted, json_option, print_json, print_table, say
+from hub.cli.parameters import LEARNED_TASKS, DataName, TaskName
 
 if TYPE_CHECKING:
     from hub.data.check import CheckReport, Finding
     from hub.data.examples import TextDataset
 
 _SHOWN_LABELS = 10
+_KIND = TaskName(*LEARNED_TASKS)
 
 
 def _reading_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -24,12 +26,17 @@ def _reading_options(function: Callable[..., Any]) -> Callable[..., Any]:
         (
             click.option(
                 "--kind",
-                help="What the labels are: text-classification, multi-label-classification, "
-                "token-classification, intent-slots or text-matching; by default found out.",
+                type=_KIND,
+                metavar=_KIND.metavar,
+                help="What the labels are, by any name of the task; by default found out.",
             ),
-            click.option("--tag-scheme", help="How the tags of FILE are written, if not found."),
             click.option(
-                "--repair-tags", is_flag=True, help="Read broken tags for what they can mean."
+                "--tag-scheme", help="How tags are written, such as BIO; by default found out."
+            ),
+            click.option(
+                "--repair-tags",
+                is_flag=True,
+                help="Read broken tags as what they most likely mean.",
             ),
         )
     ):
@@ -66,13 +73,13 @@ def data_command() -> None:
     """
 
 
-@data_command.command("list")
+@data_command.command("list", short_help="List the data sets known by name.")
 @json_option
 def list_command(as_json: bool) -> None:
-    """List the data sets known by name, wherever a data file is asked for.
+    """List the data sets known by name. A name can stand wherever a data file can.
 
-    What is not on this machine is fetched when it is first used; HUB_DATASETS_DIR names a folder
-    that is looked at before.
+    What is not on this machine is fetched when it is first used; in HUB_DATASETS_DIR it is looked
+    for first.
 
     \b
     Examples:
@@ -113,10 +120,10 @@ def list_command(as_json: bool) -> None:
     print_table(["name", "train + dev + test", "here", "what", "licence"], rows)
 
 
-@data_command.command("check")
-@click.argument("file")
-@click.option("--dev", help="Data to choose by, to compare with.")
-@click.option("--test", help="Data to measure on, to compare with.")
+@data_command.command("check", short_help="Say what a file is, and what may be wrong with it.")
+@click.argument("file", type=DataName())
+@click.option("--dev", type=DataName(), help="Data to choose by, to compare with.")
+@click.option("--test", type=DataName(), help="Data to measure on, to compare with.")
 @_reading_options
 @json_option
 def check_command(
@@ -151,8 +158,8 @@ def check_command(
     _print_report(report)
 
 
-@data_command.command("convert")
-@click.argument("source", metavar="IN")
+@data_command.command("convert", short_help="Write a file in another format.")
+@click.argument("source", metavar="IN", type=DataName())
 @click.argument("target", metavar="OUT", type=click.Path(path_type=Path))
 @click.option(
     "--scheme",
@@ -188,23 +195,27 @@ def convert_command(
     data = _load(source, skip_bad_rows, options)
     _tell(data)
     write_dataset(data, target, scheme=scheme, overwrite=overwrite)
-    say(f"written   {target}: {len(data):,} rows, {data.kind}")
+    say(f"written   {target}: {counted(len(data), 'row')}, {data.kind}")
 
 
-@data_command.command("split")
-@click.argument("file")
+@data_command.command("split", short_help="Split a file into train, dev and test.")
+@click.argument("file", type=DataName())
 @click.option(
     "--output", "-o", required=True, type=click.Path(path_type=Path), help="The folder to write."
 )
-@click.option("--dev", type=float, default=0.1, show_default=True, help="Share to choose by.")
-@click.option("--test", type=float, default=0.1, show_default=True, help="Share to measure on.")
+@click.option(
+    "--dev", type=float, default=0.1, show_default=True, help="Share of the rows for dev."
+)
+@click.option(
+    "--test", type=float, default=0.1, show_default=True, help="Share of the rows for test."
+)
 @click.option("--group-column", help="Rows with the same value here stay together.")
 @click.option(
     "--seed",
     type=click.IntRange(0),
     default=42,
     show_default=True,
-    help="Another one splits anew.",
+    help="Random seed; another one splits otherwise.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace files in the folder.")
 @_reading_options
@@ -219,10 +230,10 @@ def split_command(
     skip_bad_rows: bool,
     **options: Any,
 ) -> None:
-    """Deal the rows of FILE out to train, dev and test, in its own format, in the folder --output.
+    """Split the rows of FILE into train, dev and test, in its own format, in the folder --output.
 
-    Each label has its share in each. A text that stands in several rows, and a group, are never
-    divided. The files have all columns of FILE, and are UTF-8.
+    Each label has its share in each part. Rows with the same text or in the same group stay
+    together. The files have all columns of FILE, and are UTF-8.
 
     \b
     Examples:
@@ -254,8 +265,8 @@ def _tell(data: TextDataset) -> None:
     if data.skipped:
         first = data.skipped[0]
         say(
-            f"skipped   {len(data.skipped):,} rows of {data.source}, the first in {data.unit} "
-            f"{first.line}: {first.reason}"
+            f"skipped   {counted(len(data.skipped), 'row')} of {data.source}, the first in "
+            f"{data.unit} {first.line}: {first.reason}"
         )
 
 

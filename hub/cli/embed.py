@@ -13,16 +13,17 @@ import click
 from hub.cli.lines import standard_input
 from hub.cli.options import long_text_option, pooling_options, quiet_option
 from hub.cli.output import progress_bar, say
+from hub.cli.parameters import DataName, ModelName
 from hub.errors import InputError
 
 
 @click.command("embed")
-@click.argument("model")
-@click.argument("file")
+@click.argument("model", type=ModelName())
+@click.argument("file", type=DataName())
 @click.option(
     "--output", "-o", required=True, type=click.Path(path_type=Path), help="The .npy file to write."
 )
-@click.option("--text-column", help="Column of the text; by default one named so.")
+@click.option("--text-column", help="Column of the text; by default one with a usual name.")
 @pooling_options
 @click.option(
     "--batch-size", type=click.IntRange(1), default=32, show_default=True, help="Texts at a time."
@@ -58,6 +59,11 @@ def embed_command(
     from hub.inference.embedding import check_output, embed
 
     check_output(output, overwrite)
+    if output.suffix.lower() != ".npy":
+        raise InputError(
+            f"The vectors are written as a NumPy file: give --output {output.with_suffix('.npy')} "
+            f"instead of {output}."
+        )
     texts, total = _texts(file, text_column)
     loaded = _load(model, pooling, normalize, max_seq_len)
     assert loaded.task is not None

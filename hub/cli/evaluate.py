@@ -7,12 +7,13 @@ from typing import Any
 import click
 
 from hub.cli.options import data_options, long_text_option
-from hub.cli.output import json_option, print_json, print_table, say
+from hub.cli.output import counted, json_option, print_json, print_table, say
+from hub.cli.parameters import DataName, ModelName
 
 
 @click.command("evaluate")
-@click.argument("model")
-@click.argument("data")
+@click.argument("model", type=ModelName())
+@click.argument("data", type=DataName())
 @data_options
 @click.option(
     "--batch-size", type=click.IntRange(1), default=64, show_default=True, help="Texts at a time."
@@ -47,7 +48,7 @@ def evaluate_command(
     for note in rows.notes:
         say(f"note      {note}")
     if rows.skipped:
-        say(f"skipped   {len(rows.skipped):,} rows of {rows.source}")
+        say(f"skipped   {counted(len(rows.skipped), 'row')} of {rows.source}")
     metrics = evaluate(loaded, rows, batch_size, long_text)
     if as_json:
         print_json({"rows": len(rows), "skipped_rows": len(rows.skipped), **metrics})

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hub.cli.options import data_options, pooling_options
-from hub.cli.output import json_option, print_json, print_table, say
+from hub.cli.options import data_options, pooling_options, task_option
+from hub.cli.output import counted, json_option, print_json, print_table, say
+from hub.cli.parameters import PRETRAINED_TASKS, DataName, ModelName
 
 if TYPE_CHECKING:
     from hub.data import TextDataset
@@ -24,7 +25,7 @@ _MOST_TEXTS = 10_000
 
 
 @click.command("export")
-@click.argument("model")
+@click.argument("model", type=ModelName())
 @click.option(
     "--output", "-o", required=True, type=click.Path(path_type=Path), help="Folder to write."
 )
@@ -43,7 +44,8 @@ _MOST_TEXTS = 10_000
 @click.option(
     "--static",
     is_flag=True,
-    help="Measure the ranges for int8 beforehand, as for openvino, instead of as texts come.",
+    help="For int8 with onnx: measure the ranges of values beforehand, as openvino does, and not "
+    "for each text.",
 )
 @click.option(
     "--calibration",
@@ -51,20 +53,20 @@ _MOST_TEXTS = 10_000
     help="Texts to measure ranges on: a file or folder; by default the run's training rows.",
 )
 @click.option("--auto", is_flag=True, help="Measure every format and precision; keep the fastest.")
-@click.option("--data", help="Labelled rows to compare answers on; by default the run's dev rows.")
+@click.option(
+    "--data",
+    type=DataName(),
+    help="Labelled rows to compare answers on; by default the run's dev rows.",
+)
 @data_options
 @click.option(
     "--max-drop",
     type=click.FloatRange(0),
     default=0.5,
     show_default=True,
-    help="Points of the metric that less precision may lose; 100 is whatever it costs.",
+    help="Points of the metric that lower precision may lose; 100 allows any loss.",
 )
-@click.option(
-    "--task",
-    type=click.Choice(["fill-mask", "sentence-embedding"]),
-    help="What it shall answer; by default what it was fine-tuned for.",
-)
+@task_option("What it shall answer, if not what it was fine-tuned for.", *PRETRAINED_TASKS)
 @pooling_options
 @click.option("--overwrite", is_flag=True, help="Replace the exported model in --output.")
 @json_option
@@ -89,9 +91,9 @@ def export_command(
 
     With --task, also a pretrained one.
 
-    The answers of what was written are compared with the model's; in less precision it is refused
-    if its metric falls by more than --max-drop points on labelled rows. The columns of --data and
-    --calibration are those that the run read, unless others are named.
+    The answers of the exported model are compared with those of MODEL; in lower precision nothing
+    is written if the metric falls by more than --max-drop points on labelled rows. The columns of
+    --data and --calibration are those that the run read, unless others are named.
 
     \b
     Examples:
@@ -150,7 +152,9 @@ def export_command(
         f"{'vectors' if vectors else 'logits'} {found.difference:.1e}"
     )
     if exported.precision != "fp32" or rows is not None:
-        say(f"answers   {found.agreement:.2%} of {found.texts:,} texts are answered alike")
+        are = "is" if found.texts == 1 else "are"
+        texts = counted(found.texts, "text")
+        say(f"answers   {found.agreement:.2%} of {texts} {are} answered alike")
     if found.metric is not None and found.before is not None and found.after is not None:
         say(f"metric    {metric_title(found.metric)} {found.before:.2%} -> {found.after:.2%}")
     elif exported.precision != "fp32":

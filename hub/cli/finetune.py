@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -12,29 +13,63 @@ import click
 from hub.cli.launching import device_options
 from hub.cli.options import (
     data_options,
+    learning_rate_option,
     long_text_option,
+    metric_option,
     precision_option,
     shard_option,
     task_options,
 )
 from hub.cli.output import json_option, print_json, say
+from hub.cli.parameters import DataName, ModelName
 from hub.constants import DEFAULT_MODEL
+from hub.errors import MissingPackageError
+
+# What --track takes: the package, and what it is imported as.
+_TRACKERS = {
+    "tensorboard": ("tensorboardX", "tensorboardX"),
+    "visualdl": ("visualdl", "visualdl"),
+    "mlflow": ("mlflow-skinny", "mlflow"),
+}
+
+
+def _check_trackers(
+    ctx: click.Context, param: click.Parameter, names: tuple[str, ...]
+) -> tuple[str, ...]:
+    """See that what tracks a run is installed, before data and model are loaded for it.
+
+    Raises:
+        MissingPackageError: it is not.
+    """
+    for name in names:
+        package, module = _TRACKERS[name]
+        if find_spec(module) is None:
+            raise MissingPackageError(package, "track", f"--track {name}")
+    return names
 
 
 @click.command("finetune")
-@click.argument("train")
+@click.argument("train", type=DataName())
 @click.option(
     "--output", "-o", required=True, type=click.Path(path_type=Path), help="Folder to write."
 )
-@click.option("--dev", help="Rows to choose the best epoch by; without it, a tenth of TRAIN.")
 @click.option(
-    "--model", default=DEFAULT_MODEL, show_default=True, help="A name (`hub list`) or a folder."
+    "--dev",
+    type=DataName(),
+    help="Rows to choose the best epoch by; without it, a tenth of TRAIN.",
+)
+@click.option(
+    "--model",
+    type=ModelName(),
+    default=DEFAULT_MODEL,
+    show_default=True,
+    help="A name (`hub list`) or a folder.",
 )
 @task_options
 @data_options
 @click.option("--epochs", type=int, help="Passes over the rows, at most.")
 @click.option("--batch-size", type=int, help="Rows in a step.")
-@click.option("--learning-rate", type=float, help="The highest one, after the warm-up.")
+@learning_rate_option("The highest learning rate, after the warm-up.")
 @click.option("--max-seq-len", type=int, help="Tokens read at a time.")
 @long_text_option
 @click.option(
@@ -49,27 +84,53 @@ from hub.constants import DEFAULT_MODEL
 )
 @click.option("--max-steps", type=int, help="Stop after this many steps.")
 @click.option("--patience", type=int, help="Epochs without a better metric before stopping.")
-@click.option("--metric", help="What chooses the best epoch, such as accuracy or macro_f1.")
+@metric_option("What chooses the best epoch, such as accuracy or macro-F1.")
 @click.option(
     "--class-weights", type=click.Choice(["balanced"]), help="Let rare labels count more."
 )
-@click.option("--focal-gamma", type=float, help="Focal loss: what is right already counts less.")
-@click.option("--label-smoothing", type=float, help="Spread so much of a label over all labels.")
-@click.option("--dropout", type=float, help="Part of the encoder's values left out at random.")
-@click.option("--token-dropout", type=float, help="Part of the tokens hidden at random: 0.15.")
-@click.option("--micro-batch-size", type=int, help="Rows computed at a time: less memory.")
-@click.option("--layer-decay", type=float, help="Lower layers learn so much slower, such as 0.9.")
-@click.option("--freeze-embeddings", is_flag=True, default=None, help="Do not train these.")
-@click.option("--freeze-layers", type=int, help="Nor so many of the lowest layers.")
-@click.option("--adversarial", type=float, help="FGM: move embeddings by so much, such as 1.")
-@click.option("--r-drop", type=float, help="R-Drop: weight of two outputs' difference, such as 1.")
-@click.option("--ema", type=float, help="Keep the weights' moving average, of this decay: 0.999.")
+@click.option(
+    "--focal-gamma",
+    type=float,
+    help="Focal loss: texts that are answered rightly count less, such as 2.",
+)
+@click.option(
+    "--label-smoothing",
+    type=float,
+    help="Spread this share of a label over all labels, such as 0.1.",
+)
+@click.option("--dropout", type=float, help="Share of the encoder's values left out at random.")
+@click.option(
+    "--token-dropout", type=float, help="Share of the tokens hidden at random, such as 0.15."
+)
+@click.option("--micro-batch-size", type=int, help="Compute this many rows at a time: less memory.")
+@click.option(
+    "--layer-decay", type=float, help="Each lower layer learns slower by this factor, such as 0.9."
+)
+@click.option(
+    "--freeze-embeddings", is_flag=True, default=None, help="Keep the embeddings as they are."
+)
+@click.option("--freeze-layers", type=int, help="Keep this many of the lowest layers as they are.")
+@click.option(
+    "--adversarial",
+    type=float,
+    help="FGM: also learn with embeddings moved by this much, such as 1.",
+)
+@click.option(
+    "--r-drop",
+    type=float,
+    help="R-Drop: weight of the difference of two outputs for a text, such as 1.",
+)
+@click.option(
+    "--ema",
+    type=float,
+    help="Keep a moving average of the weights, with this decay, such as 0.999.",
+)
 @click.option("--lora", type=int, help="LoRA: train only changes of this rank, such as 8.")
 @click.option(
     "--quantization-aware",
     is_flag=True,
     default=None,
-    help="Train with weights rounded as int8 has them.",
+    help="Train with weights rounded as in int8.",
 )
 @precision_option
 @click.option(
@@ -78,7 +139,7 @@ from hub.constants import DEFAULT_MODEL
     default=None,
     help="Leave out a step whose loss is not a number.",
 )
-@click.option("--seed", type=int, help="Of the head's weights, the order of rows, dropout.")
+@click.option("--seed", type=int, help="Random seed (head's weights, order of rows, dropout).")
 @click.option(
     "--recompute",
     is_flag=True,
@@ -88,12 +149,13 @@ from hub.constants import DEFAULT_MODEL
 @click.option(
     "--keep", "keep_checkpoints", type=int, help="Checkpoints kept while it runs; by default 2."
 )
-@click.option("--checkpoint-minutes", type=float, help="How often one is written; 1.")
+@click.option("--checkpoint-minutes", type=float, help="Minutes between checkpoints; by default 1.")
 @click.option(
     "--track",
     multiple=True,
-    type=click.Choice(["tensorboard", "visualdl", "mlflow"]),
-    help="Show the run's figures there too; may be given several times.",
+    type=click.Choice(list(_TRACKERS)),
+    callback=_check_trackers,
+    help="Also show the run's figures there; may be given several times.",
 )
 @click.option(
     "--mlflow-model", help="With --track mlflow, register the model as a version of this one."
@@ -129,11 +191,11 @@ def finetune_command(
     """Fine-tune a model on the labelled texts TRAIN.
 
     TRAIN (and --dev) is a .tsv, .csv, .jsonl, .conll or other data file (`hub data check` says what
-    it is taken for), a folder saved by Hugging Face datasets, or a data set's name there. Its
-    labels say what is learned: one label a text or a pair of texts, several labels, entities, or an
-    intent with slots. Settings that are not given are the
-    model's recommended ones. --output becomes a model folder with report.md, which also holds the
-    figures of a linear baseline.
+    it is taken for), a folder saved by Hugging Face datasets, or the name of a known data
+    set (`hub data list`). Its labels say what is learned: one label a text or a pair of texts,
+    several labels, entities, or an intent with slots. Settings that are not given are the model's
+    recommended ones. --output becomes a model folder with report.md, which also holds the figures
+    of a linear baseline.
 
     \b
     Examples:

@@ -9,6 +9,7 @@ import click
 
 from hub.cli.options import quiet_option
 from hub.cli.output import say
+from hub.cli.parameters import ModelName
 from hub.errors import InputError
 from hub.files import readable_size
 from hub.registry import ModelEntry, known_model
@@ -17,7 +18,7 @@ from hub.registry.store import Store, StoredModel, folder_size
 
 
 @click.command("install")
-@click.argument("model")
+@click.argument("model", type=ModelName())
 @click.option(
     "--accept-new-files",
     is_flag=True,
@@ -54,7 +55,7 @@ def install_command(model: str, accept_new_files: bool, quiet: bool) -> None:
 
 
 @click.command("download")
-@click.argument("model")
+@click.argument("model", type=ModelName())
 @click.option(
     "--to",
     required=True,
@@ -87,7 +88,7 @@ def download_command(model: str, to: Path, quiet: bool) -> None:
 
 
 @click.command("uninstall")
-@click.argument("model")
+@click.argument("model", type=ModelName())
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 def uninstall_command(model: str, yes: bool) -> None:
     """Remove MODEL (NAME or NAME@VERSION) from this machine.
@@ -108,6 +109,8 @@ def uninstall_command(model: str, yes: bool) -> None:
         folder = damaged[-1]
     elif entry is None:
         raise not_here(reference, store)
+    elif entry.folder is not None:
+        raise InputError(f"{entry.name} is a part of this package, and is removed with it alone.")
     else:
         say(f"{reference} is not on this machine.")
         return

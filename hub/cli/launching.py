@@ -15,7 +15,7 @@ from hub.constants import METRICS_FILE
 
 # Option -> the attribute of `hub.training.launching.Launch` that it gives.
 _OPTIONS = {
-    "--nproc": ("processes", int, "Train in so many processes on this machine."),
+    "--nproc": ("processes", int, "Train in this many processes on this machine."),
     "--devices": ("devices", str, "Train on these devices, one process each, such as 0,1."),
     "--master": ("master", str, "For several machines: HOST:PORT of one of them, on each."),
     "--machines": ("machines", int, "How many machines."),

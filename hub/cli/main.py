@@ -9,6 +9,7 @@ import sys
 from importlib import import_module
 
 import click
+from click.shell_completion import CompletionItem
 
 from hub import __version__
 from hub.constants import DEBUG_VARIABLE, debug
@@ -44,6 +45,13 @@ _COMMANDS = {
     "config": ("config", "Show or change the settings of this machine."),
     "env": ("env", "Show versions, settings and the machine, for bug reports."),
 }
+# PaddleHub's other commands, and what does the same here.
+_PADDLEHUB = {
+    "run": "hub predict MODEL TEXT",
+    "version": "hub --version",
+    "clear": "hub cache clean",
+    "help": "hub --help",
+}
 
 
 class _LazyGroup(click.Group):
@@ -61,6 +69,8 @@ class _LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] in _PADDLEHUB:
+            ctx.fail(f"There is no command '{args[0]}' here: use `{_PADDLEHUB[args[0]]}`.")
         if args and args[0] not in _COMMANDS and not args[0].startswith("-"):
             import difflib
 
@@ -68,6 +78,15 @@ class _LazyGroup(click.Group):
             hint = f" Did you mean '{near[0]}'?" if near else ""
             ctx.fail(f"There is no command '{args[0]}'.{hint}")
         return super().resolve_command(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        names = [
+            CompletionItem(name, help=text)
+            for name, (_, text) in _COMMANDS.items()
+            if name.startswith(incomplete)
+        ]
+        # Not a group's own way, which loads the modules of all commands.
+        return names + click.Command.shell_complete(self, ctx, incomplete)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

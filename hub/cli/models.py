@@ -9,10 +9,11 @@ from typing import Any
 import click
 
 from hub.cli.output import json_option, print_json, print_table, say
+from hub.cli.parameters import ModelName
 from hub.files import readable_size
 from hub.registry import ModelEntry, find_model, known_model, list_models, search_models
 from hub.registry.names import Reference, parse_reference
-from hub.registry.store import Store, StoredModel
+from hub.registry.store import Store, StoredModel, folder_size
 
 
 @click.command("list")
@@ -48,7 +49,7 @@ def search_command(words: tuple[str, ...], as_json: bool) -> None:
 
 
 @click.command("show")
-@click.argument("name")
+@click.argument("name", type=ModelName())
 @json_option
 def show_command(name: str, as_json: bool) -> None:
     """Show all that is known of the model NAME."""
@@ -160,17 +161,32 @@ def _print(entries: Sequence[ModelEntry], as_json: bool, only_here: bool) -> Non
         documents = [{**entry.to_dict(), "installed": entry.name in here} for entry in shown]
         print_json(documents + [{"name": m.name, **_team_facts(m)} for m in team])
         return
+    # Of what is all here, one rather wants to know how much room it takes.
+    third = "size" if only_here else "here"
     rows = [
         [
             entry.name,
             f"{entry.parameters / 1e6:.1f} M",
-            "yes" if entry.name in here else "",
+            (_size(entry) if only_here else "yes") if entry.name in here else "",
             entry.summary if entry.pretrained else f"NOT PRETRAINED. {entry.summary}",
         ]
         for entry in shown
     ]
     rows += [
-        [f"{m.name}@{m.version}", readable_size(m.size_bytes), "yes", f"{m.manifest.task}, yours"]
+        [
+            f"{m.name}@{m.version}",
+            "",
+            readable_size(m.size_bytes),
+            f"{m.manifest.task or 'a pretrained encoder'}, yours",
+        ]
         for m in team
     ]
-    print_table(["name", "parameters", "here", "what it is"], rows, one_line=True)
+    print_table(["name", "parameters", third, "what it is"], rows, one_line=True)
+
+
+def _size(entry: ModelEntry) -> str:
+    """The room that a model on this machine takes."""
+    stored = Store().find(entry.name, entry.version)
+    if stored is not None:
+        return readable_size(stored.size_bytes)
+    return "" if entry.folder is None else readable_size(folder_size(entry.folder))

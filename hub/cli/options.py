@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from hub.cli.parameters import LEARNED_TASKS, MetricName, TaskName
+
 Decorated = Callable[..., Any]
 
 
@@ -19,9 +21,13 @@ def column_options(function: Decorated) -> Decorated:
     """--text-column, --text-pair-column and --label-column."""
     for option in reversed(
         (
-            click.option("--text-column", help="Column of the text; by default one named so."),
+            click.option(
+                "--text-column", help="Column of the text; by default one with a usual name."
+            ),
             click.option("--text-pair-column", help="Column of a pair's second text."),
-            click.option("--label-column", help="Column of the label; by default one named so."),
+            click.option(
+                "--label-column", help="Column of the label; by default one with a usual name."
+            ),
         )
     ):
         function = option(function)
@@ -33,28 +39,40 @@ def data_options(function: Decorated) -> Decorated:
     return column_options(skip_option(function))
 
 
+def task_option(help: str, *names: str) -> Callable[[Decorated], Decorated]:
+    """--task, of those that the command can use."""
+    kind = TaskName(*names)
+    return click.option("--task", type=kind, metavar=kind.metavar, help=help)
+
+
 def task_options(function: Decorated) -> Decorated:
     """--task and --crf: what is learned."""
     for option in reversed(
         (
-            click.option(
-                "--task",
-                type=click.Choice(
-                    [
-                        "text-classification",
-                        "multi-label",
-                        "token-classification",
-                        "ner",
-                        "intent-slots",
-                    ]
-                ),
-                help="What to learn; by default what the data's labels are.",
+            task_option(
+                "What to learn, by any name of the task (ner, seq-cls, ...); by default what the "
+                "data's labels are.",
+                *LEARNED_TASKS,
             ),
-            click.option("--crf", is_flag=True, help="Of tags, learn what follows what too."),
+            click.option(
+                "--crf",
+                is_flag=True,
+                help="For tags: also learn which tag may follow which (CRF).",
+            ),
         )
     ):
         function = option(function)
     return function
+
+
+def learning_rate_option(help: str) -> Callable[[Decorated], Decorated]:
+    """--learning-rate, and --lr for it."""
+    return click.option("--learning-rate", "--lr", "learning_rate", type=float, help=help)
+
+
+def metric_option(help: str) -> Callable[[Decorated], Decorated]:
+    """--metric, as it is stored or as it is printed."""
+    return click.option("--metric", type=MetricName(), help=help)
 
 
 precision_option = click.option(
@@ -67,14 +85,15 @@ shard_option = click.option(
     "--shard-optimizer",
     is_flag=True,
     default=None,
-    help="Of several processes each keeps the optimizer's state of its part of the weights (ZeRO).",
+    help="With several processes, each keeps the optimizer's state for its share of the weights "
+    "(ZeRO).",
 )
 
 long_text_option = click.option(
     "--long-text",
     type=click.Choice(["cut", "window"]),
-    help="Of a text of too many tokens, read the beginning (cut) or all in overlapping windows; "
-    "by default what the model was fine-tuned with, at first cut.",
+    help="For texts with too many tokens: read the beginning (cut), or all of it in overlapping "
+    "windows; by default as the model was fine-tuned, else cut.",
 )
 
 
@@ -85,13 +104,13 @@ def pooling_options(function: Decorated) -> Decorated:
             click.option(
                 "--pooling",
                 type=click.Choice(["mean", "cls"]),
-                help="For sentence embeddings, the mean over the tokens, or the vector of [CLS]; "
-                "by default the model's own, at first mean.",
+                help="For sentence embeddings: the mean over the tokens, or the vector of [CLS]; "
+                "by default what the model was made with, else mean.",
             ),
             click.option(
                 "--normalize/--no-normalize",
                 default=None,
-                help="For sentence embeddings, divide each vector by its length.",
+                help="For sentence embeddings: divide each vector by its length.",
             ),
         )
     ):

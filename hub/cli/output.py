@@ -21,6 +21,15 @@ def say(line: str) -> None:
     click.echo(line, err=True)
 
 
+def counted(count: int, thing: str) -> str:
+    """A number of things in words.
+
+    >>> counted(1, "row"), counted(2_000, "row")
+    ('1 row', '2,000 rows')
+    """
+    return f"{count:,} {thing}{'' if count == 1 else 's'}"
+
+
 def print_json(document: Any) -> None:
     """Print one JSON document on stdout."""
     click.echo(json.dumps(document, ensure_ascii=False, indent=2))
@@ -54,6 +63,7 @@ def print_table(
         one_line: every row takes one line: the last column is cut at the terminal's edge.
     """
     from rich import box
+    from rich.cells import cell_len
     from rich.console import Console
     from rich.table import Table
 
@@ -63,12 +73,16 @@ def print_table(
             column.justify = "right"
         if one_line:
             column.no_wrap = True
-            column.min_width = max(map(len, (name, *cells)))
-    if one_line:
-        table.columns[-1].min_width = None
+            column.width = max(map(cell_len, (name, *cells)))
     for row in rows:
         table.add_row(*row)
     console = Console(highlight=False, markup=False, emoji=False)
     if not console.is_terminal and "COLUMNS" not in os.environ:
         console.width = 200  # a pipe has no edge
+    last = table.columns[-1]
+    if one_line and last.width is not None:
+        # Left to itself, a table that is too wide takes from every column alike.
+        unbounded = console.options.update_width(1 << 20)
+        beyond = console.measure(table, options=unbounded).maximum - console.width
+        last.width = max(1, last.width - max(0, beyond))
     console.print(table)

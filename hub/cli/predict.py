@@ -8,33 +8,25 @@ from typing import Any
 import click
 
 from hub.cli.lines import standard_input
-from hub.cli.options import long_text_option, quiet_option
-from hub.cli.output import json_option, print_json, progress_bar, say
+from hub.cli.options import long_text_option, quiet_option, task_option
+from hub.cli.output import counted, json_option, print_json, progress_bar, say
+from hub.cli.parameters import LEARNED_TASKS, PRETRAINED_TASKS, ModelName
 from hub.errors import InputError
 
 # Of a vector people see the first ones only; --json has all.
 _SHOWN_NUMBERS = 6
+# The extensions of JSON lines.
+_ANSWERS = (".jsonl", ".ndjson")
 
 
 @click.command("predict")
-@click.argument("model")
+@click.argument("model", type=ModelName())
 @click.argument("texts", nargs=-1)
-@click.option(
-    "--task",
-    type=click.Choice(
-        [
-            "text-classification",
-            "multi-label",
-            "token-classification",
-            "intent-slots",
-            "fill-mask",
-            "sentence-embedding",
-        ]
-    ),
-    help="What to ask; by default what the model was fine-tuned for.",
+@task_option(
+    "What to ask; by default what the model was fine-tuned for.", *LEARNED_TASKS, *PRETRAINED_TASKS
 )
 @click.option("--probabilities", "-p", is_flag=True, help="Also each label's probability.")
-@click.option("--top-k", type=click.IntRange(1), help="So many of the best answers, with scores.")
+@click.option("--top-k", type=click.IntRange(1), help="This many of the best answers, with scores.")
 @click.option(
     "--batch-size", type=click.IntRange(1), default=32, show_default=True, help="Texts at a time."
 )
@@ -45,7 +37,9 @@ _SHOWN_NUMBERS = 6
 @click.option(
     "--output", "-o", type=click.Path(path_type=Path), help="The .jsonl file for its answers."
 )
-@click.option("--text-column", help="The file's column of the text; by default one named so.")
+@click.option(
+    "--text-column", help="The file's column of the text; by default one with a usual name."
+)
 @click.option("--text-pair-column", help="Column of a pair's second text.")
 @click.option("--threads", type=click.IntRange(1), help="Threads that compute.")
 @click.option(
@@ -56,7 +50,7 @@ _SHOWN_NUMBERS = 6
 @click.option(
     "--workers",
     type=click.IntRange(1),
-    help="Files answered at a time on the cluster; 2 if not said.",
+    help="Files answered at a time on the cluster; by default 2.",
 )
 @click.option(
     "--address", help="The cluster's address, or auto; by default one is started on this machine."
@@ -123,6 +117,11 @@ def predict_command(
         return
     if source is not None and output is not None:
         check_output(output, overwrite)
+        if output.suffix.lower() not in _ANSWERS:
+            raise InputError(
+                f"The answers are written as JSON lines: give --output "
+                f"{output.with_suffix('.jsonl')} instead of {output}."
+            )
         loaded = load(model, threads, task=task)
         options = {
             "probabilities": probabilities, "top_k": top_k, "batch_size": batch_size,
@@ -170,7 +169,7 @@ def _answer_file(
             loaded, file, output, identity=identity_of(model, file), on_rows=bar.update, **options
         )
     again = f", {before:,} of them by an earlier run" if before else ""
-    say(f"written   {output}: {len(file):,} answers{again}")
+    say(f"written   {output}: {counted(len(file), 'answer')}{again}")
 
 
 def _answer_shards(
@@ -191,7 +190,8 @@ def _answer_shards(
         bar.update(len(shards) - len(done))
     before = len(shards) - len(done)
     again = f"; {before:,} by an earlier run" if before else ""
-    say(f"written   {output}: {rows:,} answers to {len(done):,} files{again}")
+    answers, files = counted(rows, "answer"), counted(len(done), "file")
+    say(f"written   {output}: {answers} to {files}{again}")
 
 
 def _lines(task: str, text: str, answer: Any) -> str:

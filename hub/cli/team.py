@@ -8,6 +8,7 @@ import click
 
 from hub.cli.options import quiet_option
 from hub.cli.output import say
+from hub.cli.parameters import ModelName, check_is_finished
 from hub.errors import InputError, UnknownModelError
 from hub.registry.names import check_version, parse_reference
 from hub.registry.settings import setting
@@ -37,12 +38,13 @@ def register_command(folder: Path, name: str, version: str) -> None:
     """
     from hub.models.registration import register
 
+    check_is_finished(folder)
     model = register(folder, name, version, Store())
     say(f"registered {model.name}@{model.version}: {model.folder}")
 
 
 @click.command("push")
-@click.argument("model")
+@click.argument("model", type=ModelName())
 @click.option("--alias", "aliases", multiple=True, help="Point this alias to it, such as prod.")
 @_catalogue_option
 @quiet_option
@@ -65,7 +67,7 @@ def push_command(model: str, aliases: tuple[str, ...], catalogue: str | None, qu
 
 
 @click.command("pull")
-@click.argument("model")
+@click.argument("model", type=ModelName())
 @_catalogue_option
 @quiet_option
 def pull_command(model: str, catalogue: str | None, quiet: bool) -> None:
@@ -85,7 +87,7 @@ def pull_command(model: str, catalogue: str | None, quiet: bool) -> None:
 
 
 @click.command("alias")
-@click.argument("model")
+@click.argument("model", type=ModelName())
 @click.argument("alias")
 @_catalogue_option
 def alias_command(model: str, alias: str, catalogue: str | None) -> None:

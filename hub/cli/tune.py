@@ -9,31 +9,42 @@ from typing import Any
 
 import click
 
-from hub.cli.options import data_options, quiet_option, task_options
-from hub.cli.output import json_option, print_json, say
+from hub.cli.options import (
+    data_options,
+    learning_rate_option,
+    metric_option,
+    quiet_option,
+    task_options,
+)
+from hub.cli.output import counted, json_option, print_json, say
+from hub.cli.parameters import DataName, ModelName
 from hub.constants import DEFAULT_MODEL
 
 
 @click.command("tune")
-@click.argument("train")
+@click.argument("train", type=DataName())
 @click.option(
     "--output", "-o", required=True, type=click.Path(path_type=Path), help="Folder to write."
 )
-@click.option("--dev", help="Rows to measure on; without it, a tenth of TRAIN.")
+@click.option("--dev", type=DataName(), help="Rows to measure on; without it, a tenth of TRAIN.")
 @click.option(
-    "--model", default=DEFAULT_MODEL, show_default=True, help="A name (`hub list`) or a folder."
+    "--model",
+    type=ModelName(),
+    default=DEFAULT_MODEL,
+    show_default=True,
+    help="A name (`hub list`) or a folder.",
 )
 @click.option("--minutes", type=float, default=20.0, show_default=True, help="How long to search.")
-@click.option("--trials", type=int, help="End after so many trials.")
+@click.option("--trials", type=int, help="Stop after this many trials.")
 @task_options
 @data_options
-@click.option("--metric", help="What to search for, such as accuracy or macro_f1.")
+@metric_option("What to search for, such as accuracy or macro-F1.")
 @click.option("--epochs", type=int, help="The same for every trial.")
 @click.option("--batch-size", type=int, help="The same for every trial.")
-@click.option("--learning-rate", type=float, help="The same for every trial.")
+@learning_rate_option("The same for every trial.")
 @click.option("--max-seq-len", type=int, help="Tokens read at a time.")
 @click.option("--max-steps", type=int, help="Stop every trial after this many steps.")
-@click.option("--seed", type=int, help="Of the search and of every trial.")
+@click.option("--seed", type=int, help="Random seed of the search and of every trial.")
 @click.option(
     "--resume", is_flag=True, help="Go on with the search in --output, or join one that runs."
 )
@@ -95,7 +106,7 @@ def tune_command(
         skip_bad_rows=skip_bad_rows,
     )
     say(
-        f"written   {output}: the best of {result.trials} trials, {result.metric} "
+        f"written   {output}: the best of {counted(result.trials, 'trial')}, {result.metric} "
         f"{result.value:.2%}; {output / 'tuning' / 'report.md'}"
     )
     if as_json:

@@ -19,6 +19,8 @@ _DEVICES = {"con", "prn", "aux", "nul", *(f"{d}{n}" for d in ("com", "lpt") for 
 class Reference:
     """What a user writes for a model: `NAME`, `NAME@VERSION` or `NAME@ALIAS`.
 
+    `NAME==VERSION`, as PaddleHub has it, is `NAME@VERSION`.
+
     Attributes:
         name: the normalised name.
         version: the version or alias, if there is one.
@@ -44,7 +46,7 @@ def parse_reference(text: str, version: str | None = None) -> Reference:
     Raises:
         InputError: two versions were given.
     """
-    name, at, own = text.strip().partition("@")
+    name, at, own = text.strip().replace("==", "@", 1).partition("@")
     if at and version is not None and own != version:
         raise InputError(f"{text!r} names a version, and version={version!r} another one.")
     return Reference(normalize(name), own if at else version, name)

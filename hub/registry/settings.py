@@ -21,10 +21,18 @@ _SCHEMES = {"file", "http", "https", "s3", "oss", "gs", "az", "abfs", "hdfs", "m
 
 @dataclass(frozen=True)
 class Setting:
-    """One thing that can be settled."""
+    """One thing that can be settled.
+
+    Attributes:
+        name: what `hub config` calls it.
+        variable: the environment variable that wins over it.
+        default: what holds where nothing is settled, for people.
+        meaning: what it is.
+    """
 
     name: str
     variable: str
+    default: str
     meaning: str
 
 
@@ -34,12 +42,14 @@ SETTINGS = {
         Setting(
             "sources",
             SOURCES_VARIABLE,
+            ",".join(SOURCE_KINDS),
             "where models are fetched from, in order, separated by commas: "
             f"{', '.join(SOURCE_KINDS)}, or a mirror's folder or address",
         ),
         Setting(
             "catalogue",
             CATALOGUE_VARIABLE,
+            "none",
             "your team's own models: a folder, https://..., s3://... or oss://...",
         ),
     )

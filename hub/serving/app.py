@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
+from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
@@ -31,6 +32,15 @@ _HEADERS = (
 )  # fmt: skip
 
 Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+class _ModelName(StringConvertor):
+    """A model's name, which has no colon: `NAME:predict` is another address, and takes POST."""
+
+    regex = "[^/:]+"
+
+
+register_url_convertor("model", _ModelName())
 
 
 class Answering:
@@ -62,7 +72,7 @@ def create_app(
     answerer = Answerer(service)
     own, paddlehub = OwnProtocol(answerer), PaddleHubProtocol(answerer)
     v2, admin = OpenInferenceProtocol(answerer), Admin(service, fleet)
-    pages = Pages(describe(service.settings.limits), service.settings.page)
+    pages = Pages(describe(service.settings.limits), service)
 
     async def health(_: Request) -> Response:
         return Json({"status": "ok"})
@@ -94,7 +104,7 @@ def create_app(
         get("/readyz", ready),
         get("/metrics", metrics),
         get("/v1/models", own.models),
-        get("/v1/models/{name}", own.model),
+        get("/v1/models/{name:model}", own.model),
         get("/v2", v2.server),
         get("/v2/health/live", v2.live),
         get("/v2/health/ready", v2.ready),

@@ -43,12 +43,6 @@ _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 _STRICT_POLICY = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
 
 
-_ROUTER = {
-    404: ("not_found", "There is nothing at this address; see /docs."),
-    405: ("method", "This address does not take this method; see /docs."),
-}
-
-
 @dataclass
 class Record:
     """What is known of a request, for its answer, the log and the metrics."""
@@ -238,13 +232,27 @@ def _refusal(error: Exception) -> RequestError:
     if isinstance(error, RequestError):
         return error
     if isinstance(error, HTTPException):
-        code, text = _ROUTER.get(error.status_code, ("refused", "The request is refused."))
-        return RequestError(error.status_code, code, text)
+        return _router_refusal(error)
     if isinstance(error, HubError):
         logger.error("a request failed", exc_info=error)
         return RequestError(500, "failed", "The request failed; the log says more.")
     logger.error("a defect of hub", exc_info=error)
     return RequestError(500, "defect", "The service failed on this request; the log says more.")
+
+
+def _router_refusal(error: HTTPException) -> RequestError:
+    """What the router refuses, as people can use it."""
+    if error.status_code == 404:
+        return RequestError(404, "not_found", "There is nothing at this address; see /docs.")
+    if error.status_code == 405:
+        allowed = sorted((error.headers or {}).get("Allow", "").split(", "))
+        return RequestError(
+            405,
+            "method",
+            f"This address takes {' or '.join(allowed)}; see /docs.",
+            allow=", ".join(allowed),
+        )
+    return RequestError(error.status_code, "refused", "The request is refused.")
 
 
 def encode_json(value: Any) -> bytes:
@@ -255,7 +263,7 @@ def encode_json(value: Any) -> bytes:
 def error_body(refusal: RequestError, record: Record) -> dict[str, Any]:
     """A refusal in the shape of the protocol that was spoken."""
     if record.protocol == "paddlehub":
-        status = {404: "111", 415: "112"}.get(refusal.status, "101")
+        status = "111" if refusal.status == 404 else "101"
         return {"status": status, "msg": str(refusal), "results": ""}
     if record.protocol == "v2":
         return {"error": str(refusal)}
@@ -278,6 +286,8 @@ async def _send_refusal(
     ]
     if refusal.retry_after_s is not None:
         headers.append((b"retry-after", str(max(1, round(refusal.retry_after_s))).encode()))
+    if refusal.allow is not None:
+        headers.append((b"allow", refusal.allow.encode()))
     if refusal.status == 401:
         headers.append((b"www-authenticate", b"Bearer"))
     if refusal.status in (408, 413):

@@ -7,20 +7,43 @@ import hashlib
 import html
 import json
 import re
+import shlex
+from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
+from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from hub.errors import RequestError
 from hub.serving.answering import Json
+from hub.serving.service import Service
 
 _ICON = (
     "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 32 32'>"
     "<rect width='32' height='32' rx='7' fill='#1f5fbf'/>"
     "<path d='M9 7v18M23 7v18M9 16h14' stroke='#fff' stroke-width='4'/></svg>"
 )
+# A host, or an IPv6 address in brackets, and a port: what a command can hold as it is.
+_HOST = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
+
+
+@dataclass(frozen=True)
+class Examples:
+    """What the commands on the page are about.
+
+    Attributes:
+        address: where the service is, without a path.
+        name: a model's name.
+        version: one of its versions.
+        needs_key: whether the API asks for a key.
+    """
+
+    address: str
+    name: str = "NAME"
+    version: str = "VERSION"
+    needs_key: bool = False
 
 
 class Pages:
@@ -28,14 +51,13 @@ class Pages:
 
     Args:
         description: the OpenAPI description.
-        demo: whether there is a page at `/`.
+        service: what is served.
     """
 
-    def __init__(self, description: dict[str, Any], demo: bool) -> None:
-        self._description = description
+    def __init__(self, description: dict[str, Any], service: Service) -> None:
+        self._description, self._service = description, service
         page = (files("hub.serving") / "page.html").read_text(encoding="utf-8")
-        self._demo = _page(page) if demo else None
-        self._docs = _page(docs_of(description))
+        self._demo = _page(page) if service.settings.page else None
 
     async def demo(self, request: Request) -> Response:
         """The page to try the models at."""
@@ -45,7 +67,8 @@ class Pages:
 
     async def docs(self, request: Request) -> Response:
         """The description for people."""
-        return HTMLResponse(self._docs[0], headers=self._docs[1])
+        text, headers = _page(docs_of(self._description, self._examples(request)))
+        return HTMLResponse(text, headers=headers)
 
     async def openapi(self, request: Request) -> Response:
         """The description for programs."""
@@ -54,6 +77,21 @@ class Pages:
     async def icon(self, request: Request) -> Response:
         """The browser's icon."""
         return Response(_ICON, media_type="image/svg+xml")
+
+    def _examples(self, request: Request) -> Examples:
+        """Of whom is reading: the address that the reader used, and a model that is served.
+
+        The page is open to everybody: where callers need a key, it names no model.
+        """
+        settings = self._service.settings
+        host = request.headers.get("host", "")
+        address = f"{request.url.scheme}://{host}" if _HOST.fullmatch(host) else settings.address
+        if settings.api_keys is not None:
+            return Examples(address, needs_key=True)
+        served = next(iter(self._service.models.values()), None)
+        if served is None:  # it is still loading
+            return Examples(address)
+        return Examples(address, served.plan.name, served.traffic.versions[0])
 
 
 def _page(text: str) -> tuple[str, dict[str, str]]:
@@ -93,7 +131,7 @@ border-top:1px solid color-mix(in srgb,currentColor 20%,transparent);vertical-al
 """
 
 
-def docs_of(description: dict[str, Any]) -> str:
+def docs_of(description: dict[str, Any], examples: Examples) -> str:
     """An OpenAPI description as a page without any script."""
     info = description["info"]
     parts = [
@@ -109,12 +147,14 @@ def docs_of(description: dict[str, Any]) -> str:
         for path, methods in description["paths"].items():
             for method, operation in methods.items():
                 if tag["name"] in operation["tags"]:
-                    parts.append(_operation(description, path, method, operation))
+                    parts.append(_operation(description, path, method, operation, examples))
     parts.append("</main></body></html>")
     return "".join(parts)
 
 
-def _operation(description: dict[str, Any], path: str, method: str, operation: Any) -> str:
+def _operation(
+    description: dict[str, Any], path: str, method: str, operation: Any, examples: Examples
+) -> str:
     parts = [
         f"<article><h3><span class=method>{method.upper()}</span> <code>{_text(path)}</code></h3>",
         f"<p>{_text(operation['summary'])}.</p>",
@@ -126,20 +166,24 @@ def _operation(description: dict[str, Any], path: str, method: str, operation: A
         if "description" in schema:
             parts.append(f"<p>{_text(schema['description'])}</p>")
         parts.append(_fields(schema))
+        headers = ["Content-Type: application/json"]
+        if examples.needs_key or operation.get("security") == [{"bearer": []}]:
+            headers.append("Authorization: Bearer YOUR_KEY")
         example = json.dumps(content["example"], ensure_ascii=False)
-        parts.append(f"<pre>{_text(curl(method, path, example))}</pre>")
+        address = examples.address + path.format(
+            name=quote(examples.name), version=quote(examples.version)
+        )
+        parts.append(f"<pre>{_text(curl(method, address, headers, example))}</pre>")
     answer = operation["responses"]["200"]
     parts.append(f"<p>200: {_text(answer['description'])}</p></article>")
     return "".join(parts)
 
 
-def curl(method: str, path: str, body: str) -> str:
+def curl(method: str, address: str, headers: list[str], body: str) -> str:
     """The command that sends a request."""
-    quoted = body.replace("'", "'\\''")
-    return (
-        f"curl -X {method.upper()} http://127.0.0.1:8866{path} \\\n"
-        f"  -H 'Content-Type: application/json' \\\n  -d '{quoted}'"
-    )
+    lines = [f"curl -X {method.upper()} {shlex.quote(address)}"]
+    lines += [f"  -H {shlex.quote(header)}" for header in headers]
+    return " \\\n".join([*lines, f"  -d {shlex.quote(body)}"])
 
 
 def _fields(schema: dict[str, Any]) -> str:

@@ -197,8 +197,6 @@ class PaddleHubProtocol:
         record = record_of(request.scope)
         self._answerer.admit(request, record)
         limits = self._answerer.limits
-        if not request.headers.get("content-type", "").startswith("application/json"):
-            raise RequestError(415, "not_json", "Post with the content type 'application/json'.")
         body = await read_object(request, limits)
         check_fields(body, _PADDLEHUB_FIELDS)
         given = [body[name] for name in ("data", "texts", "text") if name in body]

@@ -253,12 +253,18 @@ class Process:
         if self._service.draining:
             return
         self._service.draining = True
+        if not self._service.models:  # nobody was told that it is ready
+            self._close()
+            return
         event("draining", signal=number)
         self._start(self._drain())
 
     async def _drain(self) -> None:
         # Load balancers that ask /readyz need a moment to send their requests elsewhere.
         await asyncio.sleep(self._settings.drain_delay_s)
+        self._close()
+
+    def _close(self) -> None:
         self._service.closing = True
         if self._server is not None:
             self._server.should_exit = True

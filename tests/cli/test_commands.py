@@ -11,7 +11,7 @@ import click
 import pytest
 
 from hub.cli.main import cli
-from hub.cli.output import print_table
+from hub.cli.output import counted, print_table
 
 
 def commands(group: click.Command, path: str = "hub") -> Iterator[tuple[str, click.Command]]:
@@ -39,6 +39,10 @@ def test_an_emoji_does_not_end_a_command_whose_output_is_gbk() -> None:
 def test_a_label_that_looks_like_an_emojis_name_stays(capsys: pytest.CaptureFixture[str]) -> None:
     print_table(["label"], [[":dog:"], ["[bold]"]])
     assert ":dog:" in (out := capsys.readouterr().out) and "[bold]" in out
+
+
+def test_one_thing_is_not_called_many() -> None:
+    assert [counted(n, "row") for n in (0, 1, 2_000)] == ["0 rows", "1 row", "2,000 rows"]
 
 
 def test_all_are_found() -> None:

@@ -82,7 +82,7 @@ def test_an_unreadable_file_is_bad_input(
 
 def test_an_unknown_kind_is_bad_input(hub: Hub, files: Path) -> None:
     code, _, err = hub("data", "check", "all.tsv", "--kind", "ranking")
-    assert code == 2 and "There is no kind of data 'ranking'" in err
+    assert code == 2 and "'ranking' is none of text-classification" in err
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "gb18030"])
@@ -130,7 +130,7 @@ def test_bad_rows_are_refused_skipped_or_repaired(hub: Hub, tmp_path: Path) -> N
     code, _, err = hub("data", "convert", "bad.bio", "a.jsonl")
     assert code == 2 and "bad.bio, line 1: 'I-LOC' goes on" in err
     code, _, err = hub("data", "convert", "bad.bio", "a.jsonl", "--skip-bad-rows")
-    assert code == 0 and "skipped   1 rows of bad.bio" in err
+    assert code == 0 and "skipped   1 row of bad.bio" in err
     code, _, err = hub("data", "convert", "bad.bio", "b.jsonl", "--repair-tags")
     assert code == 0 and "the tags of one row broke BIO, and were repaired" in err
     assert len(load_dataset(tmp_path / "b.jsonl", kind="ner")) == 2

@@ -13,6 +13,7 @@ import pytest
 
 import hub as package
 from hub.data.encoded_cache import EncodedCache
+from hub.files import readable_size
 from hub.models.registration import install_from
 from hub.registry import catalogue
 from hub.registry.catalogue import ModelEntry, Source
@@ -75,6 +76,9 @@ def test_list_has_a_line_for_each_model(hub: Hub) -> None:
     out, _ = done(hub("list"))
     lines = [line for line in out.splitlines() if line.strip()]
     assert len(lines) == len(catalogue.list_models()) + 2  # a head and a rule
+    # In a terminal of 100 columns only the last one is cut.
+    assert lines[0].split() == ["name", "parameters", "here", "what", "it", "is"]
+    assert lines[2].split()[:5] == ["ernie-pocket-zh", "8.7", "M", "yes", "The"]
     for entry in catalogue.list_models():
         assert any(line.split()[0] == entry.name for line in lines)
 
@@ -197,6 +201,12 @@ def test_a_model_is_carried_to_a_machine_without_a_network(
 def test_the_embedded_model_is_everywhere(hub: Hub) -> None:
     assert "inside every installation" in done(hub("download", "pocket", "--to", "x"))[1]
     assert not Path("x").exists()
+    refused(hub("uninstall", "pocket", "-y"), "ernie-pocket-zh is a part of this package")
+
+
+def test_a_version_is_taken_as_paddlehub_writes_it(hub: Hub) -> None:
+    assert "installed" in done(hub("install", "ernie_pocket_zh==0.1.0"))[1]
+    refused(hub("install", "ernie_tiny==2.0.1"), "ernie-tiny has no version '2.0.1'")
 
 
 def test_what_cannot_be_installed_is_a_sentence(hub: Hub, tmp_path: Path) -> None:
@@ -322,7 +332,11 @@ def test_register_push_pull_and_predict(
     done(hub("config", "catalogue", str(tmp_path / "共享")))
     assert "published" in done(hub("push", "travel-intent", "--alias", "prod"))[1]
     assert "already" in done(hub("push", "travel-intent@1.0.0"))[1]
-    assert "travel-intent@1.0.0" in done(hub("list", "--here"))[0]
+    head, _, packaged, own = done(hub("list", "--here"))[0].strip().splitlines()
+    assert head.split() == ["name", "parameters", "size", "what", "it", "is"]
+    assert packaged.split()[:3] == ["ernie-pocket-zh", "8.7", "M"]
+    size = readable_size(Store().get("travel-intent", "1.0.0").size_bytes)
+    assert own.split()[:4] == ["travel-intent@1.0.0", *size.split(), "text-classification,"]
     assert "prod = 1.0.0" in done(hub("show", "travel-intent"))[0]
     monkeypatch.setenv("HUB_HOME", str(tmp_path / "another machine"))
     monkeypatch.setenv("HUB_CATALOGUE", str(tmp_path / "共享"))
@@ -447,7 +461,11 @@ def test_a_mirror_of_public_models(
 def test_settings_are_kept_and_the_environment_wins(
     hub: Hub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert "default" in done(hub("config"))[0]
+    out, _ = done(hub("config"))
+    assert [line.split() for line in out.splitlines()] == [
+        ["sources", "baidu,modelscope,huggingface", "(default)"],
+        ["catalogue", "none", "(default)"],
+    ]
     done(hub("config", "sources", "huggingface,baidu"))
     assert json.loads(done(hub("config", "--json"))[0])["sources"] == "huggingface,baidu"
     monkeypatch.setenv("HUB_SOURCES", "modelscope")
@@ -481,7 +499,7 @@ def test_a_folder_is_kept_from_the_root_and_nothing_is_the_default(
     assert kept == {
         "sources": f"{tmp_path / 'mirror'},baidu", "catalogue": str(tmp_path / "cat"),
     }  # fmt: skip
-    assert "the default" in done(hub("config", "catalogue", ""))[1]
+    assert "catalogue is now none" in done(hub("config", "catalogue", ""))[1]
     assert json.loads(done(hub("config", "--json"))[0])["catalogue"] is None
 
 

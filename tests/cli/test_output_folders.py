@@ -61,6 +61,15 @@ def test_answers_into_a_folder_are_refused_before_the_model_is_loaded(hub: Hub) 
     assert code == 2 and "folder is a folder" in error
 
 
+def test_files_are_called_what_they_are(hub: Hub) -> None:
+    for name in ("a.tsv", "a"):
+        code, _, error = hub("predict", "none", "--input", "none.txt", "--output", name)
+        assert code == 2 and "JSON lines: give --output a.jsonl" in error
+    for name in ("vectors", "vectors.txt"):
+        code, _, error = hub("embed", "none", "none.txt", "--output", name)
+        assert code == 2 and "NumPy file: give --output vectors.npy instead of" in error
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [

@@ -61,6 +61,18 @@ def test_the_number_of_models_is_the_catalogues(readme: str) -> None:
     assert int(found[1]) == len(list_models())
 
 
+@pytest.mark.parametrize("readme", READMES)
+def test_the_readmes_list_every_extra(readme: str) -> None:
+    tomllib = pytest.importorskip("tomllib")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    listed = re.findall(r'"\.\[(\w+)\]"', (ROOT / readme).read_text(encoding="utf-8"))
+    assert set(listed) == extras.keys() - {"dev"}
+    (everything,) = extras["all"]
+    named = everything.removeprefix("ernie-hub[").removesuffix("]").split(",")
+    assert set(named) == extras.keys() - {"dev", "all", "oss"}
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_every_command_is_understood(page: str) -> None:
     found = commands(page)

@@ -118,7 +118,7 @@ def test_the_command_goes_on_with_the_files_that_are_not_there(model: Path, tmp_
     kept = {path.name: path.stat().st_mtime_ns for path in output.glob("*.jsonl")}
     (output / "part-1.jsonl").unlink()
     done = call("--probabilities")
-    assert "20 answers to 1 files; 2 by an earlier run" in done.stderr and answered(output) == texts
+    assert "20 answers to 1 file; 2 by an earlier run" in done.stderr and answered(output) == texts
     after = {path.name: path.stat().st_mtime_ns for path in output.glob("*.jsonl")}
     assert {name for name in kept if kept[name] != after[name]} == {"part-1.jsonl"}
     # Another was changed: its answers are not those of before.
@@ -126,7 +126,7 @@ def test_the_command_goes_on_with_the_files_that_are_not_there(model: Path, tmp_
     texts[2] = ["换了", "另一行"]
     part.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts[2]), "utf-8")
     done = call("--probabilities")
-    assert "2 answers to 1 files; 2 by an earlier run" in done.stderr and answered(output) == texts
+    assert "2 answers to 1 file; 2 by an earlier run" in done.stderr and answered(output) == texts
     # Other options are other answers.
     done = call()
     assert done.returncode and "--overwrite them" in done.stderr

@@ -55,6 +55,7 @@ def test_a_name_is_spelled_one_way() -> None:
 def test_a_reference_is_a_name_and_perhaps_a_version() -> None:
     assert parse_reference("Travel_Intent") == parse_reference("travel-intent")
     assert str(parse_reference("travel@1.0.0")) == "travel@1.0.0"
+    assert parse_reference("ernie_tiny==2.0.1") == parse_reference("ernie-tiny@2.0.1")
     assert parse_reference("travel", "prod") == parse_reference("travel@prod")
     assert parse_reference("travel@prod", "prod") == parse_reference("travel@prod")
     with pytest.raises(InputError, match="another one"):

@@ -22,6 +22,8 @@ import requests
 import yaml
 
 from hub.cli.main import cli
+from hub.registry.store import Store
+from hub.registry.team import TeamCatalogue
 from hub.serving.metrics import Metrics
 from hub.serving.openapi import describe
 from hub.serving.settings import Limits
@@ -211,6 +213,63 @@ def test_the_commands_of_the_manifests_are_this_packages() -> None:
                         understood(shlex.split(found[1].replace("$VERSION", "1.1.0")))
                         trained += 1
     assert (served, trained) == (2, 5)
+
+
+@pytest.mark.slow
+def test_every_version_is_trained_from_the_rows_of_its_own_day(tmp_path: Path) -> None:
+    """The job's script, on a volume that stays from release to release."""
+    (job,) = (pod for pod in pods() if pod["containers"][0]["name"] == "train")
+    runs, data = tmp_path / "runs", tmp_path / "data"
+    script = job["containers"][0]["args"][0].replace("/work/runs", str(runs))
+    script = script.replace("/data/", f"{data}/").replace("--dev", "--quiet --epochs 1 --dev")
+    programs = tmp_path / "programs"
+    for folder in (data, programs):
+        folder.mkdir()
+    (programs / "hub").write_text(f'#!/bin/sh\nexec {sys.executable} -m hub "$@"\n')
+    (programs / "hub").chmod(0o755)
+
+    def train(version: str, labels: set[str]) -> set[str]:
+        """Run the job; the labels that the alias `canary` then knows."""
+        rows = "".join(f"这是第{n}句{label}\t{label}\n" for n in range(4) for label in labels)
+        for name in ("train", "dev", "test"):
+            (data / f"{name}.tsv").write_text("text\tlabel\n" + rows, encoding="utf-8")
+        environment = {
+            **os.environ, "VERSION": version, "HUB_HOME": str(runs / "home"),
+            "HUB_CATALOGUE": str(tmp_path / "catalogue"), "PYTHONPATH": str(ROOT),
+            "PATH": f"{programs}:{os.environ['PATH']}",
+        }  # fmt: skip
+        done = subprocess.run(
+            ["sh", "-euc", script], env=environment, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+        catalogue = TeamCatalogue(str(tmp_path / "catalogue"))
+        store = Store(tmp_path / f"another-machine-{version}")
+        model = catalogue.pull("travel", "canary", store)
+        assert model.version == version
+        return set(model.manifest.labels)
+
+    assert train("1.1.0", {"天气", "音乐"}) == {"天气", "音乐"}
+    # A pod that was killed before its first checkpoint begins again, a later one finds all done.
+    (runs / "travel-1.2.0" / "checkpoint").mkdir(parents=True)
+    assert train("1.2.0", {"天气", "音乐", "车票"}) == {"天气", "音乐", "车票"}
+    shutil.rmtree(runs / "travel-1.2.0-onnx")
+    assert train("1.2.0", {"天气", "音乐", "车票"}) == {"天气", "音乐", "车票"}
+
+
+def test_the_steps_of_the_docs_set_an_alias_before_it_is_served() -> None:
+    text = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
+    block = text.partition("## Kubernetes")[2].split("```")[1]
+    known: set[str] = set()
+    for line in block.strip().splitlines():
+        words = line.partition("#")[0].split()
+        if words[:2] == ["hub", "alias"]:
+            understood(words[1:])
+            known.add(words[3])
+        elif words[:2] == ["kubectl", "apply"]:
+            manifest = re.sub(r"#.*", "", (ROOT / words[3]).read_text(encoding="utf-8"))
+            assert set(re.findall(r"travel@(\w+)\b", manifest)) <= known, line
+            known |= set(re.findall(r"hub push .* --alias (\w+)", manifest))
+    assert known == {"canary", "prod"}
 
 
 def test_the_pods_are_locked_and_probed_at_addresses_that_exist() -> None:

@@ -39,6 +39,8 @@ def test_keys_are_needed_and_rotated_without_a_restart(
     assert service.get("/metrics", headers=ADMIN).status_code == 200
     for path in ("/healthz", "/readyz", "/v2/health/ready", "/", "/docs", "/openapi.json"):
         assert service.get(path).status_code == 200
+    page = service.get("/docs").text
+    assert "models/travel" not in page and "Authorization: Bearer YOUR_KEY" in page
     assert service.post(PREDICT, body, headers=bearer(FIRST)).status_code == 200
     assert service.post(PREDICT, body, headers={"X-API-Key": FIRST}).status_code == 200
     for wrong in (FIRST[:-1], FIRST + "x", "", "mobile-app", "é" * 20):

@@ -309,7 +309,7 @@ def test_a_second_signal_waits_for_nothing(tmp_path: Path) -> None:
         "async def work():\n"
         "    configure(True)\n"
         "    ThreadPoolExecutor(1).submit(time.sleep, 600)\n"
-        "    service = SimpleNamespace(draining=False, closing=False)\n"
+        "    service = SimpleNamespace(draining=False, closing=False, models=[1])\n"
         "    process = Process(service, Settings(drain_delay_s=600), None, None)\n"
         "    process.install_signals()\n"
         "    for _ in range(2):\n"
@@ -434,6 +434,13 @@ def test_a_model_that_cannot_be_loaded_ends_the_start_with_a_sentence(
         service = start(folder, "--workers", workers, ready=False)
         assert service.wait(30) == 1
         assert "model.onnx" in service.text() and "Traceback" not in service.text()
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_model_that_is_none_is_one_sentence_at_once(start: Start, workers: str) -> None:
+    service = start("nosuch", "--workers", workers, "--drain-delay-s", "60", ready=False)
+    assert service.wait(30) == 2
+    assert service.text().startswith("Error: There is no model 'nosuch'")
 
 
 def test_the_log_is_json_with_ids_and_without_texts(start: Start, exported: Path) -> None:

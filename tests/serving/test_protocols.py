@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 import struct
@@ -51,6 +52,16 @@ def test_the_models_are_listed_without_their_place(travel: Program, exported: Pa
     assert str(exported.parent) not in json.dumps(listed)
 
 
+def test_an_address_for_posting_says_so_to_who_gets_it(travel: Program) -> None:
+    for path in ("/v1/models/travel:predict", "/v1/models/travel:batch"):
+        answer = travel.get(path)
+        assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+        assert answer.json()["error"]["message"] == "This address takes POST; see /docs."
+    wrong = travel.post("/v1/models/travel")
+    assert (wrong.status_code, wrong.headers["allow"]) == (405, "GET, HEAD")
+    assert travel.get("/v1/models/travel").status_code == 200
+
+
 def test_paddlehubs_requests_have_paddlehubs_answers(travel: Program) -> None:
     labels = hub_labels(travel, TEXTS[:2])
     for body in (
@@ -65,8 +76,14 @@ def test_paddlehubs_requests_have_paddlehubs_answers(travel: Program) -> None:
     missing = travel.post("/predict/nothing", {"data": [["今天"]]})
     assert missing.status_code == 404 and missing.json()["status"] == "111"
     assert missing.json()["results"] == ""
-    form = travel.session.post(f"{travel.address}/predict/travel", data={"text": "今天"}, timeout=5)
-    assert form.status_code == 415 and form.json()["status"] == "112"
+    # As `curl -d` sends it, with the content type of a form.
+    form = {"content-type": "application/x-www-form-urlencoded"}
+    for path in ("/predict/travel", "/v1/models/travel:predict"):
+        body = json.dumps({"texts": TEXTS[:2]})
+        answer = travel.session.post(travel.address + path, body, headers=form, timeout=5)
+        assert answer.status_code == 200
+    no_json = travel.session.post(f"{travel.address}/predict/travel", {"text": "今天"}, timeout=5)
+    assert no_json.status_code == 400 and no_json.json()["status"] == "101"
 
 
 def hub_labels(travel: Program, texts: list[str]) -> list[str]:
@@ -336,6 +353,24 @@ def test_the_description_is_whole_and_its_page_needs_no_internet(travel: Program
             f"/v1/models/travel:{method}", example["content"]["application/json"]["example"]
         )
         assert answer.status_code == 200
+    commands = [html.unescape(text) for text in re.findall(r"<pre>(.*?)</pre>", page.text, re.S)]
+    assert len(commands) == 7
+    answered = 0
+    for command in commands:
+        assert command.startswith(f"curl -X {'PUT' if '/traffic' in command else 'POST'} http")
+        assert "{" not in command.partition("-d")[0]
+        if "/admin/" not in command:
+            done = subprocess.run(
+                ["sh", "-c", command + " --fail --silent"], capture_output=True, check=True
+            )
+            answered += "天气" in done.stdout.decode()
+        else:
+            assert "Authorization: Bearer" in command
+    assert answered == 5
+    other = travel.get("/docs", headers={"Host": "hub.example:80"}).text
+    assert "http://hub.example:80/v1/models/travel:predict" in other
+    for host in ("x$(id)", "its;evil", "<evil>"):  # what no command should hold
+        assert host not in html.unescape(travel.get("/docs", headers={"Host": host}).text)
     schema = {
         "$ref": "#/components/schemas/Answers",
         "components": description["components"],
