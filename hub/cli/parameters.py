@@ -109,31 +109,9 @@ class ModelName(_Text):
 
 
 class DataName(_Text):
-    """A data file, a folder of `datasets`, or the name of a known data set.
-
-    Raises:
-        InputError: it is none of these, and the name of a data set is near.
-    """
+    """A data file, a folder of `datasets`, or the name of a known data set."""
 
     name = "data"
-
-    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        if not Path(value).exists() and Path(value).name == value:
-            self._check_name(value)
-        return value
-
-    def _check_name(self, value: str) -> None:
-        from difflib import get_close_matches
-
-        from hub.data.catalogue import find_dataset, list_datasets
-
-        if find_dataset(value) is None:
-            names = [entry.name for entry in list_datasets()]
-            if near := get_close_matches(value.lower().replace("-", "_"), names, n=1, cutoff=0.7):
-                raise InputError(
-                    f"There is no file {value}, and no data set of this name. Did you mean "
-                    f"{near[0]!r}? `hub data list` shows all."
-                )
 
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str

@@ -142,7 +142,8 @@ def _open(data: Any, split: str, text_column: str, label_column: str) -> Table:
             return open_named(entry, split)
         if not path.exists() and (near := near_datasets(str(data))):
             raise DataError(
-                f"There is no file or data set {data}. Did you mean {' or '.join(near)}?"
+                f"There is no file or data set {data}. Did you mean {' or '.join(near)}? "
+                "`hub data list` shows all."
             )
         if path.is_dir() or (not path.exists() and _is_hub_name(str(data))):
             from hub.data.huggingface import open_dataset
