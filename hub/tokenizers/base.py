@@ -137,7 +137,7 @@ class Tokenizer(ABC):
         flat: list[str] = []
         for text in texts:
             flat += text if isinstance(text, tuple) else (text,)
-        made = self._pieces([_whole(text) for text in flat], return_offsets)
+        made = self._pieces([whole_text(text) for text in flat], return_offsets)
         encodings = []
         for text in texts:
             if not isinstance(text, tuple):
@@ -232,8 +232,9 @@ class Tokenizer(ABC):
         return answer
 
 
-def _whole(text: str) -> str:
-    """Half a surrogate pair, which JSON can hold and UTF-8 cannot, becomes U+FFFD."""
+def whole_text(text: str) -> str:
+    """The text with surrogates joined; half a pair, which JSON can hold and UTF-8 cannot, becomes
+    U+FFFD."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -242,7 +243,7 @@ def _whole(text: str) -> str:
 
 
 def _in_the_users(text: Text, encoding: Encoding) -> Encoding:
-    """The encoding with its offsets in the text as it was before `_whole` joined surrogates."""
+    """The encoding with its offsets in the text as it was before `whole_text` joined surrogates."""
     parts = text if isinstance(text, tuple) else (text,)
     if encoding.offsets is None or not any(map(_SURROGATE.search, parts)):
         return encoding
