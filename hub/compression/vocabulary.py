@@ -127,8 +127,8 @@ def _counts(
     while part := list(islice(rest, _AT_A_TIME)):
         number += len(part)
         # All of a text counts, however much of it is read at a time.
-        for encoded in tokenizer.backend.encode_batch_fast(part, add_special_tokens=False):
-            np.add.at(counts, encoded.ids, 1)
+        for encoding in tokenizer.encode(part):
+            np.add.at(counts, encoding.input_ids[1:-1], 1)
     return counts, number
 
 

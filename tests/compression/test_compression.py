@@ -100,6 +100,16 @@ def test_what_is_unknown_is_counted_as_the_smaller_vocabulary_cuts_it(
     assert trimmed.unknown == pytest.approx(1 / 3)
 
 
+def test_half_a_surrogate_pair_in_a_text_is_read_as_the_model_reads_it(
+    run: Path, tmp_path: Path
+) -> None:
+    texts = ["雨\ud83d歌", "票"]
+    trimmed = trim_vocabulary(hub.Module(directory=run), texts, tmp_path / "t")
+    assert trimmed.texts == 2 and trimmed.unknown == 0
+    ids = trimmed.module.tokenizer.encode(texts[:1])[0].input_ids
+    assert trimmed.module.tokenizer.tokens(ids[1:-1]) == ["雨", "歌"]
+
+
 def test_a_vocabulary_of_nothing_is_refused(run: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="No entry is used 100,000 times"):
         trim_vocabulary(hub.Module(directory=run), TEXTS, tmp_path / "t", min_count=100_000)
