@@ -1,4 +1,4 @@
-"""The folder a run writes: what may be in it before, and whether it can be written at all."""
+"""The folder a model is written into: what may be in it before, and whether it can be written."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hub.training.checkpoints import CheckpointStore
 
 
 def check_output(folder: Path, resume: bool, overwrite: bool) -> None:
-    """See that a run may write into `folder`.
+    """See that a model may be written into `folder`.
 
     Args:
         folder: what the user asked for.
@@ -33,7 +33,8 @@ def check_output(folder: Path, resume: bool, overwrite: bool) -> None:
         return
     if unfinished and not overwrite:
         raise OutputError(
-            f"{folder} holds an unfinished run: --resume goes on with it, --overwrite starts again."
+            f"{folder} holds an unfinished run: the command that began it goes on with --resume, "
+            "--overwrite starts again."
         )
     has_model = (folder / MANIFEST_FILE).exists()
     if has_model and not overwrite:
@@ -57,14 +58,23 @@ def prepare_output(folder: Path, resume: bool) -> None:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".writable"
-        probe.touch()
-        probe.unlink()
+        probe(folder)
         if not resume:
             CheckpointStore(folder / CHECKPOINT_DIRECTORY, {}).remove()
             (folder / LOG_FILE).unlink(missing_ok=True)
     except OSError as error:
         raise OutputError(f"{folder} cannot be written: {error.strerror or error}.") from error
+
+
+def probe(folder: Path) -> None:
+    """Make a file in a folder and remove it.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    path = folder / ".writable"
+    path.touch()
+    path.unlink()
 
 
 @contextmanager

@@ -15,7 +15,7 @@ import hub
 from hub.backend import paddle
 from hub.cli.main import cli
 from hub.compression.distillation import distil
-from hub.compression.pruning import prune, recover
+from hub.compression.pruning import prune
 from hub.compression.students import create_student
 from hub.data import load_dataset
 from hub.data.encoded import EncodedTexts
@@ -287,10 +287,11 @@ def test_a_pruned_tagger_recovers_with_its_teacher(tagger: hub.Module, tmp_path:
     tagger.save(tmp_path / "run")
     rows = sentences(120, seed=1)
     whole, data = hub.Module(directory=tmp_path / "run"), load_dataset(rows, kind="ner")
-    smaller = prune(whole, data, tmp_path / "small", width=0.25, layers=1)
-    changes = schedule(8)
     dev = load_dataset(rows[:30], kind="ner")
-    recover(smaller, whole, data, dev, tmp_path / "small", changes, progress=False)
+    prune(
+        whole, data, tmp_path / "small", width=0.25, layers=1, dev=dev, recovery=schedule(8),
+        progress=False,
+    )  # fmt: skip
     test = load_dataset(sentences(60, seed=6), kind="ner")
     assert evaluate(hub.Module(directory=tmp_path / "small"), test)["f1"] > 0.9
 
@@ -322,6 +323,21 @@ def test_a_narrower_student_begins_with_the_components_of_the_embeddings(
     theirs -= theirs.mean(axis=0)
     spread = np.linalg.svd(theirs, compute_uv=False) ** 2
     assert ((ours - ours.mean(axis=0)) ** 2).sum() == pytest.approx(spread[:12].sum(), rel=1e-3)
+
+
+def test_a_narrower_student_of_a_teacher_without_all_heads_has_whole_ones(
+    tagger: hub.Module, tmp_path: Path
+) -> None:
+    tagger.save(tmp_path / "run")
+    rows = load_dataset(sentences(30, seed=1), kind="ner")
+    teacher = prune(hub.Module(directory=tmp_path / "run"), rows, tmp_path / "narrow", heads=2)
+    assert teacher.config.attention_size == 12 < teacher.config.hidden_size
+    module = hub.Module(directory=create_student("2x16", teacher, tmp_path))
+    assert module.config.num_attention_heads == 2 and module.config.head_dim is None
+    assert module.network.encoder.layers[0].attention.query.weight.shape == [16, 16]
+    # One as wide takes over the teacher's layers.
+    as_wide = hub.Module(directory=create_student("1x24", teacher, tmp_path))
+    assert as_wide.network.encoder.layers[0].attention.query.weight.shape == [24, 12]
 
 
 def test_the_command_teaches_a_new_model_of_a_shape(tagger: hub.Module, tmp_path: Path) -> None:
