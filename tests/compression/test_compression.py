@@ -307,6 +307,15 @@ def test_the_teachers_loss_is_the_divergence_at_the_temperature() -> None:
     assert float(divergence_from(paddle.to_tensor(theirs), theirs, 3.0)) < 1e-6
 
 
+def test_each_label_by_itself_counts_in_the_teachers_loss_as_in_the_labels() -> None:
+    draw = np.random.default_rng(1)
+    ours, theirs = draw.normal(size=(2, 6, 40)).astype(np.float32)
+    p, q = (1 / (1 + np.exp(-x / 3)) for x in (theirs, ours))
+    wanted = 9 * (p * np.log(p / q) + (1 - p) * np.log((1 - p) / (1 - q))).mean()
+    found = float(divergence_from(paddle.to_tensor(ours), theirs, 3.0, several=True))
+    assert found == pytest.approx(wanted, rel=1e-3)
+
+
 def test_a_student_learns_what_labels_alone_do_not_say(
     run: Path, tiny_folder: Path, tmp_path: Path
 ) -> None:
