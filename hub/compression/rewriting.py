@@ -11,31 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from hub.constants import (
-    CARD_FILE,
-    CHECKPOINT_DIRECTORY,
-    COMPRESSION_FILE,
-    CONFIG_FILE,
-    LOG_FILE,
-    MANIFEST_FILE,
-    METRICS_FILE,
-    REPORT_FILE,
-    WEIGHTS_FILE,
-)
+from hub.constants import CONFIG_FILE, MANIFEST_FILE, WEIGHTS_FILE
 from hub.errors import OutputError
 from hub.files import move_files, write_text
 from hub.models.ernie.formats import read_safetensors, write_safetensors
 from hub.module import Module
 from hub.registry.manifest import read_manifest, write_manifest
-from hub.training.checkpoints import CheckpointStore
-from hub.training.output_folder import probe
+from hub.training.output_folder import forget_run, forget_story, probe
 
 Arrays = dict[str, np.ndarray]
-# What a run or an earlier step writes for people, of a model that is gone when another is written.
-_STORY = (
-    CARD_FILE, COMPRESSION_FILE, LOG_FILE, METRICS_FILE, REPORT_FILE, "learning_curve.png",
-    "confusion_matrix.png",
-)  # fmt: skip
 
 
 def check_is_other(run: Path, folder: Path) -> None:
@@ -77,7 +61,9 @@ def made_aside(folder: Path) -> Iterator[Path]:
         yield made
         try:
             folder.mkdir(exist_ok=True)
-            _forget(folder)
+            (folder / MANIFEST_FILE).unlink(missing_ok=True)
+            forget_story(folder)
+            forget_run(folder)
             move_files(made, folder, MANIFEST_FILE)
         except OSError as error:
             raise OutputError(_complaint(folder, error)) from error
@@ -85,14 +71,6 @@ def made_aside(folder: Path) -> Iterator[Path]:
 
 def _complaint(folder: Path, error: OSError) -> str:
     return f"{folder} cannot be written: {error.strerror or error}."
-
-
-def _forget(folder: Path) -> None:
-    """Remove what says how the model came about that a folder holds, and is to be replaced."""
-    (folder / MANIFEST_FILE).unlink(missing_ok=True)
-    for name in _STORY:
-        (folder / name).unlink(missing_ok=True)
-    CheckpointStore(folder / CHECKPOINT_DIRECTORY, {}).remove()
 
 
 def rewrite(

@@ -6,9 +6,27 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from hub.constants import CHECKPOINT_DIRECTORY, LOG_FILE, MANIFEST_FILE, TRACKING_DIRECTORY
+from hub.constants import (
+    CARD_FILE,
+    CHECKPOINT_DIRECTORY,
+    COMPRESSION_FILE,
+    CURVE_FILE,
+    LOG_FILE,
+    MANIFEST_FILE,
+    MATRIX_FILE,
+    METRICS_FILE,
+    PRETRAINING_CURVE_FILE,
+    REPORT_FILE,
+    TRACKING_DIRECTORY,
+)
 from hub.errors import OutputError
 from hub.training.checkpoints import CheckpointStore
+
+# What is told to people of a model that is gone when another takes its place.
+_STORY = (
+    CARD_FILE, COMPRESSION_FILE, CURVE_FILE, MATRIX_FILE, METRICS_FILE, PRETRAINING_CURVE_FILE,
+    REPORT_FILE,
+)  # fmt: skip
 
 
 def check_output(folder: Path, resume: bool, overwrite: bool) -> None:
@@ -60,8 +78,7 @@ def prepare_output(folder: Path, resume: bool) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         probe(folder)
         if not resume:
-            CheckpointStore(folder / CHECKPOINT_DIRECTORY, {}).remove()
-            (folder / LOG_FILE).unlink(missing_ok=True)
+            forget_run(folder)
     except OSError as error:
         raise OutputError(f"{folder} cannot be written: {error.strerror or error}.") from error
 
@@ -77,14 +94,36 @@ def probe(folder: Path) -> None:
     path.unlink()
 
 
+def forget_story(folder: Path) -> None:
+    """Remove what says how the model came about that a folder holds, and is to be replaced.
+
+    Raises:
+        OSError: it cannot be removed.
+    """
+    for name in _STORY:
+        (folder / name).unlink(missing_ok=True)
+
+
+def forget_run(folder: Path) -> None:
+    """Remove the unfinished run that a folder holds, and the log of a finished one.
+
+    Raises:
+        OSError: it cannot be removed.
+    """
+    CheckpointStore(folder / CHECKPOINT_DIRECTORY, {}).remove()
+    (folder / LOG_FILE).unlink(missing_ok=True)
+
+
 @contextmanager
 def writing(folder: Path) -> Iterator[None]:
-    """While entered, a run's results are written; what fails leaves its checkpoints.
+    """While entered, a run's results take the place of another model's; what fails leaves its
+    checkpoints.
 
     Raises:
         OutputError: the disk is full, or the folder cannot be written any more.
     """
     try:
+        forget_story(folder)
         yield
     except OSError as error:
         raise OutputError(
