@@ -105,6 +105,9 @@ LOG_FILE = "metrics.jsonl"
 # How a model was made smaller, step by step.
 COMPRESSION_FILE = "compression.json"
 REPORT_FILE = "report.md"
+CURVE_FILE = "learning_curve.png"
+MATRIX_FILE = "confusion_matrix.png"
+PRETRAINING_CURVE_FILE = "pretraining.png"
 # Texts and the answers that a model must give before it is served.
 GOLDEN_FILE = "golden.json"
 CHECKPOINT_DIRECTORY = "checkpoint"

@@ -70,8 +70,7 @@ def put_in_place(made: Path, folder: Path, last: str) -> None:
     (folder / last).unlink(missing_ok=True)
     for old in folder.iterdir():
         old.unlink()
-    for path in sorted(made.iterdir(), key=lambda path: path.name == last):
-        path.replace(folder / path.name)
+    move_files(made, folder, last)
     made.rmdir()
 
 
@@ -109,11 +108,20 @@ def files_exchanged(folder: Path, last: str) -> Iterator[Path]:
     try:
         made.mkdir(parents=True)
         yield made
-        (folder / last).unlink(missing_ok=True)
-        for path in sorted(made.iterdir(), key=lambda path: path.name == last):
-            path.replace(folder / path.name)
+        move_files(made, folder, last)
     finally:
         shutil.rmtree(made, ignore_errors=True)
+
+
+def move_files(made: Path, folder: Path, last: str) -> None:
+    """Let the files of `made` take the places of those of the same names in `folder`.
+
+    The file called `last`, without which `folder` is nothing, goes first and comes at the end.
+    """
+    (folder / last).unlink(missing_ok=True)
+    for path in sorted(made.iterdir(), key=lambda path: path.name == last):
+        if path.is_file():
+            shutil.move(path, folder / path.name)  # the folder may be on a disk of its own
 
 
 def sync(path: Path) -> None:

@@ -123,21 +123,16 @@ def prune_command(
     Example:
       hub compress prune runs/travel train.tsv --width 0.5 --dev dev.tsv --output runs/narrow
     """
-    from hub.compression.pruning import prune, recover
-    from hub.training.arguments import TrainingArguments
+    from hub.compression.pruning import prune
 
     module, rows = _load(run, output, dev, reading)
     data = _rows(run, module, train, "train", reading)
-    if epochs != 0:  # what would be refused is refused before anything is written
-        changes = {"epochs": epochs, "learning_rate": learning_rate, "seed": seed}
-        TrainingArguments().with_changes(**changes)
-        taught, chosen_by = (data, rows) if rows is not None else data.split(0.1, seed)
+    changes = {"epochs": epochs, "learning_rate": learning_rate, "seed": seed}
     smaller = prune(
         module, data, output, width=width, heads=heads, layers=layers, seed=seed,
-        overwrite=overwrite,
+        overwrite=overwrite, dev=rows, recovery=None if epochs == 0 else changes,
+        progress=not quiet,
     )  # fmt: skip
-    if epochs != 0:
-        recover(smaller, module, taught, chosen_by, output, changes, progress=not quiet)
     parts = [f"width {width:g}"] if width < 1 else []
     parts += [] if heads is None else [f"{heads} heads"]
     parts += [] if layers is None else [f"{layers} layers"]
@@ -238,6 +233,7 @@ def quantize_command(
 @dev_option
 @data_options
 @output_option
+@click.option("--resume", is_flag=True, help="Go on with the unfinished run in --output.")
 @overwrite_option
 @quiet_option
 @json_option
@@ -256,6 +252,7 @@ def distil_command(
     label_column: str | None,
     skip_bad_rows: bool,
     output: Path,
+    resume: bool,
     overwrite: bool,
     quiet: bool,
     as_json: bool,
@@ -281,8 +278,8 @@ def distil_command(
     distil(
         module, student, data, output, dev=rows, unlabelled=texts, weight=weight,
         temperature=temperature, hidden_states=hidden_states, relations=relations,
-        changes=changes, overwrite=overwrite, command=shlex.join(["hub", *sys.argv[1:]]),
-        progress=not quiet, say=say,
+        changes=changes, resume=resume, overwrite=overwrite,
+        command=shlex.join(["hub", *sys.argv[1:]]), progress=not quiet, say=say,
     )  # fmt: skip
     result = Module(directory=output)
     _finish(f"distil: {student}", teacher, module, output, result, rows, as_json)

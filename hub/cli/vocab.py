@@ -27,7 +27,16 @@ def vocab_command() -> None:
 @click.option(
     "--min-frequency", type=int, default=50, show_default=True, help="To merge two pieces."
 )
-@click.option("--cased", is_flag=True, help="Keep upper case and accents.")
+@click.option(
+    "--cased", is_flag=True, help="Keep upper case and accents, as the model will then do."
+)
+@click.option(
+    "--style",
+    type=click.Choice(["ernie", "bert"]),
+    default="ernie",
+    show_default=True,
+    help="Whose words: the model_type of the shape that it is for.",
+)
 @click.option("--text-column", help="The tables' column of the text; by default one named so.")
 @click.option("--overwrite", is_flag=True, help="Replace the file.")
 @quiet_option
@@ -38,6 +47,7 @@ def train_command(
     characters: int,
     min_frequency: int,
     cased: bool,
+    style: str,
     text_column: str | None,
     overwrite: bool,
     quiet: bool,
@@ -59,6 +69,7 @@ def train_command(
         characters=characters,
         min_frequency=min_frequency,
         lowercase=not cased,
+        style=style,
         progress=not quiet,
     )
     write_vocabulary(entries, output)

@@ -8,10 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from hub.compression.rewriting import check_output
 from hub.compression.students import create_student, is_shape
 from hub.data import TextDataset
 from hub.data.examples import Example, Label
+from hub.data.loading import with_dev
 from hub.errors import InputError
 from hub.module import Module
 from hub.tasks import LabelledTask
@@ -22,6 +22,7 @@ from hub.training.callbacks import Callback
 from hub.training.distillation.teacher import Teacher
 from hub.training.finetune import FinetuneResult, finetune
 from hub.training.loop import compute_outputs
+from hub.training.output_folder import check_output
 
 # Texts that the teacher is asked about at a time.
 _AT_A_TIME = 2_000
@@ -40,6 +41,7 @@ def distil(
     hidden_states: float = 0.0,
     relations: float = 0.0,
     changes: dict[str, Any] | None = None,
+    resume: bool = False,
     overwrite: bool = False,
     command: str = "",
     callbacks: Sequence[Callback] = (),
@@ -63,6 +65,7 @@ def distil(
         weight: the part of the loss that is the teacher's answers.
         temperature, hidden_states, relations: see `Teacher`.
         changes: training arguments that differ from the student's recommended ones.
+        resume: go on with the unfinished run in `output`.
         overwrite: replace the model in `output`.
         command: what the user typed, for the model card.
         callbacks: more things to do along the run.
@@ -72,22 +75,22 @@ def distil(
     Raises:
         InputError: teacher, data and student do not fit together.
         OutputError: the folder holds something.
-        TrainingInterrupted: Ctrl-C or SIGTERM.
+        TrainingInterrupted: Ctrl-C or SIGTERM; `resume` goes on.
     """
-    check_output(Path(output), overwrite)
+    check_output(Path(output), resume, overwrite)
     seed = TrainingArguments().with_changes(**(changes or {})).seed
     task = teacher.task
     if not isinstance(task, LabelledTask):
         raise InputError(f"{teacher.name} was not fine-tuned: it has no answers to teach.")
     lessons = Teacher(teacher, weight, temperature, hidden_states, relations)
     lessons.check(type(task).from_data(train, **task.structure))
-    if dev is None:
-        train, dev = train.split(0.1, seed)
+    train, dev = with_dev(train, train, dev, seed)
     if unlabelled:
         if has_pairs(train):
             raise InputError("Texts without labels cannot be added to pairs of texts.")
-        known = set(train.texts)
-        new = [text for text in dict.fromkeys(unlabelled) if text not in known]
+        # What has a label needs no answer, and what is measured with is not learned from.
+        known = {str(text).strip() for rows in (train, dev) for text in rows.texts}
+        new = [text for text in dict.fromkeys(unlabelled) if text.strip() not in known]
         examples = [
             Example(text, label, number + 1)
             for number, (text, label) in enumerate(zip(new, _answers(teacher, new), strict=True))
@@ -100,8 +103,8 @@ def distil(
             name = str(create_student(student, teacher, Path(scratch), seed))
         return finetune(
             train, output, dev=dev, model=name, task=task.name, task_options=task.structure,
-            changes=changes, teacher=lessons, overwrite=overwrite, command=command,
-            callbacks=callbacks, progress=progress, say=say,
+            changes=changes, teacher=lessons, resume=resume, overwrite=overwrite,
+            command=command, callbacks=callbacks, progress=progress, say=say,
         )  # fmt: skip
 
 

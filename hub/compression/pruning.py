@@ -8,6 +8,8 @@ Layers are taken out at even distances, the first and the last stay.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from hub.backend import paddle
-from hub.compression.rewriting import Arrays, check_output, rewrite
+from hub.compression.rewriting import Arrays, made_aside, rewrite
 from hub.data import TextDataset
 from hub.data.batches import collate, shuffled_batches
 from hub.errors import InputError
@@ -25,7 +27,9 @@ from hub.tasks import LabelledTask
 from hub.tasks.encoded_passages import read_all
 from hub.tasks.losses import LossSettings
 from hub.tasks.sequence_classification import SequenceClassification
+from hub.training.arguments import TrainingArguments
 from hub.training.distillation.teacher import Teacher
+from hub.training.output_folder import check_output
 from hub.training.trainer import Trainer
 
 _LAYER = re.compile(r"(.*encoder\.layer\.)(\d+)(\..*)")
@@ -56,8 +60,11 @@ def prune(
     layers: int | None = None,
     seed: int = 42,
     overwrite: bool = False,
+    dev: TextDataset | None = None,
+    recovery: dict[str, Any] | None = None,
+    progress: bool = True,
 ) -> Module:
-    """Write a model with fewer layers, heads and units; it needs recovery epochs.
+    """Write a model with fewer layers, heads and units, after the epochs that it needs to recover.
 
     Args:
         module: a fine-tuned module.
@@ -70,6 +77,10 @@ def prune(
         layers: how many layers stay; None is all.
         seed: of the rows' order.
         overwrite: replace the model in `output`.
+        dev: rows to choose the best epoch of the recovery by; None sets a tenth of `data` aside.
+        recovery: training arguments that differ from the defaults, for epochs in which the smaller
+            model learns from `data` and the whole one's answers; None is no such epochs.
+        progress: show a progress bar along them.
 
     Returns:
         The smaller model.
@@ -77,6 +88,7 @@ def prune(
     Raises:
         InputError: the module has no labels, or nothing or everything would be taken out.
         OutputError: the folder holds something.
+        TrainingInterrupted: Ctrl-C or SIGTERM; nothing was written.
     """
     folder = Path(output)
     config = module.config
@@ -98,7 +110,12 @@ def prune(
         raise InputError(
             "Nothing would be taken out: give a width below 1, fewer heads or fewer layers."
         )
-    check_output(folder, overwrite)
+    check_output(folder, False, overwrite)
+    taught = data
+    if recovery is not None:  # what would be refused is refused before anything is computed
+        TrainingArguments().with_changes(**recovery)
+        if dev is None:
+            taught, dev = data.split(0.1, seed)
     found = importance(module, data, seed)
     kept_units = [_largest(row, units) for row in found.units]
     # The rows of a head in the maps to queries, keys and values stand together.
@@ -129,7 +146,12 @@ def prune(
             result[f"{found[1]}{numbers[old]}{rest}"] = array
         return result
 
-    return rewrite(module, folder, cut, smaller.to_dict())
+    with made_aside(folder) as made:
+        result = rewrite(module, made, cut, smaller.to_dict())
+        if recovery is not None:
+            recover(result, module, taught, dev, recovery, progress=progress)
+            result.save(made)
+    return result
 
 
 def _part(what: str, wanted: int | None, whole: int) -> int:
@@ -166,21 +188,35 @@ def importance(module: Module, data: TextDataset, seed: int) -> Importance:
     units = np.zeros((len(layers), config.intermediate_size))
     heads = np.zeros((len(layers), config.num_attention_heads))
     network.eval()
-    for batch_rows in shuffled_batches(passages.encodings, 32, seed, 0):
-        batch = collate(passages.encodings, batch_rows, module.tokenizer.pad_token_id)
-        inputs = [paddle.to_tensor(array) for array in batch.inputs.values()]
-        loss = task.loss(
-            network(*inputs), [targets[row] for row in batch_rows], LossSettings(), network
-        )
-        loss.backward()
-        for row, layer in enumerate(layers):
-            # What a unit gives is multiplied by a row of the map behind it, a head by several: the
-            # products of weights and gradients are those of outputs and their gradients.
-            units[row] += np.abs(_products(layer.feed_forward.output))
-            of_columns = _products(layer.attention.output)
-            heads[row] += np.abs(of_columns.reshape(config.num_attention_heads, -1).sum(axis=1))
-        network.clear_gradients()
+    with _nothing_frozen(network):
+        for batch_rows in shuffled_batches(passages.encodings, 32, seed, 0):
+            batch = collate(passages.encodings, batch_rows, module.tokenizer.pad_token_id)
+            inputs = [paddle.to_tensor(array) for array in batch.inputs.values()]
+            loss = task.loss(
+                network(*inputs), [targets[row] for row in batch_rows], LossSettings(), network
+            )
+            loss.backward()
+            for row, layer in enumerate(layers):
+                # What a unit gives is multiplied by a row of the map behind it, a head by several:
+                # the products of weights and gradients are those of outputs and their gradients.
+                units[row] += np.abs(_products(layer.feed_forward.output))
+                of_columns = _products(layer.attention.output)
+                heads[row] += np.abs(of_columns.reshape(config.num_attention_heads, -1).sum(axis=1))
+            network.clear_gradients()
     return Importance(heads, units)
+
+
+@contextmanager
+def _nothing_frozen(network: Any) -> Iterator[None]:
+    """While entered, every parameter has gradients: also those that training left frozen."""
+    frozen = [parameter for parameter in network.parameters() if parameter.stop_gradient]
+    for parameter in frozen:
+        parameter.stop_gradient = False
+    try:
+        yield
+    finally:
+        for parameter in frozen:
+            parameter.stop_gradient = True
 
 
 def _products(linear: Any) -> np.ndarray:
@@ -194,26 +230,23 @@ def recover(
     whole: Module,
     data: TextDataset,
     dev: TextDataset | None,
-    folder: str | Path,
     changes: dict[str, Any],
     *,
     progress: bool = True,
 ) -> None:
-    """Let a pruned model learn from labelled rows and the whole model's answers; save it.
+    """Let a smaller model learn from labelled rows and the whole model's answers.
 
     Args:
-        smaller: what `prune` gave; it ends with the best weights on `dev`.
+        smaller: the model; it ends with the best weights on `dev`.
         whole: what it was made from.
         data: labelled rows.
         dev: rows to choose the best epoch by; None sets a tenth of `data` aside.
-        folder: where `smaller` is kept.
         changes: training arguments that differ from the defaults.
         progress: show a progress bar.
 
     Raises:
-        TrainingInterrupted: Ctrl-C or SIGTERM; `folder` holds the model as it was pruned.
+        TrainingInterrupted: Ctrl-C or SIGTERM; it is kept nowhere.
     """
     by_text = isinstance(whole.task, SequenceClassification)
     teacher = Teacher(whole) if by_text or whole.long_text == "cut" else None
     Trainer(smaller, teacher=teacher, progress=progress).finetune_and_eval(data, dev, **changes)
-    smaller.save(folder)

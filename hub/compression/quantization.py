@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from hub.compression.pruning import recover
-from hub.compression.rewriting import check_output, forget
+from hub.compression.rewriting import made_aside
 from hub.data import TextDataset
 from hub.errors import InputError
 from hub.inference.export import export
 from hub.module import Module
 from hub.tasks import LabelledTask
 from hub.training.arguments import TrainingArguments
+from hub.training.output_folder import check_output
 
 
 @dataclass(frozen=True)
@@ -68,26 +69,27 @@ def quantize(
         InputError: the module has no labels.
         OutputError: the folder holds something.
         MissingPackageError: what ONNX takes is not installed.
-        TrainingInterrupted: Ctrl-C or SIGTERM.
+        TrainingInterrupted: Ctrl-C or SIGTERM; nothing was written.
     """
     folder = Path(output)
     if not isinstance(module.task, LabelledTask):
         raise InputError(f"{module.name} has no task with labels: fine-tune it first.")
-    check_output(folder, overwrite)
-    TrainingArguments().with_changes(**(changes or {}))  # told before anything is written
+    check_output(folder, False, overwrite)
+    TrainingArguments().with_changes(**(changes or {}))  # told before anything is measured
     metric, fp32, before = _measure(module, dev)
     lost = 100 * (fp32 - before)
-    forget(folder)
-    module.save(folder)
-    smaller = Module(directory=folder)
-    if lost <= max_drop:
-        say(f"int8      {metric} {fp32:.2%} -> {before:.2%}: it needs no training for int8")
-        return Quantized(smaller, metric, fp32, before, before, False)
-    say(f"int8      {metric} {fp32:.2%} -> {before:.2%}: it loses {lost:.2f} points")
-    learned = {**(changes or {}), "quantization_aware": True}
-    recover(smaller, module, data, dev, folder, learned, progress=progress)
-    _, _, after = _measure(smaller, dev)
-    say(f"trained   {metric} in int8 {after:.2%}")
+    with made_aside(folder) as made:
+        module.save(made)
+        smaller = Module(directory=made)
+        if lost <= max_drop:
+            say(f"int8      {metric} {fp32:.2%} -> {before:.2%}: it needs no training for int8")
+            return Quantized(smaller, metric, fp32, before, before, False)
+        say(f"int8      {metric} {fp32:.2%} -> {before:.2%}: it loses {lost:.2f} points")
+        learned = {**(changes or {}), "quantization_aware": True}
+        recover(smaller, module, data, dev, learned, progress=progress)
+        smaller.save(made)
+        _, _, after = _measure(smaller, dev)
+        say(f"trained   {metric} in int8 {after:.2%}")
     return Quantized(smaller, metric, fp32, before, after, True)
 
 

@@ -3,55 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from hub.constants import (
-    CARD_FILE,
-    COMPRESSION_FILE,
-    CONFIG_FILE,
-    LOG_FILE,
-    MANIFEST_FILE,
-    METRICS_FILE,
-    REPORT_FILE,
-    WEIGHTS_FILE,
-)
+from hub.constants import CONFIG_FILE, MANIFEST_FILE, WEIGHTS_FILE
 from hub.errors import OutputError
-from hub.files import write_text
+from hub.files import move_files, write_text
 from hub.models.ernie.formats import read_safetensors, write_safetensors
 from hub.module import Module
 from hub.registry.manifest import read_manifest, write_manifest
+from hub.training.output_folder import forget_run, forget_story, probe
 
 Arrays = dict[str, np.ndarray]
-# What a run or an earlier step writes for people, of a model that is gone when another is written.
-_STORY = (
-    CARD_FILE, COMPRESSION_FILE, LOG_FILE, METRICS_FILE, REPORT_FILE, "learning_curve.png",
-    "confusion_matrix.png",
-)  # fmt: skip
-
-
-def check_output(folder: Path, overwrite: bool) -> None:
-    """See that a model may be written into `folder`.
-
-    Raises:
-        OutputError: it may not; the sentence says what to do.
-    """
-    if folder.exists() and not folder.is_dir():
-        raise OutputError(f"{folder} is a file; --output takes a folder.")
-    if not folder.exists() or not any(folder.iterdir()):
-        return
-    if not (folder / MANIFEST_FILE).exists():
-        raise OutputError(
-            f"{folder} holds files that are not this package's: choose another --output."
-        )
-    if not overwrite:
-        raise OutputError(
-            f"{folder} already holds a model: choose another --output, or replace it with "
-            "--overwrite."
-        )
 
 
 def check_is_other(run: Path, folder: Path) -> None:
@@ -64,17 +32,45 @@ def check_is_other(run: Path, folder: Path) -> None:
         raise OutputError(f"{folder} is the model that is made smaller: choose another --output.")
 
 
-def forget(folder: Path) -> None:
-    """Remove what says how the model came about that a folder holds, and is to be replaced.
+@contextmanager
+def made_aside(folder: Path) -> Iterator[Path]:
+    """While entered, a model is made in another folder of the same name; then it is put in place.
+
+    Whatever fails or is interrupted before leaves `folder` as it was.
+
+    Args:
+        folder: where the model is to be, and perhaps another is; `check_output` has seen it.
+
+    Yields:
+        The other folder, which is empty.
 
     Raises:
-        OutputError: it cannot be removed.
+        OutputError: the folder cannot be written.
     """
+    folder = folder.resolve()  # of a link what it points to; "." has a name
     try:
-        for name in _STORY:
-            (folder / name).unlink(missing_ok=True)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        if folder.exists():
+            probe(folder)
+        scratch = tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent)
+        made = Path(scratch.name) / folder.name
+        made.mkdir()
     except OSError as error:
-        raise OutputError(f"{folder} cannot be written: {error.strerror or error}.") from error
+        raise OutputError(_complaint(folder, error)) from error
+    with scratch:
+        yield made
+        try:
+            folder.mkdir(exist_ok=True)
+            (folder / MANIFEST_FILE).unlink(missing_ok=True)
+            forget_story(folder)
+            forget_run(folder)
+            move_files(made, folder, MANIFEST_FILE)
+        except OSError as error:
+            raise OutputError(_complaint(folder, error)) from error
+
+
+def _complaint(folder: Path, error: OSError) -> str:
+    return f"{folder} cannot be written: {error.strerror or error}."
 
 
 def rewrite(
@@ -88,12 +84,11 @@ def rewrite(
 
     Args:
         module: what is changed; it stays as it is.
-        folder: the folder to write.
+        folder: an empty folder.
         change_arrays: given the weights under `transformers`' names, the new ones.
         config: what differs in `config.json`.
         write_more: writes files that differ as well, such as the tokenizer's.
     """
-    forget(folder)
     module.save(folder)
     manifest = read_manifest(folder, check_content=False)
     assert manifest is not None  # save has just written it

@@ -92,6 +92,8 @@ def _config(theirs: ErnieConfig, layers: int, width: int, heads: int | None) -> 
         num_hidden_layers=layers,
         hidden_size=width,
         num_attention_heads=count,
+        # Of a teacher without all of its heads: whose width is another's cuts that into its own.
+        head_dim=theirs.head_dim if same else None,
         intermediate_size=theirs.intermediate_size if same else 4 * width,
     )
 

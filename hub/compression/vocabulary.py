@@ -17,10 +17,11 @@ from typing import Any
 import numpy as np
 import tokenizers
 
-from hub.compression.rewriting import Arrays, check_output, rewrite
+from hub.compression.rewriting import Arrays, made_aside, rewrite
 from hub.errors import DataError, InputError, ModelError
 from hub.module import Module
 from hub.tokenizers import WordPieceTokenizer
+from hub.training.output_folder import check_output
 
 _AT_A_TIME = 2_000
 _COMPARED = 256
@@ -80,7 +81,7 @@ def trim_vocabulary(
         )
     if min_count < 1:
         raise InputError(f"min_count must be from 1, not {min_count}.")
-    check_output(folder, overwrite)
+    check_output(folder, False, overwrite)
     if iter(texts) is texts:  # they can be read but once
         texts = list(texts)
     size = module.config.vocab_size
@@ -107,13 +108,14 @@ def trim_vocabulary(
     def write_tokenizer(where: Path) -> None:
         smaller.save(where, module.max_seq_len)
 
-    result = rewrite(
-        module,
-        folder,
-        lambda arrays: _selected(arrays, kept, size),
-        {"vocab_size": len(kept), "pad_token_id": smaller.pad_token_id},
-        write_tokenizer,
-    )
+    with made_aside(folder) as made:
+        result = rewrite(
+            module,
+            made,
+            lambda arrays: _selected(arrays, kept, size),
+            {"vocab_size": len(kept), "pad_token_id": smaller.pad_token_id},
+            write_tokenizer,
+        )
     return Trimmed(result, (size, len(kept)), number, unknown)
 
 
@@ -127,8 +129,8 @@ def _counts(
     while part := list(islice(rest, _AT_A_TIME)):
         number += len(part)
         # All of a text counts, however much of it is read at a time.
-        for encoded in tokenizer.backend.encode_batch_fast(part, add_special_tokens=False):
-            np.add.at(counts, encoded.ids, 1)
+        for encoding in tokenizer.encode(part):
+            np.add.at(counts, encoding.input_ids[1:-1], 1)
     return counts, number
 
 

@@ -84,10 +84,12 @@ class MaskedLanguageModelling:
         return network(*map(paddle.to_tensor, batch.inputs.values()))
 
     def loss(self, network: paddle.nn.Layer, batch: MaskedBatch) -> paddle.Tensor:
-        """The mean cross-entropy over a batch's masked tokens, a scalar."""
+        """The mean cross-entropy over a batch's masked tokens, a scalar; 0 where there are none."""
         from hub.backend import paddle
 
         logits = self.logits(network, batch)
+        if not len(batch.targets):  # no token that the vocabulary knows
+            return logits.sum() * 0.0
         targets = paddle.to_tensor(batch.targets)
         return paddle.nn.functional.cross_entropy(logits.astype("float32"), targets)
 

@@ -137,7 +137,7 @@ class Tokenizer(ABC):
         flat: list[str] = []
         for text in texts:
             flat += text if isinstance(text, tuple) else (text,)
-        made = self._pieces([_whole(text) for text in flat], return_offsets)
+        made = self._pieces([whole_text(text) for text in flat], return_offsets)
         encodings = []
         for text in texts:
             if not isinstance(text, tuple):
@@ -241,8 +241,9 @@ def _listed(texts: Any) -> list[Any]:
     return list(texts)
 
 
-def _whole(text: str) -> str:
-    """Half a surrogate pair, which JSON can hold and UTF-8 cannot, becomes U+FFFD."""
+def whole_text(text: str) -> str:
+    """The text with surrogates joined; half a pair, which JSON can hold and UTF-8 cannot, becomes
+    U+FFFD."""
     if not isinstance(text, str):
         raise InputError(f"A text is {type(text).__name__}, not a string: {text!r:.60}.")
     try:
@@ -253,7 +254,7 @@ def _whole(text: str) -> str:
 
 
 def _in_the_users(text: Text, encoding: Encoding) -> Encoding:
-    """The encoding with its offsets in the text as it was before `_whole` joined surrogates."""
+    """The encoding with its offsets in the text as it was before `whole_text` joined surrogates."""
     parts = text if isinstance(text, tuple) else (text,)
     if encoding.offsets is None or not any(map(_SURROGATE.search, parts)):
         return encoding

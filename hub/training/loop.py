@@ -246,7 +246,8 @@ class TrainingLoop:
         loss = self.task.loss(logits, targets, self.losses, self.network, whole_targets)
         if self.lessons is None:
             return loss
-        return self.lessons.loss(loss, logits, targets, rows, whole)
+        batch = None if whole_targets is None else (whole, whole_targets)
+        return self.lessons.loss(loss, logits, targets, rows, batch)
 
     def _refuse(self, value: float, rows: np.ndarray) -> None:
         """Stop at a loss that is not a number, or leave its step out if that is asked for.

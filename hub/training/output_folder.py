@@ -1,4 +1,4 @@
-"""The folder a run writes: what may be in it before, and whether it can be written at all."""
+"""The folder a model is written into: what may be in it before, and whether it can be written."""
 
 from __future__ import annotations
 
@@ -6,13 +6,31 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from hub.constants import CHECKPOINT_DIRECTORY, LOG_FILE, MANIFEST_FILE, TRACKING_DIRECTORY
+from hub.constants import (
+    CARD_FILE,
+    CHECKPOINT_DIRECTORY,
+    COMPRESSION_FILE,
+    CURVE_FILE,
+    LOG_FILE,
+    MANIFEST_FILE,
+    MATRIX_FILE,
+    METRICS_FILE,
+    PRETRAINING_CURVE_FILE,
+    REPORT_FILE,
+    TRACKING_DIRECTORY,
+)
 from hub.errors import OutputError
 from hub.training.checkpoints import CheckpointStore
 
+# What is told to people of a model that is gone when another takes its place.
+_STORY = (
+    CARD_FILE, COMPRESSION_FILE, CURVE_FILE, MATRIX_FILE, METRICS_FILE, PRETRAINING_CURVE_FILE,
+    REPORT_FILE,
+)  # fmt: skip
+
 
 def check_output(folder: Path, resume: bool, overwrite: bool) -> None:
-    """See that a run may write into `folder`.
+    """See that a model may be written into `folder`.
 
     Args:
         folder: what the user asked for.
@@ -33,7 +51,8 @@ def check_output(folder: Path, resume: bool, overwrite: bool) -> None:
         return
     if unfinished and not overwrite:
         raise OutputError(
-            f"{folder} holds an unfinished run: --resume goes on with it, --overwrite starts again."
+            f"{folder} holds an unfinished run: the command that began it goes on with --resume, "
+            "--overwrite starts again."
         )
     has_model = (folder / MANIFEST_FILE).exists()
     if has_model and not overwrite:
@@ -57,24 +76,54 @@ def prepare_output(folder: Path, resume: bool) -> None:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".writable"
-        probe.touch()
-        probe.unlink()
+        probe(folder)
         if not resume:
-            CheckpointStore(folder / CHECKPOINT_DIRECTORY, {}).remove()
-            (folder / LOG_FILE).unlink(missing_ok=True)
+            forget_run(folder)
     except OSError as error:
         raise OutputError(f"{folder} cannot be written: {error.strerror or error}.") from error
 
 
+def probe(folder: Path) -> None:
+    """Make a file in a folder and remove it.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    path = folder / ".writable"
+    path.touch()
+    path.unlink()
+
+
+def forget_story(folder: Path) -> None:
+    """Remove what says how the model came about that a folder holds, and is to be replaced.
+
+    Raises:
+        OSError: it cannot be removed.
+    """
+    for name in _STORY:
+        (folder / name).unlink(missing_ok=True)
+
+
+def forget_run(folder: Path) -> None:
+    """Remove the unfinished run that a folder holds, and the log of a finished one.
+
+    Raises:
+        OSError: it cannot be removed.
+    """
+    CheckpointStore(folder / CHECKPOINT_DIRECTORY, {}).remove()
+    (folder / LOG_FILE).unlink(missing_ok=True)
+
+
 @contextmanager
 def writing(folder: Path) -> Iterator[None]:
-    """While entered, a run's results are written; what fails leaves its checkpoints.
+    """While entered, a run's results take the place of another model's; what fails leaves its
+    checkpoints.
 
     Raises:
         OutputError: the disk is full, or the folder cannot be written any more.
     """
     try:
+        forget_story(folder)
         yield
     except OSError as error:
         raise OutputError(

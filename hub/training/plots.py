@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from hub.constants import CURVE_FILE, MATRIX_FILE
 from hub.files import write_whole
 from hub.tasks.base import Metrics, metric_title
 
-_CURVE, _MATRIX = "learning_curve.png", "confusion_matrix.png"
 # Fonts with Chinese characters, as the usual systems call them. matplotlib's own font has none and
 # would draw a box for every character.
 _CHINESE_FONTS = (
@@ -59,12 +59,12 @@ def draw_plots(
     if font is not None:
         style["font.family"] = [font]
     with matplotlib.rc_context(style):
-        _draw_curve(folder / _CURVE, history, baseline, metrics)
+        _draw_curve(folder / CURVE_FILE, history, baseline, metrics)
         if matrix is None:
-            return Plots(_CURVE, None, numbered)
+            return Plots(CURVE_FILE, None, numbered)
         names = [str(number) for number in range(len(labels))] if numbered else list(labels)
-        _draw_matrix(folder / _MATRIX, matrix, names)
-    return Plots(_CURVE, _MATRIX, numbered)
+        _draw_matrix(folder / MATRIX_FILE, matrix, names)
+    return Plots(CURVE_FILE, MATRIX_FILE, numbered)
 
 
 def _draw_curve(

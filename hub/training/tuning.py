@@ -24,7 +24,7 @@ from hub.constants import MANIFEST_FILE, TUNING_DIRECTORY
 from hub.data import load_dataset
 from hub.data.loading import with_dev
 from hub.errors import InputError, MissingPackageError, OutputError, TrainingError
-from hub.files import write_text
+from hub.files import move_files, write_text
 from hub.module import Module
 from hub.tasks import LabelledTask, labelled_task_type
 from hub.tasks.base import metric_title
@@ -387,10 +387,7 @@ class _Search:
                 return
             # The manifest is what makes a folder a model: without it the folder is none, with it
             # the files are those that it names.
-            (self.folder / MANIFEST_FILE).unlink(missing_ok=True)
-            for path in sorted(scratch.iterdir(), key=lambda path: path.name == MANIFEST_FILE):
-                if path.is_file():
-                    path.replace(self.folder / path.name)
+            move_files(scratch, self.folder, MANIFEST_FILE)
             kept = {"trial": trial.number, "value": value, "settings": trial.params}
             write_text(best, json.dumps(kept, ensure_ascii=False) + "\n")
 

@@ -128,3 +128,17 @@ def test_what_is_told_of_a_model_goes_with_it(
     code, _, error = hub("compress", *words.split(), "--output", "old", "--overwrite")
     assert code == 0, error
     assert not [name for name in names if Path("old", name).exists()]
+
+
+def test_a_run_forgets_how_the_model_before_it_was_made_smaller(
+    hub: Hub, run: Path, tiny_folder: Path
+) -> None:
+    code, _, error = hub("compress", "vocab", "run", "--corpus", "rows.tsv", "--output", "out")
+    assert code == 0 and Path("out/compression.json").exists(), error
+    Path("out/pretraining.png").write_bytes(b"")
+    code, _, error = hub(
+        "finetune", "rows.tsv", "--dev", "rows.tsv", "--model", tiny_folder, "--epochs", "1", "-q",
+        "--output", "out", "--overwrite",
+    )  # fmt: skip
+    assert code == 0 and Path("out/metrics.json").exists(), error
+    assert not Path("out/compression.json").exists() and not Path("out/pretraining.png").exists()

@@ -47,6 +47,10 @@ def logits(module: hub.Module, texts: list[str]) -> np.ndarray:
     return Teacher(module).logits(texts, LABELS)
 
 
+def ignore(line: str) -> None:
+    pass
+
+
 def table(path: Path) -> Path:
     rows = "".join(f"{text}\t{label}\n" for text, label in ROWS)
     path.write_text("text\tlabel\n" + rows, encoding="utf-8")
@@ -98,6 +102,16 @@ def test_what_is_unknown_is_counted_as_the_smaller_vocabulary_cuts_it(
     # Where every entry stays, what was unknown before is so after.
     trimmed = trim_vocabulary(module, ["雨京𠮷"], tmp_path / "u")
     assert trimmed.unknown == pytest.approx(1 / 3)
+
+
+def test_half_a_surrogate_pair_in_a_text_is_read_as_the_model_reads_it(
+    run: Path, tmp_path: Path
+) -> None:
+    texts = ["雨\ud83d歌", "票"]
+    trimmed = trim_vocabulary(hub.Module(directory=run), texts, tmp_path / "t")
+    assert trimmed.texts == 2 and trimmed.unknown == 0
+    ids = trimmed.module.tokenizer.encode(texts[:1])[0].input_ids
+    assert trimmed.module.tokenizer.tokens(ids[1:-1]) == ["雨", "歌"]
 
 
 def test_a_vocabulary_of_nothing_is_refused(run: Path, tmp_path: Path) -> None:
@@ -212,6 +226,20 @@ def test_heads_that_do_nothing_go_first_and_answers_stay(run: Path, tmp_path: Pa
         assert np.abs(scores[0] - scores[1]).max() < 1e-4
 
 
+def test_a_model_that_was_trained_with_frozen_layers_is_pruned(run: Path, tmp_path: Path) -> None:
+    module = hub.Module(directory=run)
+    data = load_dataset(ROWS, kind="text-classification")
+    Trainer(module, progress=False).finetune_and_eval(ROWS, ROWS, epochs=1, freeze_layers=1)
+    frozen = [p.stop_gradient for p in module.network.parameters()]
+    assert any(frozen)
+    scores = importance(module, data, 1)
+    assert [p.stop_gradient for p in module.network.parameters()] == frozen
+    module.save(tmp_path / "run")
+    wanted = importance(hub.Module(directory=tmp_path / "run"), data, 1)
+    assert np.array_equal(scores.heads, wanted.heads)
+    assert np.array_equal(scores.units, wanted.units)
+
+
 def test_layers_go_at_even_distances(run: Path, tmp_path: Path) -> None:
     module = hub.Module(directory=run)
     data = load_dataset(ROWS, kind="text-classification")
@@ -279,6 +307,15 @@ def test_the_teachers_loss_is_the_divergence_at_the_temperature() -> None:
     assert float(divergence_from(paddle.to_tensor(theirs), theirs, 3.0)) < 1e-6
 
 
+def test_each_label_by_itself_counts_in_the_teachers_loss_as_in_the_labels() -> None:
+    draw = np.random.default_rng(1)
+    ours, theirs = draw.normal(size=(2, 6, 40)).astype(np.float32)
+    p, q = (1 / (1 + np.exp(-x / 3)) for x in (theirs, ours))
+    wanted = 9 * (p * np.log(p / q) + (1 - p) * np.log((1 - p) / (1 - q))).mean()
+    found = float(divergence_from(paddle.to_tensor(ours), theirs, 3.0, several=True))
+    assert found == pytest.approx(wanted, rel=1e-3)
+
+
 def test_a_student_learns_what_labels_alone_do_not_say(
     run: Path, tiny_folder: Path, tmp_path: Path
 ) -> None:
@@ -291,7 +328,8 @@ def test_a_student_learns_what_labels_alone_do_not_say(
         changes={"epochs": 10, "learning_rate": 1e-2, "batch_size": 16}, progress=False,
         say=lines.append,
     )  # fmt: skip
-    assert f"taught    {len(TEXTS) - 3} texts" in "\n".join(lines)
+    # Those with labels are learned as they are, and those that are measured with not at all.
+    assert f"taught    {len(TEXTS) - 33} texts" in "\n".join(lines)
     student = hub.Module(directory=tmp_path / "student")
     answers = np.array([student.predict(TEXTS), teacher.predict(TEXTS)])
     alike = (answers[0] == answers[1]).mean()
@@ -304,6 +342,23 @@ def test_a_student_learns_what_labels_alone_do_not_say(
     theirs = logits(teacher, TEXTS)
     apart = [float(np.abs(logits(m, TEXTS) - theirs).mean()) for m in (student, alone)]
     assert apart[0] < apart[1]
+
+
+def test_texts_that_are_measured_with_are_not_taught(run: Path, tmp_path: Path) -> None:
+    teacher = hub.Module(directory=run)
+    labelled = load_dataset(ROWS[:100], kind="text-classification")
+    unlabelled = [f" {text} " for text in TEXTS]
+    counts = []
+    for name, dev in (("aside", None), ("given", ROWS[-30:])):
+        rows = distil(
+            teacher, "1x12", labelled, tmp_path / name, dev=dev, unlabelled=unlabelled,
+            changes={"max_steps": 1}, progress=False, say=ignore,
+        ).summary["rows"]  # fmt: skip
+        counts.append((rows["train"], rows["dev"]))
+    # Every text is learned from or measured with.
+    (aside, tenth), (given, thirty) = counts
+    assert aside == len(TEXTS) - tenth and tenth > 0
+    assert given == len(TEXTS) - thirty and thirty == 30
 
 
 def test_a_students_new_weights_are_those_of_the_seed(

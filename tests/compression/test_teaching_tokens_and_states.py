@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +16,19 @@ import hub
 from hub.backend import paddle
 from hub.cli.main import cli
 from hub.compression.distillation import distil
-from hub.compression.pruning import prune, recover
+from hub.compression.pruning import prune
 from hub.compression.students import create_student
 from hub.data import load_dataset
+from hub.data.batches import collate
 from hub.data.encoded import EncodedTexts
 from hub.errors import DataError, InputError
 from hub.inference.loading import evaluate
 from hub.models.creation import create_model
 from hub.models.ernie.config import ErnieConfig
+from hub.tasks import LabelledTask
 from hub.tasks.encoded_passages import read_all
 from hub.tokenizers import Tokenizer, WordPieceTokenizer
+from hub.training.arguments import TrainingArguments
 from hub.training.distillation.states import StateLessons, watched
 from hub.training.distillation.teacher import Lessons, Teacher
 from hub.training.distillation.tokens import NOWHERE, matching_tokens
@@ -268,6 +272,55 @@ def test_intents_and_slots_are_taught_together(
     assert evaluate(hub.Module(directory=tmp_path / "student"), test)["sentence_accuracy"] > 0.9
 
 
+@pytest.mark.parametrize("states", [0.0, 0.5])
+@pytest.mark.parametrize("kind", ["token-classification", "intent-slots"])
+def test_a_batch_in_parts_is_taught_as_a_whole_one(
+    tiny_folder: Path, kind: str, states: float
+) -> None:
+    """A text counts by its words where tags are learned, and by its tokens where states are."""
+    rows = sentences(12, seed=1, intents=kind == "intent-slots")
+    rows[0]["text"] += "一的是在不了有和人这中大" * 3  # so that texts differ in length
+    data = load_dataset(rows, kind=kind)
+    student, teacher = (hub.Module(directory=tiny_folder, task=kind) for _ in range(2))
+    for seed, module in enumerate((student, teacher)):
+        assert isinstance(module.task, LabelledTask)
+        module.set_task(type(module.task).from_data(data), seed)
+    trainer = Trainer(student, teacher=Teacher(teacher, 1.0, 2.0, states, states), progress=False)
+    train = trainer._encode(data, 64, "cut")
+    lessons = trainer._lessons(train, TrainingArguments())
+    assert lessons is not None
+
+    def batch(numbers: np.ndarray) -> tuple[np.ndarray, list[Any]]:
+        return numbers, [train.window_targets[row] for row in numbers]
+
+    def loss(numbers: np.ndarray, whole: Any) -> float:
+        inputs = collate(train.encodings, numbers, student.tokenizer.pad_token_id).inputs
+        output = student.network(*map(paddle.to_tensor, inputs.values()))
+        return float(lessons.loss(paddle.zeros([]), output, batch(numbers)[1], numbers, whole))
+
+    every = np.arange(len(rows))
+    with lessons.given_to(student.network, seed=1):
+        parts = [loss(every[n : n + 5], batch(every)) for n in range(0, len(rows), 5)]
+        assert sum(parts) == pytest.approx(loss(every, None), rel=1e-4)
+
+
+def test_micro_batches_are_taught_the_same(tiny_folder: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(tiny_folder, tmp_path / "model")
+    config = json.loads((folder / "config.json").read_text())
+    config["hidden_dropout_prob"] = config["attention_probs_dropout_prob"] = 0.0
+    (folder / "config.json").write_text(json.dumps(config))
+    rows = sentences(24, seed=1)
+    rows[0]["text"] += "一的是在不了有和人这中大" * 3
+    teacher = fitted(tiny_folder, sentences(120, seed=1), "ner")
+    losses = []
+    for size in (None, 3):
+        student = hub.Module(directory=folder, task="ner")
+        trainer = Trainer(student, teacher=Teacher(teacher, relations=0.5), progress=False)
+        trainer.train(rows, epochs=2, batch_size=8, learning_rate=1e-2, micro_batch_size=size)
+        losses.append([entry["loss"] for entry in trainer.state.history])
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+
+
 def test_labels_in_another_order_are_the_teachers(tagger: hub.Module, tiny_folder: Path) -> None:
     assert tagger.task is not None
     labels = list(reversed(tagger.task.labels))
@@ -287,10 +340,11 @@ def test_a_pruned_tagger_recovers_with_its_teacher(tagger: hub.Module, tmp_path:
     tagger.save(tmp_path / "run")
     rows = sentences(120, seed=1)
     whole, data = hub.Module(directory=tmp_path / "run"), load_dataset(rows, kind="ner")
-    smaller = prune(whole, data, tmp_path / "small", width=0.25, layers=1)
-    changes = schedule(8)
     dev = load_dataset(rows[:30], kind="ner")
-    recover(smaller, whole, data, dev, tmp_path / "small", changes, progress=False)
+    prune(
+        whole, data, tmp_path / "small", width=0.25, layers=1, dev=dev, recovery=schedule(8),
+        progress=False,
+    )  # fmt: skip
     test = load_dataset(sentences(60, seed=6), kind="ner")
     assert evaluate(hub.Module(directory=tmp_path / "small"), test)["f1"] > 0.9
 
@@ -322,6 +376,21 @@ def test_a_narrower_student_begins_with_the_components_of_the_embeddings(
     theirs -= theirs.mean(axis=0)
     spread = np.linalg.svd(theirs, compute_uv=False) ** 2
     assert ((ours - ours.mean(axis=0)) ** 2).sum() == pytest.approx(spread[:12].sum(), rel=1e-3)
+
+
+def test_a_narrower_student_of_a_teacher_without_all_heads_has_whole_ones(
+    tagger: hub.Module, tmp_path: Path
+) -> None:
+    tagger.save(tmp_path / "run")
+    rows = load_dataset(sentences(30, seed=1), kind="ner")
+    teacher = prune(hub.Module(directory=tmp_path / "run"), rows, tmp_path / "narrow", heads=2)
+    assert teacher.config.attention_size == 12 < teacher.config.hidden_size
+    module = hub.Module(directory=create_student("2x16", teacher, tmp_path))
+    assert module.config.num_attention_heads == 2 and module.config.head_dim is None
+    assert module.network.encoder.layers[0].attention.query.weight.shape == [16, 16]
+    # One as wide takes over the teacher's layers.
+    as_wide = hub.Module(directory=create_student("1x24", teacher, tmp_path))
+    assert as_wide.network.encoder.layers[0].attention.query.weight.shape == [24, 12]
 
 
 def test_the_command_teaches_a_new_model_of_a_shape(tagger: hub.Module, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from hub.cli.main import cli
 from hub.errors import DataError, InputError, OutputError
 from hub.tokenizers import WordPieceTokenizer, read_vocabulary
 from hub.tokenizers.merging import learn_merges
-from hub.tokenizers.vocabulary import SPECIAL_TOKENS, train_vocabulary
+from hub.tokenizers.vocabulary import SPECIAL_TOKENS, is_cased, train_vocabulary
 
 TEXTS = ["今天天气很好 Weather report", "明天天气不好 weather station", "天气预报 weathering"] * 30
 
@@ -46,6 +46,42 @@ def test_the_size_and_the_characters_are_limits() -> None:
     # The rarer ones go. `r` and `天` are equally frequent: the first by code point stays.
     assert few[5:] == ["e", "r", "t"]
     assert train_vocabulary(TEXTS, 200, characters=4, min_frequency=1000)[5:] == [*"ert天"]
+
+
+@pytest.mark.parametrize("characters", range(12, 21))
+def test_characters_leave_room_for_the_special_tokens(characters: int) -> None:
+    letters = train_vocabulary(TEXTS, 100, characters=15, min_frequency=1000)[5:20]
+    entries = train_vocabulary(TEXTS, 20, characters=characters, min_frequency=1000)
+    assert len(entries) == 20
+    # The most frequent ones, none of which is dropped for want of room.
+    fitting = min(characters, 15)
+    assert len([entry for entry in entries[5:] if entry in letters]) == fitting
+
+
+def test_half_a_surrogate_pair_is_no_character() -> None:
+    entries = train_vocabulary(["今天\ud83d", "\ude00天 \ud83d\ude00"], 100)
+    assert set(entries[5:]) == {"今", "天", "😀"}
+
+
+@pytest.mark.parametrize(("style", "word"), [("ernie", "100"), ("bert", "￥100")])
+@pytest.mark.parametrize("lowercase", [True, False])
+def test_words_are_those_of_the_tokenizer(style: str, word: str, lowercase: bool) -> None:
+    texts = ["价格￥100元", "¥20 ①Café", "a\u00adb"] * 20
+    entries = train_vocabulary(texts, 200, min_frequency=2, lowercase=lowercase, style=style)
+    assert word in entries
+    tokenizer = WordPieceTokenizer.from_vocabulary(entries, lowercase, style)
+    used = {t for e in tokenizer.encode(texts) for t in tokenizer.tokens(e.input_ids)}
+    assert "[UNK]" not in used
+    # What whole words were merged to is used.
+    words = {e for e in entries[5:] if len(e) > 1 and not e.startswith("##")}
+    assert len(words & used) >= 4
+
+
+def test_a_vocabulary_of_lower_cased_texts_is_known_by_its_words() -> None:
+    assert not is_cased(train_vocabulary(TEXTS, 200))
+    assert is_cased(train_vocabulary(TEXTS, 200, lowercase=False))
+    # BERT's for Chinese has marks of this form.
+    assert not is_cased([*SPECIAL_TOKENS, "<S>", "[unused1]", "[CLS]", "##a", "天"])
 
 
 def test_the_same_texts_always_give_the_same_entries() -> None:

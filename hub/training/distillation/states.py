@@ -119,9 +119,9 @@ class StateLessons:
                 del network.teacher_maps
             self._maps, self._states = None, States()
 
-    def loss(self, rows: np.ndarray) -> paddle.Tensor:
+    def loss(self, rows: np.ndarray, whole: np.ndarray | None = None) -> paddle.Tensor:
         """How far the states of the student's last pass, which was for `rows`, are from the
-        teacher's."""
+        teacher's: the mean over tokens, or what they add to that of the batch `whole`."""
         theirs = self._read(rows)
         length = max(len(self._places[row]) for row in rows)
         places = np.zeros((len(rows), length), np.int64)
@@ -136,7 +136,11 @@ class StateLessons:
             total = total + self._hidden * self._hidden_loss(theirs.hidden, index, mask)
         if self._relations:
             total = total + self._relations * self._relation_loss(theirs.related, index, mask)
-        return total
+        return total if whole is None else total * (self._known(rows) / self._known(whole))
+
+    def _known(self, rows: np.ndarray) -> int:
+        """How many tokens of some rows the teacher has as well; `[CLS]` is one."""
+        return sum(int((self._places[row] >= 0).sum()) for row in rows)
 
     def _read(self, rows: np.ndarray) -> States:
         batch = collate(self._encodings, rows, self._pad_token_id)

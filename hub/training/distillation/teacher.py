@@ -28,6 +28,9 @@ from hub.training.distillation.tokens import matching_tokens
 
 F = paddle.nn.functional
 
+# The numbers of some training rows, and what is learned of each.
+RowTargets = tuple[np.ndarray, Sequence[Any]]
+
 
 @dataclass(frozen=True)
 class Teacher:
@@ -188,7 +191,7 @@ class Lessons:
         output: paddle.Tensor,
         targets: Sequence[Any],
         rows: np.ndarray,
-        whole: np.ndarray | None = None,
+        whole: RowTargets | None = None,
     ) -> paddle.Tensor:
         """The labels' loss and the teacher's, each with its weight.
 
@@ -197,32 +200,48 @@ class Lessons:
             output: what the student's last pass gave, float32.
             targets: what is learned of each row.
             rows: the numbers of the rows.
-            whole: those of the batch that they are a part of, of which they count as many as they
-                are; None is all of it.
+            whole: the numbers and the targets of the batch that they are a part of: like the
+                labels' loss, the teacher's is then what they add to the batch's mean. None is all.
         """
         weight = self.teacher.weight
-        share = 1.0 if whole is None else len(rows) / len(whole)
         total = (1 - weight) * labels_loss
         if weight:
-            total = total + weight * share * self._answers_loss(output, targets, rows)
-        return total if self._states is None else total + share * self._states.loss(rows)
+            total = total + weight * self._answers_loss(output, (rows, targets), whole)
+        if self._states is None:
+            return total
+        return total + self._states.loss(rows, None if whole is None else whole[0])
 
     def _answers_loss(
-        self, output: paddle.Tensor, targets: Sequence[Any], rows: np.ndarray
+        self, output: paddle.Tensor, part: RowTargets, whole: RowTargets | None
     ) -> paddle.Tensor:
-        theirs = [self._outputs[row] for row in rows]
-        temperature = self.teacher.temperature
+        theirs = [self._outputs[row] for row in part[0]]
+        temperature, count = self.teacher.temperature, len(self._task.labels)
+        by_row = 1.0 if whole is None else len(part[0]) / len(whole[0])
         if isinstance(self._task, SequenceClassification):
             several = isinstance(self._task, MultiLabelClassification)
-            return divergence_from(output, np.stack(theirs), temperature, several)
+            return by_row * divergence_from(output, np.stack(theirs), temperature, several)
+        known = self._known_words(part)
+        by_word = 1.0
+        if whole is not None:
+            by_word = _size(known) / max(1, _size(self._known_words(whole)))
         if isinstance(self._task, TokenClassification):
-            return _tags_loss(output, theirs, targets, temperature)
-        count = len(self._task.labels)
+            return by_word * _tags_loss(output, theirs, known, temperature)
         intents = np.stack([its[0, count:] for its in theirs])
         tags = [its[1:, :count] for its in theirs]
-        return divergence_from(output[:, 0, count:], intents, temperature) + _tags_loss(
-            output[:, :, :count], tags, [its_tags for _, its_tags in targets], temperature
-        )
+        return by_row * divergence_from(
+            output[:, 0, count:], intents, temperature
+        ) + by_word * _tags_loss(output[:, :, :count], tags, known, temperature)
+
+    def _known_words(self, batch: RowTargets) -> list[np.ndarray]:
+        """For each row of a batch its own tokens that have a tag, and one of the teacher's."""
+        theirs = [self._outputs[row] for row in batch[0]]
+        tags = batch[1]
+        if isinstance(self._task, IntentSlots):
+            theirs, tags = [its[1:] for its in theirs], [its_tags for _, its_tags in tags]
+        return [
+            np.flatnonzero((its_tags != NO_TAG) & np.isfinite(its[:, 0]))
+            for its_tags, its in zip(tags, theirs, strict=True)
+        ]
 
 
 def divergence_from(
@@ -231,7 +250,8 @@ def divergence_from(
     """How far logits [N, labels] are from a teacher's.
 
     The mean Kullback-Leibler divergence from the teacher's probabilities, at the temperature and
-    multiplied by its square, so that gradients keep their size.
+    multiplied by its square, so that gradients keep their size. Where each label has a probability
+    of its own it is a mean over the labels too, as the labels' loss is.
 
     Args:
         logits: the student's.
@@ -244,7 +264,7 @@ def divergence_from(
         wanted = F.sigmoid(taught)
         own = F.binary_cross_entropy_with_logits(ours, wanted, reduction="none")
         least = F.binary_cross_entropy_with_logits(taught, wanted, reduction="none")
-        return (own - least).sum(axis=-1).mean() * temperature**2
+        return (own - least).mean() * temperature**2
     wanted = F.softmax(taught, axis=-1)
     apart = wanted * (F.log_softmax(taught, axis=-1) - F.log_softmax(ours, axis=-1))
     return apart.sum(axis=-1).mean() * temperature**2
@@ -253,21 +273,21 @@ def divergence_from(
 def _tags_loss(
     logits: paddle.Tensor,
     theirs: Sequence[np.ndarray],
-    targets: Sequence[np.ndarray],
+    known: Sequence[np.ndarray],
     temperature: float,
 ) -> paddle.Tensor:
-    """The divergence at every word that both know, from logits [B, T, tags], `[CLS]` first."""
+    """The divergence at the own tokens `known`, from logits [B, T, tags], `[CLS]` first."""
     length, count = logits.shape[1], logits.shape[2]
-    known = [
-        np.flatnonzero((tags != NO_TAG) & np.isfinite(its[:, 0]))
-        for tags, its in zip(targets, theirs, strict=True)
-    ]
     numbers = np.concatenate([row * length + 1 + its for row, its in enumerate(known)])
     if not len(numbers):  # blank texts alone
         return logits.sum() * 0.0
     chosen = paddle.gather(logits.reshape([-1, count]), paddle.to_tensor(numbers))
     wanted = np.concatenate([its[places] for its, places in zip(theirs, known, strict=True)])
     return divergence_from(chosen, wanted, temperature)
+
+
+def _size(parts: Sequence[np.ndarray]) -> int:
+    return sum(map(len, parts))
 
 
 def _at_own_tokens(output: np.ndarray, places: np.ndarray, has_first: bool) -> np.ndarray:

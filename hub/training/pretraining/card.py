@@ -6,17 +6,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hub.constants import CARD_FILE
+from hub.constants import CARD_FILE, PRETRAINING_CURVE_FILE
 from hub.files import write_text, write_whole
-
-CURVE_FILE = "pretraining.png"
 
 
 def write_card(folder: Path, summary: dict[str, Any]) -> None:
     """Write the model card and, where matplotlib is installed, the curve it shows."""
     history = summary["history"]
     first, last = history[0], history[-1]
-    picture = f"\n![held-out loss and accuracy]({CURVE_FILE})\n" if _draw(folder, history) else ""
+    is_drawn = _draw(folder, history)
+    picture = f"\n![held-out loss and accuracy]({PRETRAINING_CURVE_FILE})\n" if is_drawn else ""
     corpus = "\n".join(f"- `{name}`" for name in summary["corpus"])
     start = (
         f"`{summary['base_model']}`" if summary["base_model"] else "random weights (from scratch)"
@@ -71,5 +70,7 @@ def _draw(folder: Path, history: Sequence[dict[str, Any]]) -> bool:
     right.yaxis.set_major_formatter(PercentFormatter(1.0))
     for axes in (left, right):
         axes.grid(alpha=0.3)
-    write_whole(folder / CURVE_FILE, lambda path: figure.savefig(path, format="png", dpi=120))
+    write_whole(
+        folder / PRETRAINING_CURVE_FILE, lambda path: figure.savefig(path, format="png", dpi=120)
+    )
     return True

@@ -122,7 +122,7 @@ class PretrainingLoop:
         if group.size > 1:
             # The mean is over masked tokens, of which each process has its own number.
             whole = self.task.batch(self.corpus.rows(numbers), epoch)
-            loss = loss * (len(batch.targets) / len(whole.targets))
+            loss = loss * (len(batch.targets) / max(1, len(whole.targets)))
         self.update.backward(loss)
         return float(loss)
 

@@ -29,9 +29,11 @@ from hub.models.installation import check_name_is_known
 from hub.module import Module
 from hub.tasks import FillMask
 from hub.tasks.masked_language_modelling import MaskedLanguageModelling
+from hub.tokenizers import read_vocabulary
 from hub.tokenizers.knowledge import KnowledgeDictionary
 from hub.tokenizers.segment import Segmenter
 from hub.tokenizers.units import UnitFinder
+from hub.tokenizers.vocabulary import is_cased
 from hub.training.callbacks import Callback, HistoryFile
 from hub.training.checkpoints import CheckpointStore
 from hub.training.optimization import default_optimizer
@@ -89,7 +91,8 @@ def pretrain(
         model: the model to go on from: a name or a folder; None is the embedded one.
         from_scratch: instead of a model, the shape of a new one: a `config.json` or a catalogue's
             name. It takes a `vocabulary`.
-        vocabulary: a `vocab.txt` for it, as `hub vocab train` writes.
+        vocabulary: a `vocab.txt` for it, as `hub vocab train` writes; if it has words in upper case
+            texts keep theirs, and else they are lower-cased.
         text_column: the tables' column of the text.
         words: a file of words for jieba, masked as one.
         phrases: a file of phrases and entities, masked as one and before words.
@@ -189,10 +192,20 @@ def _load(
         )
     shape = read_shape(from_scratch)
     with tempfile.TemporaryDirectory() as temporary:
-        create_model(Path(temporary), shape, Path(vocabulary), arguments.seed)
+        create_model(
+            Path(temporary), shape, Path(vocabulary), arguments.seed,
+            lowercase=not _has_upper_case(Path(vocabulary)),
+        )  # fmt: skip
         module = Module(directory=temporary, task=FillMask.name, max_seq_len=arguments.max_seq_len)
     module.name = module.base_model = "new"
     return module
+
+
+def _has_upper_case(vocabulary: Path) -> bool:
+    try:
+        return is_cased(read_vocabulary(vocabulary))
+    except (OSError, UnicodeDecodeError):
+        return False  # `create_model` tells what is wrong with it
 
 
 def _run(

@@ -15,16 +15,22 @@ import safetensors.numpy
 from click.testing import CliRunner
 
 import hub
+from hub.backend import paddle
 from hub.cli.main import cli
 from hub.constants import CHECKPOINT_DIRECTORY
 from hub.errors import InputError, OutputError, TrainingError
 from hub.tasks.masked_language_modelling import MaskedLanguageModelling
+from hub.tokenizers.units import UnitFinder
 from hub.tokenizers.whole_word import MaskingArguments
 from hub.training.callbacks import Callback
+from hub.training.parallel import Group
 from hub.training.pretraining.arguments import PretrainingArguments
-from hub.training.pretraining.packed_corpus import PackedCorpus
+from hub.training.pretraining.loop import PretrainingLoop
+from hub.training.pretraining.packed_corpus import UNCUT_LENGTH, PackedCorpus, encode_corpus
 from hub.training.pretraining.pretrain import PretrainResult, pretrain
 from hub.training.signals import TrainingInterrupted
+from hub.training.state import TrainingState
+from hub.training.update import Update
 
 SHAPE = {
     "model_type": "ernie", "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2,
@@ -77,6 +83,12 @@ def run(tmp_path: Path) -> Callable[..., PretrainResult]:
         )  # fmt: skip
 
     return make
+
+
+def corpus_of(folder: Path, texts: list[str]) -> Path:
+    path = folder / "texts.txt"
+    path.write_text("\n".join(texts), encoding="utf-8")
+    return path
 
 
 def weights(folder: Path) -> dict[str, np.ndarray]:
@@ -245,6 +257,59 @@ def test_models_and_shapes_that_do_not_fit_together_are_refused(
             vocabulary=tmp_path / "none.txt",
         )  # fmt: skip
     assert not (tmp_path / "a").exists()
+
+
+def test_a_cased_vocabulary_makes_a_model_that_keeps_upper_case(
+    run: Callable[..., PretrainResult], tmp_path: Path
+) -> None:
+    run()  # it leaves the shape
+    corpus, vocabulary = tmp_path / "letters.txt", tmp_path / "cased.txt"
+    corpus.write_text("今天听USB音乐\n明天看usb音乐\n" * 60, encoding="utf-8")
+    for more, wanted in ((["--cased"], ["USB", "usb"]), ([], ["usb", "usb"])):
+        command = ["vocab", "train", str(corpus), "--output", str(vocabulary), "--overwrite", "-q"]
+        result = CliRunner().invoke(cli, [*command, *more], catch_exceptions=False)
+        assert result.exit_code == 0, result.output
+        result = CliRunner().invoke(
+            cli,
+            ["pretrain", str(corpus), "--from-scratch", str(tmp_path / "config.json"), "--vocab",
+             str(vocabulary), "--output", str(tmp_path / "new"), "--max-seq-len", "16",
+             "--batch-tokens", "64", "--max-tokens", "64", "--overwrite", "-q"],
+            catch_exceptions=False,
+        )  # fmt: skip
+        assert result.exit_code == 0, result.output
+        tokenizer = hub.Module(directory=tmp_path / "new").tokenizer
+        assert tokenizer.tokens(tokenizer.encode(["USB usb"])[0].input_ids[1:-1]) == wanted
+        assert (tokenizer.lowercase is True) == (more == [])
+
+
+def test_steps_without_a_token_to_guess_change_nothing_and_end_nothing(
+    run: Callable[..., PretrainResult],
+) -> None:
+    recorder = Recorder()
+    # A sequence of 7 characters and [SEP] is a text; the vocabulary knows none of the second kind.
+    changes = {"epochs": 1, "max_seq_len": 8, "batch_tokens": 8, "held_out": 0.01}
+    run(changes=changes, texts=["今天天气好吗", "安安安安安安"] * 20, callbacks=[recorder])
+    losses = list(recorder.losses.values())
+    assert len(losses) > 30 and all(map(np.isfinite, losses))
+    assert 5 < losses.count(0.0) < len(losses)
+
+
+def test_a_batch_of_which_no_process_has_a_token_to_guess(
+    run: Callable[..., PretrainResult], tmp_path: Path
+) -> None:
+    module = hub.Module(directory=run().folder)
+    tokens = encode_corpus(
+        [corpus_of(tmp_path, ["安安安安安安"] * 20)],
+        UnitFinder(module.tokenizer, max_seq_len=UNCUT_LENGTH),
+    )
+    packed = PackedCorpus(tokens, module.tokenizer, 8, 0.1, seed=1)
+    optimizer = paddle.optimizer.SGD(parameters=module.network.parameters())
+    update = Update(module.network, optimizer, group=Group(rank=1, size=2))
+    loop = PretrainingLoop(
+        module.network, MaskedLanguageModelling(module.tokenizer), TrainingState(),
+        PretrainingArguments(), packed, update, None, [],
+    )  # fmt: skip
+    assert loop._add_gradients(packed.train[:4]) == 0.0
 
 
 def test_the_command_types_the_whole_way(
