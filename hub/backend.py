@@ -77,6 +77,12 @@ def _keep_freed_memory() -> None:
         logger.debug("mallopt is not available")
 
 
+def give_back_freed_memory() -> None:
+    """Let the system have the memory that is kept for the next tensors."""
+    with contextlib.suppress(OSError, AttributeError):  # another C library
+        ctypes.CDLL(None).malloc_trim(0)
+
+
 _imported_before = "paddle" in sys.modules
 _threads_chosen = "FLAGS_paddle_num_threads" in os.environ
 _prepare_environment()

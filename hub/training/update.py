@@ -12,6 +12,7 @@ import numpy as np
 from hub.backend import paddle
 from hub.models.ernie import dropout
 from hub.training.averaging import AveragedWeights
+from hub.training.memory import KeptMemory
 from hub.training.parallel import Group
 from hub.training.precision import Precision
 from hub.training.sharding import Shares
@@ -33,6 +34,7 @@ class Update:
 
     Attributes:
         waiting: how threads wait in its steps; entered while there are any.
+        memory: gives memory back if far more is kept than a step needs.
         save_is_due: whether the processes agree to write a checkpoint after the step in progress.
 
     Raises:
@@ -59,6 +61,7 @@ class Update:
         self.shares = shares
         self.save_is_due = False
         self.waiting = Waiting.of_openmp(self.group.size)
+        self.memory = KeptMemory()
         self._stop_signal: int | None = None
 
     def begin(self, step: int) -> None:
@@ -131,6 +134,7 @@ class Update:
         if isinstance(scheduler, paddle.optimizer.lr.LRScheduler):
             scheduler.step()
         self.waiting.end(size)
+        self.memory.after_step()
 
     @contextmanager
     def measured_weights(self) -> Iterator[None]:
