@@ -8,7 +8,6 @@ out.jsonl.unfinished.lock held by the process that writes
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
 import os
@@ -24,6 +23,7 @@ from hub.files import check_new_file, sha256_of, write_text
 from hub.inference.loading import Answering
 from hub.inference.run_data import text_columns
 from hub.models.installation import folder_of
+from hub.registry.locks import alone
 from hub.tasks import compares_texts
 from hub.tasks.documents import document
 
@@ -104,8 +104,12 @@ def predict_file(
     options = {"probabilities": probabilities, "top_k": top_k, "long_text": long_text}
     asked = {"task": model.task.name, "task_options": model.task.options, **options}
     wanted = json.dumps({**identity, **asked}, sort_keys=True, default=str)
+    refusal = (
+        f"Another process is answering into {unfinished}: wait for it, end it, or choose another "
+        "--output."
+    )
     try:
-        with _alone(unfinished):
+        with alone(unfinished.with_name(f"{unfinished.name}.lock"), refusal):
             check_output(output, overwrite)  # another run may have finished it meanwhile
             done = _answered(unfinished) if _same(facts, wanted) else 0
             if not done:
@@ -149,35 +153,6 @@ def model_identity(model: str | Path) -> str:
     folder = folder_of(model)
     manifest = folder / MANIFEST_FILE
     return sha256_of(manifest) if manifest.exists() else str(folder)
-
-
-@contextlib.contextmanager
-def _alone(unfinished: Path) -> Iterator[None]:
-    """While entered, no other process writes this file; the lock goes with whoever holds it.
-
-    Raises:
-        OutputError: another one does.
-    """
-    import filelock
-
-    path = unfinished.with_name(f"{unfinished.name}.lock")
-    lock = filelock.FileLock(path)
-    try:
-        lock.acquire(timeout=0)
-    except filelock.Timeout:
-        raise OutputError(
-            f"Another process is answering into {unfinished}: wait for it, end it, or choose "
-            "another --output."
-        ) from None
-    except (OSError, NotImplementedError) as error:
-        # Not every network's file system has locks. What cannot be written is told when it is.
-        logger.debug("%s cannot be locked: %s", path, error)
-    try:
-        yield
-    finally:
-        with contextlib.suppress(OSError):  # some systems keep a file that is open
-            path.unlink()  # while it is held: nobody can be writing
-        lock.release()
 
 
 def _write(

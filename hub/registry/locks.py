@@ -1,4 +1,4 @@
-"""One process at a time does a thing; the others wait and are told for whom."""
+"""One process at a time does a thing; the others wait and are told for whom, or are refused."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from hub.errors import DownloadError
+from hub.errors import DownloadError, OutputError
 from hub.files import write_text
 
 logger = logging.getLogger(__name__)
@@ -59,6 +59,35 @@ def locked(path: Path, purpose: str, timeout_s: float = TIMEOUT_S) -> Iterator[N
     finally:
         with suppress(OSError):
             holder.unlink()
+        lock.release()
+
+
+@contextmanager
+def alone(path: Path, refusal: str) -> Iterator[None]:
+    """Hold the lock `path` while the body runs; the file goes with whoever holds it.
+
+    Args:
+        path: the lock file.
+        refusal: what is said to who finds it held.
+
+    Raises:
+        OutputError: another process holds it.
+    """
+    import filelock
+
+    lock = filelock.FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        raise OutputError(refusal) from None
+    except (OSError, NotImplementedError) as error:
+        # Not every network's file system has locks. What cannot be written is told when it is.
+        logger.debug("%s cannot be locked: %s", path, error)
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # some systems keep a file that is open
+            path.unlink()  # while it is held: nobody can be writing
         lock.release()
 
 

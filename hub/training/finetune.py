@@ -34,7 +34,7 @@ from hub.training.callbacks import Callback, HistoryFile
 from hub.training.checkpoints import CheckpointStore
 from hub.training.distillation.teacher import Teacher
 from hub.training.loop import compute_outputs
-from hub.training.output_folder import check_output, prepare_output, writing
+from hub.training.output_folder import check_output, occupied, writing
 from hub.training.parallel import be_silent, join, where_it_computes
 from hub.training.provenance import versions
 from hub.training.report import Evaluation, write_report
@@ -160,64 +160,65 @@ def finetune(
     )
     trainer.check(arguments)
     _describe_model(module, arguments.precision, say)
-    baseline = None
-    if group.is_first:
-        prepare_output(folder, resume)
-        kept = folder / CHECKPOINT_DIRECTORY / _BASELINE_FILE
-        baseline = _kept_baseline(kept) if resume else None
-        if baseline is None and LinearBaseline.can_answer(learned):
-            baseline = _baseline(learned, train_data, dev_data, dev_targets, metric)
-            _keep_baseline(kept, baseline)
-    if baseline is not None:
-        shown = _show(baseline["dev"], learned)
-        say(f"baseline  {baseline['name']}: {shown} on dev, fitted in {baseline['seconds']:.1f} s")
-    started = time.monotonic()
-    metrics = trainer.finetune_and_eval(train_data, dev_data, resume=resume)
-    if not group.is_first:
-        return FinetuneResult(folder, {})
-    seconds = max(trainer.state.seconds, time.monotonic() - started)
+    with occupied(folder, resume, overwrite, group.is_first):
+        baseline = None
+        if group.is_first:
+            kept = folder / CHECKPOINT_DIRECTORY / _BASELINE_FILE
+            baseline = _kept_baseline(kept) if resume else None
+            if baseline is None and LinearBaseline.can_answer(learned):
+                baseline = _baseline(learned, train_data, dev_data, dev_targets, metric)
+                _keep_baseline(kept, baseline)
+        if baseline is not None:
+            shown = _show(baseline["dev"], learned)
+            fitted = f"fitted in {baseline['seconds']:.1f} s"
+            say(f"baseline  {baseline['name']}: {shown} on dev, {fitted}")
+        started = time.monotonic()
+        metrics = trainer.finetune_and_eval(train_data, dev_data, resume=resume)
+        if not group.is_first:
+            return FinetuneResult(folder, {})
+        seconds = max(trainer.state.seconds, time.monotonic() - started)
 
-    passages = read_all(
-        module.tokenizer, dev_data.texts, module.max_seq_len, module.long_text,
-        trainer.task.needs_offsets,
-    )  # fmt: skip
-    outputs = compute_outputs(module, passages, arguments.eval_batch_size)
-    decided = trainer.task.decide(outputs, passages, module.tokenizer)
-    beats = None
-    if baseline is not None:
-        beats = metrics[baseline["metric"]] > baseline["dev"][baseline["metric"]]
-    summary = {
-        "task": learned.name,
-        "base_model": module.base_model,
-        "pretrained": module.pretrained,
-        "labels": learned.labels,
-        "rows": {"train": len(train_data), "dev": len(dev_data)},
-        "skipped_rows": {"train": len(train_data.skipped), "dev": len(dev_data.skipped)},
-        "dev": metrics,
-        "baseline": baseline,
-        "beats_baseline": beats,
-        "metric": metric,
-        "best_epoch": trainer.state.best_epoch,
-        "history": trainer.state.history,
-        "seconds": round(seconds, 1),
-        "arguments": arguments.to_dict(),
-        "data": {
-            "train": train_data.source,
-            "dev": dev_data.source,
-            **record(folder, train=train_data, dev=dev_data),
-        },
-        "command": command,
-        "versions": versions(),
-    }
-    evaluation = Evaluation(dev_data, dev_targets, decided, outputs)
-    _write_folder(folder, module, summary, trainer.task, evaluation)
-    for callback in callbacks:
-        callback.on_saved(folder)
-    shown = _show(metrics, learned)
-    say(f"model     {module.base_model}: {shown} on dev, trained in {seconds:.0f} s")
-    if baseline is not None:
-        say(verdict(summary))
-    return FinetuneResult(folder, summary)
+        passages = read_all(
+            module.tokenizer, dev_data.texts, module.max_seq_len, module.long_text,
+            trainer.task.needs_offsets,
+        )  # fmt: skip
+        outputs = compute_outputs(module, passages, arguments.eval_batch_size)
+        decided = trainer.task.decide(outputs, passages, module.tokenizer)
+        beats = None
+        if baseline is not None:
+            beats = metrics[baseline["metric"]] > baseline["dev"][baseline["metric"]]
+        summary = {
+            "task": learned.name,
+            "base_model": module.base_model,
+            "pretrained": module.pretrained,
+            "labels": learned.labels,
+            "rows": {"train": len(train_data), "dev": len(dev_data)},
+            "skipped_rows": {"train": len(train_data.skipped), "dev": len(dev_data.skipped)},
+            "dev": metrics,
+            "baseline": baseline,
+            "beats_baseline": beats,
+            "metric": metric,
+            "best_epoch": trainer.state.best_epoch,
+            "history": trainer.state.history,
+            "seconds": round(seconds, 1),
+            "arguments": arguments.to_dict(),
+            "data": {
+                "train": train_data.source,
+                "dev": dev_data.source,
+                **record(folder, train=train_data, dev=dev_data),
+            },
+            "command": command,
+            "versions": versions(),
+        }
+        evaluation = Evaluation(dev_data, dev_targets, decided, outputs)
+        _write_folder(folder, module, summary, trainer.task, evaluation)
+        for callback in callbacks:
+            callback.on_saved(folder)
+        shown = _show(metrics, learned)
+        say(f"model     {module.base_model}: {shown} on dev, trained in {seconds:.0f} s")
+        if baseline is not None:
+            say(verdict(summary))
+        return FinetuneResult(folder, summary)
 
 
 def _baseline(

@@ -20,6 +20,7 @@ from hub.constants import (
     TRACKING_DIRECTORY,
 )
 from hub.errors import OutputError
+from hub.registry.locks import alone
 from hub.training.checkpoints import CheckpointStore
 
 # What is told to people of a model that is gone when another takes its place.
@@ -27,6 +28,9 @@ _STORY = (
     CARD_FILE, COMPRESSION_FILE, CURVE_FILE, MATRIX_FILE, METRICS_FILE, PRETRAINING_CURVE_FILE,
     REPORT_FILE,
 )  # fmt: skip
+
+# Held by the command that writes.
+_LOCK = ".lock"
 
 
 def check_output(folder: Path, resume: bool, overwrite: bool) -> None:
@@ -61,26 +65,52 @@ def check_output(folder: Path, resume: bool, overwrite: bool) -> None:
             "--overwrite."
         )
     # What is left of a run that never reached its first checkpoint may go.
-    leftovers = {LOG_FILE, CHECKPOINT_DIRECTORY, TRACKING_DIRECTORY}
+    leftovers = {LOG_FILE, CHECKPOINT_DIRECTORY, TRACKING_DIRECTORY, _LOCK}
     if not has_model and any(path.name not in leftovers for path in folder.iterdir()):
         raise OutputError(
             f"{folder} holds files that are not this package's: choose another --output."
         )
 
 
-def prepare_output(folder: Path, resume: bool) -> None:
-    """Make the folder and find out now, not after training, whether files can be made in it.
+@contextmanager
+def occupied(folder: Path, resume: bool, overwrite: bool, is_first: bool) -> Iterator[None]:
+    """While entered, a run has the folder to itself.
+
+    It is made, and whether files can be made in it is found out now and not after training.
+
+    Args:
+        folder: the run's.
+        resume, overwrite: as in `check_output`, which is asked again: another command may have
+            ended meanwhile.
+        is_first: whether this process is the one of the run that writes.
 
     Raises:
-        OutputError: they cannot.
+        OutputError: they cannot, or another command writes into the folder.
     """
+    if not is_first:
+        yield
+        return
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe(folder)
-        if not resume:
-            forget_run(folder)
     except OSError as error:
-        raise OutputError(f"{folder} cannot be written: {error.strerror or error}.") from error
+        raise _unwritable(folder, error) from error
+    refusal = (
+        f"Another command is writing into {folder}: wait for it, end it, or choose another "
+        "--output."
+    )
+    with alone(folder / _LOCK, refusal):
+        check_output(folder, resume, overwrite)
+        if not resume:
+            try:
+                forget_run(folder)
+            except OSError as error:
+                raise _unwritable(folder, error) from error
+        yield
+
+
+def _unwritable(folder: Path, error: OSError) -> OutputError:
+    return OutputError(f"{folder} cannot be written: {error.strerror or error}.")
 
 
 def probe(folder: Path) -> None:

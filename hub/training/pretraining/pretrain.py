@@ -37,7 +37,7 @@ from hub.tokenizers.vocabulary import is_cased
 from hub.training.callbacks import Callback, HistoryFile
 from hub.training.checkpoints import CheckpointStore
 from hub.training.optimization import default_optimizer
-from hub.training.output_folder import check_output, prepare_output, writing
+from hub.training.output_folder import check_output, occupied, writing
 from hub.training.parallel import be_silent, join, where_it_computes
 from hub.training.precision import check_precision
 from hub.training.pretraining.arguments import PretrainingArguments
@@ -132,41 +132,43 @@ def pretrain(
         f"model     {module.name}: {module.config.num_hidden_layers} layers, {size / 1e6:.1f} "
         f"million parameters; {where_it_computes()}"
     )
-    if group.is_first:
-        prepare_output(folder, resume)
-        callbacks = [*callbacks, HistoryFile(folder / LOG_FILE)]
-    with _bar("reading", " texts", progress) as bar:
-        tokens = encode_corpus(files, finder, text_column, on_texts=bar.update)
-    packed = PackedCorpus(
-        tokens, module.tokenizer, arguments.max_seq_len, arguments.held_out, arguments.seed
-    )
-    say(
-        f"corpus    {packed.token_count:,} tokens of {len(files)} file(s): {len(packed):,} "
-        f"sequences of {arguments.max_seq_len} to learn from, {len(packed.held):,} held out"
-    )
-    state = _run(module, packed, arguments, folder, resume, callbacks, progress)
-    if not group.is_first:
-        return PretrainResult(folder, {})
-    summary = {
-        "task": FillMask.name,
-        "base_model": None if from_scratch else module.base_model,
-        "corpus": [path.name for path in files],
-        "corpus_tokens": packed.token_count,
-        "held_out_sequences": len(packed.held),
-        "history": state.history,
-        "seconds": round(state.seconds, 1),
-        "arguments": arguments.to_dict(),
-        "command": command,
-        "versions": versions(),
-    }
-    _write(folder, module, summary)
-    first, last = state.history[0], state.history[-1]
-    say(
-        f"held out  loss {first['held_out_loss']:.3f} -> {last['held_out_loss']:.3f}, "
-        f"{first['held_out_accuracy']:.1%} -> {last['held_out_accuracy']:.1%} of the masked tokens "
-        "guessed"
-    )
-    return PretrainResult(folder, summary)
+    with occupied(folder, resume, overwrite, group.is_first):
+        if group.is_first:
+            callbacks = [*callbacks, HistoryFile(folder / LOG_FILE)]
+        with _bar("reading", " texts", progress) as bar:
+            tokens = encode_corpus(files, finder, text_column, on_texts=bar.update)
+        packed = PackedCorpus(
+            tokens, module.tokenizer, arguments.max_seq_len, arguments.held_out, arguments.seed
+        )
+        say(
+            f"corpus    {packed.token_count:,} tokens of {len(files)} file(s): {len(packed):,} "
+            f"sequences of {arguments.max_seq_len} to learn from, {len(packed.held):,} held out"
+        )
+        state = _run(module, packed, arguments, folder, resume, callbacks, progress)
+        if not group.is_first:
+            return PretrainResult(folder, {})
+        summary = {
+            "task": FillMask.name,
+            "base_model": None if from_scratch else module.base_model,
+            "corpus": [path.name for path in files],
+            "corpus_tokens": packed.token_count,
+            "held_out_sequences": len(packed.held),
+            "history": state.history,
+            "seconds": round(state.seconds, 1),
+            "arguments": arguments.to_dict(),
+            "command": command,
+            "versions": versions(),
+        }
+        # What is fine-tuned from it comes from this model, and not from the one before.
+        module.base_model = folder.resolve().name
+        _write(folder, module, summary)
+        first, last = state.history[0], state.history[-1]
+        say(
+            f"held out  loss {first['held_out_loss']:.3f} -> {last['held_out_loss']:.3f}, "
+            f"{first['held_out_accuracy']:.1%} -> {last['held_out_accuracy']:.1%} of the masked "
+            "tokens guessed"
+        )
+        return PretrainResult(folder, summary)
 
 
 def _load(

@@ -117,6 +117,7 @@ def test_the_folder_answers_is_fine_tuned_and_pretrained_further(
     assert len(answers) == 2
     assert set(answers[0]) == {"score", "token", "token_str", "sequence"}
     classifier = hub.Module(directory=folder, task="seq-cls", label_map=["a", "b"])
+    assert classifier.base_model == folder.name
     encoder = {n: v for n, v in weights(folder).items() if n.startswith("ernie.")}
     layer = classifier.network.encoder.layers[0].attention.query.weight.numpy()
     assert np.array_equal(encoder["ernie.encoder.layer.0.attention.self.query.weight"], layer.T)
