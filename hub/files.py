@@ -82,14 +82,9 @@ def filled_aside(folder: Path, last: str) -> Iterator[Path]:
         OSError: it cannot be written.
     """
     folder = Path(os.path.abspath(folder))  # "." has a name
-    made = folder.with_name(f".{folder.name}.unfinished")
-    shutil.rmtree(made, ignore_errors=True)
-    try:
-        made.mkdir(parents=True)
+    with _scratch(folder.with_name(f".{folder.name}.unfinished")) as made:
         yield made
         put_in_place(made, folder, last)
-    finally:
-        shutil.rmtree(made, ignore_errors=True)
 
 
 @contextmanager
@@ -103,14 +98,20 @@ def files_exchanged(folder: Path, last: str) -> Iterator[Path]:
     Raises:
         OSError: they cannot be written.
     """
-    made = folder / ".unfinished"  # inside: `folder` may be a disk of its own
-    shutil.rmtree(made, ignore_errors=True)
-    try:
-        made.mkdir(parents=True)
+    with _scratch(folder / ".unfinished") as made:  # inside: `folder` may be a disk of its own
         yield made
         move_files(made, folder, last)
+
+
+@contextmanager
+def _scratch(folder: Path) -> Iterator[Path]:
+    """A new folder, which is gone afterwards."""
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        folder.mkdir(parents=True)
+        yield folder
     finally:
-        shutil.rmtree(made, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def move_files(made: Path, folder: Path, last: str) -> None:
