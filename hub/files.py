@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -88,18 +88,26 @@ def filled_aside(folder: Path, last: str) -> Iterator[Path]:
 
 
 @contextmanager
-def files_exchanged(folder: Path, last: str) -> Iterator[Path]:
+def files_exchanged(folder: Path, last: str, gone: Iterable[str] = ()) -> Iterator[Path]:
     """A new folder to fill, whose files then replace those of their names in `folder`.
 
     What else is in `folder` stays, and if the body fails, everything. The file called `last`,
     without which nobody reads the others, goes first and comes at the end: who dies in between
     leaves no folder that is half of each.
 
+    Args:
+        folder: where they are exchanged.
+        last: the name of that file.
+        gone: names of files that would say something else of the new ones, and go.
+
     Raises:
         OSError: they cannot be written.
     """
     with _scratch(folder / ".unfinished") as made:  # inside: `folder` may be a disk of its own
         yield made
+        (folder / last).unlink(missing_ok=True)
+        for name in gone:
+            (folder / name).unlink(missing_ok=True)
         move_files(made, folder, last)
 
 

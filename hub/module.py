@@ -50,7 +50,7 @@ from hub.tasks import (
 from hub.tasks.choosing import ChosenTask, check_labels, choose_task, labels_of
 from hub.tasks.passages import check_long_text
 from hub.tasks.sequence_classification import SequenceClassification
-from hub.tokenizers import Text, Tokenizer, load_tokenizer
+from hub.tokenizers import TOKENIZER_FILES, Text, Tokenizer, load_tokenizer
 
 logger = logging.getLogger(__name__)
 
@@ -496,7 +496,8 @@ class Module(paddle.nn.Layer):
         )
         arrays = checkpoints.to_arrays(self.network, self.config.model_type)
         try:
-            with files_exchanged(folder, CONFIG_FILE) as made:
+            others = TOKENIZER_FILES - set(self.tokenizer.files)
+            with files_exchanged(folder, CONFIG_FILE, others) as made:
                 formats.write_safetensors(arrays, made / WEIGHTS_FILE)
                 self.save_description(made)
                 names = [WEIGHTS_FILE, CONFIG_FILE, *self.tokenizer.files]

@@ -38,6 +38,7 @@ FOUNDATIONS = {
     "hub.machine",
     "hub.backend",
     "hub.onednn",
+    "hub.wording",
 }
 # `hub.module` stands on the tasks, and these stand on it.
 ABOVE_MODULE = {"hub.inference", "hub.training", "hub.compression", "hub.cli"}

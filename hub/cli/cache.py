@@ -6,12 +6,13 @@ from pathlib import Path
 
 import click
 
-from hub.cli.output import counted, json_option, print_json, print_table, say
+from hub.cli.output import json_option, print_json, print_table, say
 from hub.cli.parameters import ModelName
 from hub.errors import InputError, ModelError, UnknownModelError
 from hub.files import readable_size
 from hub.registry.names import parse_reference
 from hub.registry.store import Store, StoredModel, folder_size
+from hub.wording import counted
 
 
 @click.group("cache", invoke_without_command=True)

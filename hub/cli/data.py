@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hub.cli.options import column_options, skip_option
-from hub.cli.output import counted, json_option, print_json, print_table, say
+from hub.cli.output import json_option, print_json, print_table, say
 from hub.cli.parameters import LEARNED_TASKS, DataName, TaskName
+from hub.wording import counted
 
 if TYPE_CHECKING:
     from hub.data.check import CheckReport, Finding

@@ -7,8 +7,9 @@ from typing import Any
 import click
 
 from hub.cli.options import data_options, long_text_option
-from hub.cli.output import counted, json_option, print_json, print_table, say
+from hub.cli.output import json_option, print_json, print_table, say
 from hub.cli.parameters import DataName, ModelName
+from hub.wording import counted
 
 
 @click.command("evaluate")

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hub.cli.options import data_options, pooling_options, task_option
-from hub.cli.output import counted, json_option, print_json, print_table, say
+from hub.cli.output import json_option, print_json, print_table, say
 from hub.cli.parameters import PRETRAINED_TASKS, DataName, ModelName
+from hub.wording import counted
 
 if TYPE_CHECKING:
     from hub.data import TextDataset

@@ -21,15 +21,6 @@ def say(line: str) -> None:
     click.echo(line, err=True)
 
 
-def counted(count: int, thing: str) -> str:
-    """A number of things in words.
-
-    >>> counted(1, "row"), counted(2_000, "row")
-    ('1 row', '2,000 rows')
-    """
-    return f"{count:,} {thing}{'' if count == 1 else 's'}"
-
-
 def print_json(document: Any) -> None:
     """Print one JSON document on stdout."""
     click.echo(json.dumps(document, ensure_ascii=False, indent=2))

@@ -9,9 +9,10 @@ import click
 
 from hub.cli.lines import standard_input
 from hub.cli.options import long_text_option, quiet_option, task_option
-from hub.cli.output import counted, json_option, print_json, progress_bar, say
+from hub.cli.output import json_option, print_json, progress_bar, say
 from hub.cli.parameters import LEARNED_TASKS, PRETRAINED_TASKS, ModelName
 from hub.errors import InputError
+from hub.wording import counted
 
 # Of a vector people see the first ones only; --json has all.
 _SHOWN_NUMBERS = 6

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from hub.cli.launching import device_options
-from hub.cli.options import precision_option, quiet_option, shard_option
+from hub.cli.options import learning_rate_option, precision_option, quiet_option, shard_option
 from hub.cli.output import json_option, print_json, say
 from hub.constants import DEFAULT_MODEL
 
@@ -43,7 +43,7 @@ from hub.constants import DEFAULT_MODEL
 @click.option("--max-tokens", type=int, help="Stop after having read so many tokens.")
 @click.option("--max-seq-len", type=int, help="Tokens of a packed sequence; by default 128.")
 @click.option("--batch-tokens", type=int, help="Tokens of a step; by default 4096.")
-@click.option("--learning-rate", type=float, help="The highest one, after the warm-up.")
+@learning_rate_option("The highest one, after the warm-up.")
 @click.option("--mask-probability", type=float, help="Part of the tokens to guess; 0.15.")
 @click.option("--held-out", type=float, help="Part of the corpus to measure with; 0.01.")
 @click.option("--evaluations", type=int, help="How often to measure; by default 10 times.")

@@ -16,9 +16,10 @@ from hub.cli.options import (
     quiet_option,
     task_options,
 )
-from hub.cli.output import counted, json_option, print_json, say
+from hub.cli.output import json_option, print_json, say
 from hub.cli.parameters import DataName, ModelName
 from hub.constants import DEFAULT_MODEL
+from hub.wording import counted
 
 
 @click.command("tune")

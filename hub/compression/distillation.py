@@ -64,7 +64,8 @@ def distil(
         unlabelled: more texts of the same use.
         weight: the part of the loss that is the teacher's answers.
         temperature, hidden_states, relations: see `Teacher`.
-        changes: training arguments that differ from the student's recommended ones.
+        changes: training arguments that differ from the student's recommended ones. It reads as
+            much of a text as its teacher, unless they say otherwise.
         resume: go on with the unfinished run in `output`.
         overwrite: replace the model in `output`.
         command: what the user typed, for the model card.
@@ -97,14 +98,15 @@ def distil(
         ]
         say(f"taught    {len(new):,} texts without labels have the teacher's answers")
         train = replace(train, examples=[*train.examples, *examples])
+    reads_as_teacher = {"max_seq_len": teacher.max_seq_len, "long_text": teacher.long_text}
     with tempfile.TemporaryDirectory() as scratch:
         name = student
         if is_shape(student):
             name = str(create_student(student, teacher, Path(scratch), seed))
         return finetune(
             train, output, dev=dev, model=name, task=task.name, task_options=task.structure,
-            changes=changes, teacher=lessons, resume=resume, overwrite=overwrite,
-            command=command, callbacks=callbacks, progress=progress, say=say,
+            changes={**reads_as_teacher, **(changes or {})}, teacher=lessons, resume=resume,
+            overwrite=overwrite, command=command, callbacks=callbacks, progress=progress, say=say,
         )  # fmt: skip
 
 

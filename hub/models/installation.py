@@ -126,11 +126,7 @@ def locate_team(reference: Reference, store: Store, quiet: bool = False) -> Stor
         catalogue = TeamCatalogue(location, quiet)
         return catalogue.pull(reference.name, reference.version, store)
     except UnknownModelError as error:
-        try:
-            find_model(reference.given)
-        except UnknownModelError as public:
-            raise UnknownModelError(f"{public} {error}") from None
-        raise
+        raise UnknownModelError(f"{not_here(reference, store)} {error}") from None
 
 
 def find_stored(reference: Reference, store: Store) -> StoredModel | None:

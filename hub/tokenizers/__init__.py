@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hub.constants import SENTENCEPIECE_FILE, TOKENIZER_FILE
+from hub.constants import (
+    SENTENCEPIECE_FILE,
+    TOKENIZER_CONFIG_FILE,
+    TOKENIZER_FILE,
+    VOCABULARY_FILE,
+    WORDS_FILE,
+)
 from hub.tokenizers.base import Encoding, Text, Tokenizer, read_vocabulary
 from hub.tokenizers.ernie_tiny import ErnieTinyTokenizer
 from hub.tokenizers.wordpiece import WordPieceTokenizer
 from hub.tokenizers.words import has_words
 
 __all__ = [
+    "TOKENIZER_FILES",
     "Encoding",
     "ErnieTinyTokenizer",
     "Text",
@@ -19,6 +26,11 @@ __all__ = [
     "load_tokenizer",
     "read_vocabulary",
 ]
+
+# Those of either kind: by them a folder's tokenizer is known.
+TOKENIZER_FILES = frozenset(
+    {TOKENIZER_FILE, TOKENIZER_CONFIG_FILE, VOCABULARY_FILE, SENTENCEPIECE_FILE, WORDS_FILE}
+)
 
 
 def load_tokenizer(folder: Path, style: str | None = None) -> Tokenizer:

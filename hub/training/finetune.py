@@ -39,6 +39,7 @@ from hub.training.parallel import be_silent, join, where_it_computes
 from hub.training.provenance import versions
 from hub.training.report import Evaluation, write_report
 from hub.training.trainer import Trainer, check_metric, default_arguments
+from hub.wording import counted
 
 Say = Callable[[str], None]
 _BASELINE_FILE = "baseline.json"
@@ -291,7 +292,7 @@ def _write_folder(
 def _describe(data: TextDataset, say: Say) -> None:
     for note in data.notes:
         say(f"note      {note}")
-    parts = [f"data      {data.source}: {len(data):,} rows"]
+    parts = [f"data      {data.source}: {counted(len(data), 'row')}"]
     for what, counts in _counts(data).items():
         if counts:
             common, rare = next(iter(counts.items())), list(counts.items())[-1]
@@ -302,7 +303,7 @@ def _describe(data: TextDataset, say: Say) -> None:
     if data.skipped:
         first = data.skipped[0]
         say(
-            f"skipped   {len(data.skipped):,} rows of {data.source}, the first in line "
+            f"skipped   {counted(len(data.skipped), 'row')} of {data.source}, the first in line "
             f"{first.line}: {first.reason}"
         )
 

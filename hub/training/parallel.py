@@ -19,6 +19,7 @@ from hub.backend import paddle
 from hub.constants import WORKER_COUNT_VARIABLE
 from hub.errors import TrainingError
 from hub.machine import thread_count
+from hub.wording import counted
 
 T = TypeVar("T")
 
@@ -210,7 +211,7 @@ def join() -> Group:
 def where_it_computes() -> str:
     """This run's devices in words."""
     device = paddle.get_device()
-    where = f"{thread_count()} threads" if device == "cpu" else device
+    where = counted(thread_count(), "thread") if device == "cpu" else device
     group = join()
     return where if group.size == 1 else f"{group.size} processes, each {where}"
 

@@ -371,6 +371,8 @@ def test_aliases_move(hub: Hub, run: Path, tmp_path: Path) -> None:
     refused(hub("alias", "travel@1.0.0", "1.1.0"), "is a version")
     done(hub("config", "catalogue", str(tmp_path / "shared")))
     refused(hub("alias", "travel@1.0.0", "prod"), "has no model")
+    told = "There is no travel@canary on this machine; there are 1.0.0, 1.1.0, prod (1.0.0)."
+    refused(hub("predict", "travel@canary", "x"), told, "has no model")
     done(hub("push", "travel@1.0.0"))
     done(hub("push", "travel@1.1.0", "--alias", "canary"))
     done(hub("alias", "travel@1.1.0", "prod"))

@@ -320,7 +320,7 @@ def test_a_student_learns_what_labels_alone_do_not_say(
     run: Path, tiny_folder: Path, tmp_path: Path
 ) -> None:
     """Three labelled rows, and many without labels: the student ends near the teacher."""
-    teacher = hub.Module(directory=run)
+    teacher = hub.Module(directory=run, max_seq_len=24, long_text="window")
     lines: list[str] = []
     distil(
         teacher, str(tiny_folder), load_dataset(ROWS[:3], kind="text-classification"),
@@ -331,6 +331,7 @@ def test_a_student_learns_what_labels_alone_do_not_say(
     # Those with labels are learned as they are, and those that are measured with not at all.
     assert f"taught    {len(TEXTS) - 33} texts" in "\n".join(lines)
     student = hub.Module(directory=tmp_path / "student")
+    assert (student.max_seq_len, student.long_text) == (24, "window")  # as much as its teacher
     answers = np.array([student.predict(TEXTS), teacher.predict(TEXTS)])
     alike = (answers[0] == answers[1]).mean()
     assert alike > 0.9

@@ -255,7 +255,9 @@ def test_the_real_client_understands_the_test_hub(
     assert Path(path).read_bytes() == HUB["config.json"]
 
 
-def test_ernie_tiny_with_its_words_and_pieces(server: FileServer, enter: Enter) -> None:
+def test_ernie_tiny_with_its_words_and_pieces(
+    server: FileServer, enter: Enter, tiny_folder: Path
+) -> None:
     folder = GOLDEN / "ernie_tiny"
     names = ("vocab.txt", "spm_cased_simp_sampled.model", "dict.wordseg.pickle")
     size = len((folder / "vocab.txt").read_text("utf-8").splitlines())
@@ -291,6 +293,11 @@ def test_ernie_tiny_with_its_words_and_pieces(server: FileServer, enter: Enter) 
     module.save(stored.parent / "saved")
     again = hub.Module(directory=stored.parent / "saved")
     assert again.predict(["这家酒店的电话"]) == module.predict(["这家酒店的电话"])
+    # A model with another kind of tokenizer takes its place whole.
+    other = hub.Module(directory=tiny_folder, task="seq-cls", num_classes=2)
+    other.save(stored.parent / "saved")
+    again = hub.Module(directory=stored.parent / "saved")
+    assert again.tokenizer("这家酒店的电话") == other.tokenizer("这家酒店的电话") != wanted
 
 
 # --- tokens --------------------------------------------------------------------------------------

@@ -49,6 +49,7 @@ from hub.training.sharding import Shares
 from hub.training.signals import StopRequests
 from hub.training.state import TrainingState
 from hub.training.update import Update
+from hub.wording import counted
 
 Say = Callable[[str], None]
 
@@ -140,9 +141,10 @@ def pretrain(
         packed = PackedCorpus(
             tokens, module.tokenizer, arguments.max_seq_len, arguments.held_out, arguments.seed
         )
+        of_files = f"{packed.token_count:,} tokens of {counted(len(files), 'file')}"
         say(
-            f"corpus    {packed.token_count:,} tokens of {len(files)} file(s): {len(packed):,} "
-            f"sequences of {arguments.max_seq_len} to learn from, {len(packed.held):,} held out"
+            f"corpus    {of_files}: {len(packed):,} sequences of {arguments.max_seq_len} to learn "
+            f"from, {len(packed.held):,} held out"
         )
         state = _run(module, packed, arguments, folder, resume, callbacks, progress)
         if not group.is_first:
