@@ -141,13 +141,13 @@ def test_the_run_that_comes_second_does_not_begin_again(
 ) -> None:
     """It was told that there is no such file, and then waited for its turn."""
     output = tmp_path / "out.jsonl"
-    alone = files._alone
+    alone = files.alone
 
-    def another_was_faster(unfinished: Path) -> Any:
+    def another_was_faster(lock: Path, refusal: str) -> Any:
         output.write_text("another's")
-        return alone(unfinished)
+        return alone(lock, refusal)
 
-    monkeypatch.setattr(files, "_alone", another_was_faster)
+    monkeypatch.setattr(files, "alone", another_was_faster)
     with pytest.raises(OutputError, match="is there already"):
         answer(module, source, output)
     assert output.read_text() == "another's"
