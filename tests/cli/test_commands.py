@@ -11,7 +11,8 @@ import click
 import pytest
 
 from hub.cli.main import cli
-from hub.cli.output import counted, print_table
+from hub.cli.output import print_table
+from hub.wording import counted
 
 
 def commands(group: click.Command, path: str = "hub") -> Iterator[tuple[str, click.Command]]:
