@@ -96,7 +96,7 @@ def test_bad_rows_can_be_skipped_and_are_counted(
     )  # fmt: skip
     assert code == 0, err
     assert "skipped   2 rows of r.tsv, the first in line 6" in err
-    assert "skipped   1 rows of dev.tsv, the first in line 6: the label '车票'" in err
+    assert "skipped   1 row of dev.tsv, the first in line 6: the label '车票'" in err
 
 
 def test_nothing_is_left_to_choose_by(hub: Hub, train: Path, tmp_path: Path) -> None:
