@@ -140,15 +140,15 @@ def _open(data: Any, split: str, text_column: str, label_column: str) -> Table:
         path = Path(data)
         if (entry := dataset_of(data)) is not None:
             return open_named(entry, split)
+        if path.is_dir() or (not path.exists() and _is_hub_name(str(data))):
+            from hub.data.huggingface import open_dataset
+
+            return open_dataset(str(data), split)
         if not path.exists() and (near := near_datasets(str(data))):
             raise DataError(
                 f"There is no file or data set {data}. Did you mean {' or '.join(near)}? "
                 "`hub data list` shows all."
             )
-        if path.is_dir() or (not path.exists() and _is_hub_name(str(data))):
-            from hub.data.huggingface import open_dataset
-
-            return open_dataset(str(data), split)
         return read_table(path)
     if hasattr(data, "column_names"):  # datasets.Dataset, without importing datasets
         from hub.data.huggingface import open_loaded

@@ -23,7 +23,7 @@ from hub.data.catalogue import (
     list_datasets,
 )
 from hub.data.named import is_here, locate, open_named
-from hub.errors import ChecksumError, DataError, DownloadError, OfflineError
+from hub.errors import ChecksumError, DataError, DownloadError, HubError, OfflineError
 from hub.registry.catalogue import SourceFile
 from hub.training.finetune import finetune
 from tests.servers import FileServer
@@ -71,6 +71,14 @@ def test_a_folder_that_the_catalogue_does_not_know_is_a_data_set_too(mine: Path)
     assert dev.classes == ["b"] and not dev.notes
     with pytest.raises(DataError, match="There is no file empty"):
         hub.load_dataset("empty")
+
+
+def test_a_name_on_the_hugging_face_hub_may_be_like_one_here(
+    mine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HUB_OFFLINE", "1")
+    with pytest.raises(HubError, match="seamew/ChnSentiCorp, and the network is switched off"):
+        hub.load_dataset("seamew/ChnSentiCorp")
 
 
 def test_a_part_that_is_not_there_is_named(mine: Path) -> None:
