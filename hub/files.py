@@ -67,10 +67,7 @@ def put_in_place(made: Path, folder: Path, last: str) -> None:
     if not folder.exists():
         made.replace(folder)
         return
-    (folder / last).unlink(missing_ok=True)
-    for old in folder.iterdir():
-        old.unlink()
-    move_files(made, folder, last)
+    move_files(made, folder, last, gone=[old.name for old in folder.iterdir()])
     made.rmdir()
 
 
@@ -105,10 +102,7 @@ def files_exchanged(folder: Path, last: str, gone: Iterable[str] = ()) -> Iterat
     """
     with _scratch(folder / ".unfinished") as made:  # inside: `folder` may be a disk of its own
         yield made
-        (folder / last).unlink(missing_ok=True)
-        for name in gone:
-            (folder / name).unlink(missing_ok=True)
-        move_files(made, folder, last)
+        move_files(made, folder, last, gone)
 
 
 @contextmanager
@@ -122,12 +116,14 @@ def _scratch(folder: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def move_files(made: Path, folder: Path, last: str) -> None:
+def move_files(made: Path, folder: Path, last: str, gone: Iterable[str] = ()) -> None:
     """Let the files of `made` take the places of those of the same names in `folder`.
 
-    The file called `last`, without which `folder` is nothing, goes first and comes at the end.
+    The file called `last`, without which `folder` is nothing, goes first and comes at the end;
+    those called `gone` go after it.
     """
-    (folder / last).unlink(missing_ok=True)
+    for name in (last, *gone):
+        (folder / name).unlink(missing_ok=True)
     for path in sorted(made.iterdir(), key=lambda path: path.name == last):
         if path.is_file():
             shutil.move(path, folder / path.name)  # the folder may be on a disk of its own

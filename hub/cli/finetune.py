@@ -16,13 +16,13 @@ from hub.cli.options import (
     learning_rate_option,
     long_text_option,
     metric_option,
+    model_option,
     precision_option,
     shard_option,
     task_options,
 )
 from hub.cli.output import json_option, print_json, say
-from hub.cli.parameters import DataName, ModelName
-from hub.constants import DEFAULT_MODEL
+from hub.cli.parameters import DataName
 from hub.errors import MissingPackageError
 
 # What --track takes: the package, and what it is imported as.
@@ -58,13 +58,7 @@ def _check_trackers(
     type=DataName(),
     help="Rows to choose the best epoch by; without it, a tenth of TRAIN.",
 )
-@click.option(
-    "--model",
-    type=ModelName(),
-    default=DEFAULT_MODEL,
-    show_default=True,
-    help="A name (`hub list`) or a folder.",
-)
+@model_option
 @task_options
 @data_options
 @click.option("--epochs", type=int, help="Passes over the rows, at most.")

@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from hub.cli.parameters import LEARNED_TASKS, MetricName, TaskName
+from hub.cli.parameters import LEARNED_TASKS, MetricName, ModelName, TaskName
+from hub.constants import DEFAULT_MODEL
 
 Decorated = Callable[..., Any]
 
@@ -68,6 +69,15 @@ def task_options(function: Decorated) -> Decorated:
 def learning_rate_option(help: str) -> Callable[[Decorated], Decorated]:
     """--learning-rate, and --lr for it."""
     return click.option("--learning-rate", "--lr", "learning_rate", type=float, help=help)
+
+
+model_option = click.option(
+    "--model",
+    type=ModelName(),
+    default=DEFAULT_MODEL,
+    show_default=True,
+    help="A name (`hub list`) or a folder.",
+)
 
 
 def metric_option(help: str) -> Callable[[Decorated], Decorated]:

@@ -13,12 +13,12 @@ from hub.cli.options import (
     data_options,
     learning_rate_option,
     metric_option,
+    model_option,
     quiet_option,
     task_options,
 )
 from hub.cli.output import json_option, print_json, say
-from hub.cli.parameters import DataName, ModelName
-from hub.constants import DEFAULT_MODEL
+from hub.cli.parameters import DataName
 from hub.wording import counted
 
 
@@ -28,13 +28,7 @@ from hub.wording import counted
     "--output", "-o", required=True, type=click.Path(path_type=Path), help="Folder to write."
 )
 @click.option("--dev", type=DataName(), help="Rows to measure on; without it, a tenth of TRAIN.")
-@click.option(
-    "--model",
-    type=ModelName(),
-    default=DEFAULT_MODEL,
-    show_default=True,
-    help="A name (`hub list`) or a folder.",
-)
+@model_option
 @click.option("--minutes", type=float, default=20.0, show_default=True, help="How long to search.")
 @click.option("--trials", type=int, help="Stop after this many trials.")
 @task_options
