@@ -72,7 +72,8 @@ def _keep_freed_memory() -> None:
     try:
         libc = ctypes.CDLL(None)
         libc.mallopt(m_trim_threshold, one_gib)
-        libc.mallopt(m_mmap_threshold, one_gib)
+        if not libc.mallopt(m_mmap_threshold, one_gib):
+            libc.mallopt(m_mmap_threshold, 32 << 20)  # the most that an older glibc takes
     except (OSError, AttributeError):  # another C library
         logger.debug("mallopt is not available")
 

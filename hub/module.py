@@ -84,7 +84,8 @@ class Module(paddle.nn.Layer):
         load_checkpoint: a file (`model.safetensors`, `pytorch_model.bin`, or a `.pdparams` of
             PaddleNLP or PaddleHub) whose weights are put over the model's; of an encoder alone, or
             with the task's head.
-        max_seq_len: the tokens read at a time (128, or what the folder says).
+        max_seq_len: the tokens read at a time (128, or what the folder says); where nothing is
+            said, fine-tuning may read more (`hub.training.text_length`).
         long_text: what is done with longer texts: "cut" reads their beginning, "window" all of them
             in overlapping windows; None is what the folder says, else "cut".
         classifier_pooling: what a new head for labels of a text reads: "cls", the first token, or
@@ -100,6 +101,7 @@ class Module(paddle.nn.Layer):
         task: what it answers; None for a bare encoder.
         config: the encoder's shape.
         pretrained: whether it began with pretrained weights.
+        length_given: whether `max_seq_len` was chosen for it, and not the default.
 
     Raises:
         UnknownModelError: no model has this name.
@@ -142,6 +144,7 @@ class Module(paddle.nn.Layer):
         self.tokenizer = load_tokenizer(folder, self.config.model_type)
         check_vocabulary(self.tokenizer, self.config, folder)
         self.max_seq_len = self._length_limit(max_seq_len, manifest)
+        self.length_given = max_seq_len is not None or bool(manifest and manifest.labels)
         self.long_text = check_long_text(long_text or (manifest.long_text if manifest else "cut"))
         chosen = choose_task(task, labels_of(label_map, num_classes), task_options, manifest, raw)
         self.task, self.labels_given = chosen.task, chosen.labels_given

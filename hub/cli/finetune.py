@@ -64,7 +64,11 @@ def _check_trackers(
 @click.option("--epochs", type=int, help="Passes over the rows, at most.")
 @click.option("--batch-size", type=int, help="Rows in a step.")
 @learning_rate_option("The highest learning rate, after the warm-up.")
-@click.option("--max-seq-len", type=int, help="Tokens read at a time.")
+@click.option(
+    "--max-seq-len",
+    type=int,
+    help="Tokens read at a time; by default 128, or 256 where that cuts many texts.",
+)
 @long_text_option
 @click.option(
     "--classifier-pooling",

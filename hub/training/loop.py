@@ -211,7 +211,12 @@ class TrainingLoop:
             rows: the numbers of the rows.
             whole: those of the batch.
         """
-        batch = collate(self.train.encodings, rows, self.module.tokenizer.pad_token_id)
+        batch = collate(
+            self.train.encodings,
+            rows,
+            self.module.tokenizer.pad_token_id,
+            few_widths_to=self.module.config.max_position_embeddings,
+        )
         self.computed += batch.input_ids.size
         if p := self.arguments.token_dropout:
             hidden = hide_tokens(batch.input_ids, p, self.module.tokenizer)

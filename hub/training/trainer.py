@@ -33,6 +33,7 @@ from hub.training.sharding import Shares
 from hub.training.signals import StopRequests
 from hub.training.state import TrainingState
 from hub.training.techniques import check_techniques, freeze, set_dropout
+from hub.training.text_length import fitting_length
 from hub.training.update import Update
 
 
@@ -232,11 +233,14 @@ class Trainer:
         resume: bool,
     ) -> None:
         self.check(arguments)
-        length = arguments.max_seq_len or self.module.max_seq_len
         long_text = arguments.long_text or self.module.long_text
+        length = arguments.max_seq_len
+        if length is None:
+            length = fitting_length(self.module, train_data.texts, long_text, arguments)
         train = self._encode(train_data, length, long_text)
         dev = None if dev_data is None else self._encode(dev_data, length, long_text)
-        self.module.max_seq_len, self.module.long_text = length, long_text
+        self.module.max_seq_len, self.module.length_given = length, True
+        self.module.long_text = long_text
         network = self.module.network
         network.encoder.recompute = arguments.recompute
         freeze(network, arguments)

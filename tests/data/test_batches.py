@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hub.data.batches import collate, shuffled_batches, sorted_batches
+from hub.data.batches import collate, round_width, shuffled_batches, sorted_batches
 from hub.tokenizers import Encoding
 
 LENGTHS = st.lists(st.integers(2, 128), min_size=1, max_size=400)
@@ -136,6 +136,25 @@ def test_collate_pads_ids_types_and_mask(lengths: list[int], pad_token_id: int) 
 def test_collate_pads_to_the_longest_of_the_batch_and_no_further() -> None:
     batch = collate(encoded([3, 5, 60]), np.array([0, 1]), 0)
     assert batch.input_ids.shape == (2, 5)
+
+
+@pytest.mark.parametrize(
+    ("tokens", "width"),
+    [(1, 1), (16, 16), (17, 18), (33, 36), (64, 64), (65, 72), (128, 128), (129, 144), (512, 512)],
+)
+def test_few_widths_pad_a_little_further(tokens: int, width: int) -> None:
+    encodings = encoded([2, tokens])
+    plain = collate(encodings, np.arange(2), 7)
+    wide = collate(encodings, np.arange(2), 7, few_widths_to=512)
+    assert wide.input_ids.shape == (2, max(2, width))
+    assert (wide.input_ids[:, : plain.input_ids.shape[1]] == plain.input_ids).all()
+    assert (wide.input_ids[:, plain.input_ids.shape[1] :] == 7).all()
+    assert wide.attention_mask.sum() == plain.attention_mask.sum()
+
+
+def test_few_widths_end_at_the_models_positions() -> None:
+    assert collate(encoded([65]), np.arange(1), 0, few_widths_to=70).input_ids.shape == (1, 70)
+    assert len({round_width(tokens) for tokens in range(129, 257)}) == 8
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 100])

@@ -123,7 +123,7 @@ class StateLessons:
         """How far the states of the student's last pass, which was for `rows`, are from the
         teacher's: the mean over tokens, or what they add to that of the batch `whole`."""
         theirs = self._read(rows)
-        length = max(len(self._places[row]) for row in rows)
+        length = (self._states.hidden or self._states.related)[0].shape[1]
         places = np.zeros((len(rows), length), np.int64)
         known = np.zeros((len(rows), length), np.float32)
         for number, row in enumerate(rows):
