@@ -153,14 +153,21 @@ class TextClassification(SequenceClassification):
 
 
 def classification_metrics(predicted: np.ndarray, targets: np.ndarray) -> Metrics:
-    """Accuracy and macro-, micro- and weighted F1 of class numbers, as in scikit-learn."""
-    from sklearn.metrics import accuracy_score, f1_score
+    """Accuracy and macro-, micro- and weighted F1 of class numbers.
 
+    As in scikit-learn: a class that is neither meant nor answered counts for nothing. To load that
+    library takes a training process 120 MB and over a second.
+    """
+    matrix = confusion_matrix(targets, predicted, int(max(targets.max(), predicted.max())) + 1)
+    right, answered, meant = matrix.diagonal(), matrix.sum(axis=0), matrix.sum(axis=1)
+    some = answered + meant > 0
+    f1 = 2 * right[some] / (answered + meant)[some]
+    accuracy = float(right.sum() / matrix.sum())
     return {
-        "accuracy": float(accuracy_score(targets, predicted)),
-        "macro_f1": float(f1_score(targets, predicted, average="macro", zero_division=0)),
-        "micro_f1": float(f1_score(targets, predicted, average="micro", zero_division=0)),
-        "weighted_f1": float(f1_score(targets, predicted, average="weighted", zero_division=0)),
+        "accuracy": accuracy,
+        "macro_f1": float(f1.mean()),
+        "micro_f1": accuracy,
+        "weighted_f1": float((f1 * meant[some]).sum() / meant.sum()),
     }
 
 
