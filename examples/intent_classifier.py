@@ -14,7 +14,6 @@ import numpy as np
 import paddle
 
 import hub
-from hub.inference.export import export
 
 DATA = Path(__file__).parent / "crosswoz_intent"
 
@@ -41,7 +40,7 @@ def main() -> None:
     text = "这家酒店的电话是多少"
     print(text, "->", module.predict([text])[0])
 
-    # The model folder; Hugging Face transformers opens it as well.
+    # The model folder: weights, tokenizer, labels and what else the model knows.
     module.save(arguments.output / "intent")
     again = hub.Module(directory=arguments.output / "intent")
     assert again.predict([text]) == module.predict([text])
@@ -56,7 +55,7 @@ def main() -> None:
     print(f"paddle.jit.load: logits differ by {difference:.1e} at most")
 
     # For a machine without PaddlePaddle: an ONNX graph with its tokenizer and labels.
-    export(module, arguments.output / "intent-onnx", "onnx", overwrite=True)
+    module.export(arguments.output / "intent-onnx", overwrite=True)
     predictor = hub.Predictor(arguments.output / "intent-onnx")
     print(text, "->", predictor.predict([text], probabilities=True)[0]["label"], "(ONNX Runtime)")
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from hub import datasets
     from hub.data import load_dataset
+    from hub.inference.export import export
     from hub.inference.predictor import Predictor
     from hub.module import Module
     from hub.registry import list_models
@@ -24,6 +25,7 @@ __all__ = [
     "Trainer",
     "__version__",
     "datasets",
+    "export",
     "list_models",
     "load_dataset",
 ]
@@ -32,6 +34,7 @@ _HOME_OF = {
     "Module": "hub.module",
     "Predictor": "hub.inference.predictor",
     "Trainer": "hub.training.trainer",
+    "export": "hub.inference.export",
     "list_models": "hub.registry",
     "load_dataset": "hub.data",
 }

@@ -10,13 +10,15 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from types import MethodType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+import hub
 from hub import __version__
 from hub.backend import paddle, use_device
 from hub.constants import CONFIG_FILE, WEIGHTS_FILE
+from hub.data import load_dataset
 from hub.data.batches import Batch
 from hub.errors import InputError, ModelError, OutputError
 from hub.files import files_exchanged, write_text
@@ -51,6 +53,9 @@ from hub.tasks.choosing import ChosenTask, check_labels, choose_task, labels_of
 from hub.tasks.passages import check_long_text
 from hub.tasks.sequence_classification import SequenceClassification
 from hub.tokenizers import TOKENIZER_FILES, Text, Tokenizer, load_tokenizer
+
+if TYPE_CHECKING:
+    from hub.inference.export import Exported
 
 logger = logging.getLogger(__name__)
 
@@ -507,6 +512,47 @@ class Module(paddle.nn.Layer):
                 write_manifest(made, manifest, names)
         except OSError as error:
             raise OutputError(f"{folder} cannot be written: {error.strerror or error}.") from error
+
+    def export(
+        self,
+        output: str | Path,
+        format: str = "onnx",
+        precision: str = "fp32",
+        *,
+        data: Any = None,
+        calibration: Sequence[Text] | None = None,
+        static: bool = False,
+        max_drop: float = 0.5,
+        overwrite: bool = False,
+    ) -> Exported:
+        """Write the module for an inference engine; `hub.Predictor(output)` answers with it.
+
+        Args:
+            output: the folder to write; it appears whole or not at all.
+            format: "onnx" (ONNX Runtime), "openvino" or "paddle" (Paddle Inference).
+            precision: "fp32", "bf16" (OpenVINO, Paddle) or "int8" (ONNX Runtime, OpenVINO).
+            data: labelled rows to compare answers on: anything `hub.load_dataset` takes.
+            calibration: texts of the model's use to measure int8's ranges on; None takes those of
+                `data`.
+            static: measure ranges beforehand for ONNX Runtime as well.
+            max_drop: how many points the task's first metric may lose on `data` in less precision.
+            overwrite: replace an exported model that is already there.
+
+        Returns:
+            What was written, and how its answers compare with the module's.
+
+        Raises:
+            InputError, OutputError, MissingPackageError, ModelError: as `hub.export`.
+            DataError: `data` is unusable.
+        """
+        rows = data
+        if data is not None and self.task is not None:
+            rows = load_dataset(data, kind=self.task.name, split="dev")
+        # What exports stands above this module: it is known here by its public name alone.
+        return hub.export(
+            self, output, format, overwrite, precision=precision, data=rows, max_drop=max_drop,
+            static=static, calibration=calibration,
+        )  # fmt: skip
 
     def save_description(self, folder: Path) -> None:
         """Write what describes the model beside its weights: `config.json` and the tokenizer."""

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import hub
-from hub.errors import InputError, MissingPackageError, ModelError, OutputError
+from hub.errors import DataError, InputError, MissingPackageError, ModelError, OutputError
 from hub.inference.export import export
 
 TEXTS = ["今天下雨吗", "听一首歌", "", "买 2 张 iPhone 票？", "明天天气好吗" * 30]
@@ -43,6 +43,23 @@ def test_it_gives_the_modules_answers_at_any_batch_size(module: hub.Module, expo
             assert answer["probabilities"] == pytest.approx(wanted["probabilities"], abs=1e-5)
     assert predictor.predict(TEXTS) == module.predict(TEXTS)
     assert predictor.predict([]) == []
+
+
+def test_a_module_exports_itself(module: hub.Module, tmp_path: Path) -> None:
+    rows = [(text, "天气") for text in TEXTS if text]
+    found = module.export(tmp_path / "int8", precision="int8", data=rows, max_drop=100)
+    assert (found.engine, found.precision) == ("onnx", "int8")
+    assert found.verification.metric == "accuracy" and found.verification.texts == len(rows)
+    assert hub.Predictor(tmp_path / "int8").predict(TEXTS) is not None
+    with pytest.raises(OutputError, match="not empty"):
+        module.export(tmp_path / "int8")
+    module.export(tmp_path / "int8", overwrite=True)
+    assert hub.Predictor(tmp_path / "int8").predict(TEXTS) == module.predict(TEXTS)
+    with pytest.raises(InputError, match="measured on texts"):
+        module.export(tmp_path / "static", precision="int8", static=True)
+    module.export(tmp_path / "static", precision="int8", static=True, calibration=TEXTS)
+    with pytest.raises(DataError, match="大风"):
+        module.export(tmp_path / "else", data=[("有风", "大风")])
 
 
 def test_onnx_answers_from_many_threads_are_those_of_one(
