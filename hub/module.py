@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -49,6 +49,7 @@ from hub.tasks import (
     create_task,
     predict,
 )
+from hub.tasks.answering import WINDOW, stream
 from hub.tasks.choosing import ChosenTask, check_labels, choose_task, labels_of
 from hub.tasks.passages import check_long_text
 from hub.tasks.sequence_classification import SequenceClassification
@@ -398,6 +399,23 @@ class Module(paddle.nn.Layer):
             long_text=long_text or self.long_text,
             options=AnswerOptions(probabilities, top_k),
         )
+
+    def pipe(self, texts: Iterable[Text], *, window: int = WINDOW, **options: Any) -> Iterator[Any]:
+        """Answer texts as they come, without end and in constant memory.
+
+        Args:
+            texts: any iterable of texts, such as a generator.
+            window: so many are read before the first is answered; of them, those of like length are
+                computed together.
+            options: those of `predict`.
+
+        Returns:
+            An iterator over the answers, in the order of the texts.
+
+        Raises:
+            InputError: as `predict`, when a text is reached.
+        """
+        return stream(self.predict, texts, window, options)
 
     def get_tokenizer(self) -> Tokenizer:
         """The tokenizer, by PaddleHub's name."""

@@ -25,12 +25,10 @@ from hub.inference.run_data import text_columns
 from hub.models.installation import folder_of
 from hub.registry.locks import alone
 from hub.tasks import compares_texts
+from hub.tasks.answering import WINDOW
 from hub.tasks.documents import document
 
 logger = logging.getLogger(__name__)
-
-# Rows that are sorted by length together, answered and written.
-_WINDOW = 2048
 
 
 def read_asked(
@@ -170,7 +168,7 @@ def _write(
     texts = islice(iter(source), done, None)
     with unfinished.open("ab") as file:
         row = done
-        while window := list(islice(texts, _WINDOW)):
+        while window := list(islice(texts, WINDOW)):
             asked = [pair_of_line(text) for text in window] if pairs else window
             answers = _answer(model, asked, row, batch_size, options)
             for text, answer in zip(window, answers, strict=True):

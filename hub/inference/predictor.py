@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from hub.models.installation import folder_of
 from hub.registry.manifest import read_manifest
 from hub.registry.store import Store
 from hub.tasks import AnswerOptions, create_task, predict
+from hub.tasks.answering import WINDOW, stream
 from hub.tasks.passages import check_long_text
 from hub.tokenizers import Text, load_tokenizer
 
@@ -77,3 +78,7 @@ class Predictor:
             long_text=long_text or self.long_text,
             options=AnswerOptions(probabilities, top_k),
         )
+
+    def pipe(self, texts: Iterable[Text], *, window: int = WINDOW, **options: Any) -> Iterator[Any]:
+        """Answer texts as they come, without end and in constant memory; as `Module.pipe`."""
+        return stream(self.predict, texts, window, options)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,9 @@ from hub.tasks.base import AnswerOptions, Forward, Task, check_count
 from hub.tasks.encoded_passages import EncodedPassages
 from hub.tasks.passages import Passage, read
 from hub.tokenizers import Encoding, Text, Tokenizer
+
+# Of texts without end so many are read, and sorted by length, together.
+WINDOW = 2048
 
 
 def run(
@@ -86,6 +90,26 @@ def predict(
     task.check(passages, tokenizer)
     outputs = run(task, tokenizer, forward, passages, batch_size)
     return task.decode(outputs, passages, tokenizer, options or AnswerOptions())
+
+
+def stream(
+    answer: Callable[..., Any], texts: Iterable[Text], window: int, options: dict[str, Any]
+) -> Iterator[Any]:
+    """What `answer` gives for each text, while they are read: `window` of them at a time.
+
+    Raises:
+        InputError: there is one text instead of many, or `window` is no number of texts.
+    """
+    if isinstance(texts, str):
+        raise InputError("One text alone is answered by predict; pipe takes many.")
+    check_count("window", window)
+    rest = iter(texts)
+
+    def answers() -> Iterator[Any]:
+        while some := list(islice(rest, window)):
+            yield from answer(some, **options)
+
+    return answers()
 
 
 def _single(text: Any) -> Any:

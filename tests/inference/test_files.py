@@ -59,7 +59,7 @@ class Counting:
 
 @pytest.fixture(autouse=True)
 def small_windows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files, "_WINDOW", 8)
+    monkeypatch.setattr(files, "WINDOW", 8)
 
 
 def test_every_row_is_answered_in_its_place(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -43,6 +44,31 @@ def test_it_gives_the_modules_answers_at_any_batch_size(module: hub.Module, expo
             assert answer["probabilities"] == pytest.approx(wanted["probabilities"], abs=1e-5)
     assert predictor.predict(TEXTS) == module.predict(TEXTS)
     assert predictor.predict([]) == []
+
+
+def test_texts_are_answered_as_they_come(module: hub.Module, exported: Path) -> None:
+    read: list[str] = []
+
+    def source() -> Iterator[str]:
+        for text in TEXTS * 3:
+            read.append(text)
+            yield text
+
+    for model in (module, hub.Predictor(exported)):
+        answers = model.pipe(source(), window=4)
+        assert not read
+        first = next(answers)
+        assert len(read) == 4
+        assert [first, *answers] == model.predict(TEXTS * 3)
+        read.clear()
+        assert list(model.pipe([])) == []
+        assert "score" in next(model.pipe(TEXTS, probabilities=True))
+        with pytest.raises(InputError, match="One text alone"):
+            model.pipe("你好")
+        with pytest.raises(InputError, match="window"):
+            model.pipe(TEXTS, window=0)
+        with pytest.raises(InputError, match="not a string"):
+            list(model.pipe([1]))  # type: ignore[list-item]
 
 
 def test_a_module_exports_itself(module: hub.Module, tmp_path: Path) -> None:
