@@ -2,7 +2,8 @@
 
     python benchmarks/inference.py DATA_FOLDER [--sets smp2017_ecdt chnsenticorp]
         [--shape nano|base] [--texts 400] [--epochs 3] [--max-steps N]
-        [--transformers PYTHON] [--paddlenlp PYTHON] [--rounds 3] [--output inference.json]
+        [--transformers PYTHON] [--optimum PYTHON] [--paddlenlp PYTHON] [--rounds 3]
+        [--output inference.json]
 
 A classifier is fine-tuned on each set (nano: `ernie-pocket-zh` for --epochs; base: ERNIE 3.0 Base's
 shape with random weights, which is as fast), exported for every engine and precision, and asked the
@@ -14,6 +15,8 @@ label. The sides:
 - `session fp32` and `session int8`: the limit, a plain ONNX Runtime session and the bare tokenizer
   on the same graphs, texts sorted by length beforehand;
 - `transformers`: its text-classification pipeline (PyTorch), from PYTHON;
+- `optimum`: the same pipeline over ONNX Runtime, the graph exported by it as BERT's (it knows no
+  ERNIE), from PYTHON;
 - `PaddleNLP`: its tokenizer, its padding, and Paddle Inference with oneDNN on the exported graph,
   from PYTHON.
 
@@ -25,6 +28,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import os
 import statistics
 import sys
@@ -92,8 +96,34 @@ def transformers_side(job: dict[str, Any]) -> Answer:
     """`transformers.pipeline`."""
     from transformers import pipeline
 
-    classify = pipeline("text-classification", model=job["run"], device="cpu")
+    return _asking(pipeline("text-classification", model=job["run"], device="cpu"), job)
 
+
+def export_with_optimum(job: dict[str, Any]) -> None:
+    """Write the run's graph as optimum does, beside it."""
+    from optimum.exporters.onnx import main_export
+    from optimum.exporters.onnx.model_configs import BertOnnxConfig
+    from transformers import AutoConfig
+
+    task = "text-classification"
+    shape = BertOnnxConfig(AutoConfig.from_pretrained(job["run"]), task=task)
+    main_export(
+        job["run"], f"{job['run']}-optimum", task=task, custom_onnx_configs={"model": shape},
+        do_validation=False,
+    )  # fmt: skip
+
+
+def optimum_side(job: dict[str, Any]) -> Answer:
+    """`transformers.pipeline` over ONNX Runtime."""
+    from optimum.onnxruntime import ORTModelForSequenceClassification
+    from transformers import AutoTokenizer, pipeline
+
+    model = ORTModelForSequenceClassification.from_pretrained(f"{job['run']}-optimum")
+    tokenizer = AutoTokenizer.from_pretrained(job["run"])
+    return _asking(pipeline("text-classification", model=model, tokenizer=tokenizer), job)
+
+
+def _asking(classify: Any, job: dict[str, Any]) -> Answer:
     def answer(texts: list[str], size: int) -> list[str]:
         results = classify(texts, batch_size=size, truncation=True, max_length=job["max_seq_len"])
         return [result["label"] for result in results]
@@ -145,6 +175,7 @@ SIDES = {
     "hub": hub_side,
     "session": session_side,
     "transformers": transformers_side,
+    "optimum": optimum_side,
     "PaddleNLP": paddlenlp_side,
 }
 
@@ -153,6 +184,10 @@ def work(job: dict[str, Any]) -> None:
     """Measure one side; the figures go to the job's file."""
     rows = read_table(Path(job["data"]))[: job["texts"]]
     texts = [text for text, _ in rows]
+    if job["side"] == "optimum":
+        exporting = multiprocessing.Process(target=export_with_optimum, args=(job,))
+        exporting.start()
+        exporting.join()  # its memory is not what answering takes
     started = time.perf_counter()
     answer = SIDES[job["side"]](job)
     answer(texts[:1], 1)
@@ -229,6 +264,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--max-steps", type=int, help="fine-tune for so many steps at most")
     parser.add_argument("--transformers", metavar="PYTHON")
+    parser.add_argument("--optimum", metavar="PYTHON")
     parser.add_argument("--paddlenlp", metavar="PYTHON")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--output", type=Path, default=Path("inference.json"))
@@ -254,6 +290,8 @@ def main() -> None:
                 sides.append((f"session {precision}", "session", sys.executable, output))
             if arguments.transformers:
                 sides.append(("transformers", "transformers", arguments.transformers, run))
+            if arguments.optimum:
+                sides.append(("optimum", "optimum", arguments.optimum, run))
             if arguments.paddlenlp:
                 output = scratch / f"{name}-paddle-fp32"
                 sides.append(("PaddleNLP", "PaddleNLP", arguments.paddlenlp, output))
