@@ -110,6 +110,8 @@ MATRIX_FILE = "confusion_matrix.png"
 PRETRAINING_CURVE_FILE = "pretraining.png"
 # Texts and the answers that a model must give before it is served.
 GOLDEN_FILE = "golden.json"
+# What is for people, or for whoever serves a model: it travels along, though a model works without.
+FILES_BESIDE = (CARD_FILE, METRICS_FILE, LOG_FILE, REPORT_FILE, GOLDEN_FILE)
 CHECKPOINT_DIRECTORY = "checkpoint"
 # The search that a model folder is the result of.
 TUNING_DIRECTORY = "tuning"

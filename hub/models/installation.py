@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import re
+import shutil
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from hub import __version__
-from hub.constants import offline
+from hub.constants import FILES_BESIDE, MANIFEST_FILE, offline
 from hub.errors import (
     CatalogueError,
     DownloadError,
@@ -21,7 +23,7 @@ from hub.errors import (
 from hub.models.conversion import convert, default_length
 from hub.registry.catalogue import ModelEntry, Source, find_model, known_model
 from hub.registry.fetch import Originals, fetched, find_local, missing_here
-from hub.registry.manifest import Manifest, write_manifest
+from hub.registry.manifest import Manifest, read_manifest, write_manifest
 from hub.registry.names import (
     Reference,
     check_name,
@@ -30,7 +32,7 @@ from hub.registry.names import (
     tell_versions,
 )
 from hub.registry.settings import is_path, setting
-from hub.registry.sources import PublicSource, public_sources
+from hub.registry.sources import AS_PUBLISHED, PublicSource, public_sources
 from hub.registry.store import Store, StoredModel
 from hub.registry.team import TeamCatalogue
 
@@ -241,18 +243,34 @@ def _install_from(
 
 def _convert(entry: ModelEntry, originals: Originals, store: Store) -> StoredModel:
     lowercase = entry.tokenizer.get("lowercase") if entry.tokenizer["kind"] == "wordpiece" else None
+    own = read_manifest(originals.folder) if MANIFEST_FILE in originals.names else None
+    if own is not None and own.kind != "model":
+        raise ModelError("it is an exported model, of which hub.Module has no use.")
     with store.new_folder(entry.name, entry.version) as folder:
-        convert_folder(
-            originals.folder,
-            folder,
-            entry.name,
-            entry.version,
-            base_model=entry.name if entry.architecture else entry.sources[0].repository,
-            architecture=entry.architecture or None,
-            lowercase=lowercase,
-            origin=originals.origin,
-        )
+        if own is not None:
+            named = replace(own, name=entry.name, version=entry.version, origin=originals.origin)
+            copy_model(originals.folder, folder, named)
+        else:
+            convert_folder(
+                originals.folder,
+                folder,
+                entry.name,
+                entry.version,
+                base_model=entry.name if entry.architecture else entry.sources[0].repository,
+                architecture=entry.architecture or None,
+                lowercase=lowercase,
+                origin=originals.origin,
+            )
     return store.get(entry.name, entry.version)
+
+
+def copy_model(source: Path, target: Path, manifest: Manifest) -> None:
+    """Copy a model's files and what belongs beside them; `hub.json` comes last."""
+    names = {*manifest.files, *(n for n in FILES_BESIDE if (source / n).is_file())}
+    names |= {path.name for path in source.glob("*.png")}
+    for name in sorted(names - {MANIFEST_FILE}):
+        shutil.copyfile(source / name, target / name)
+    write_manifest(target, manifest, names - {MANIFEST_FILE})
 
 
 def convert_folder(
@@ -309,6 +327,6 @@ def _repository_entry(
         name=check_name(f"{scheme}--{repository.replace('/', '--')}"),
         version=check_version(source.revision),
         summary=f"{scheme}://{repository}",
-        tokenizer={"kind": "as published"},
+        tokenizer={"kind": AS_PUBLISHED},
         sources=[source],
     )

@@ -3,29 +3,19 @@
 from __future__ import annotations
 
 import os
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
-from hub.constants import (
-    CARD_FILE,
-    GOLDEN_FILE,
-    LOG_FILE,
-    MANIFEST_FILE,
-    METRICS_FILE,
-    REPORT_FILE,
-)
+from hub.constants import MANIFEST_FILE
 from hub.errors import CatalogueError, InputError, ModelError, OutputError
 from hub.files import filled_aside
-from hub.models.installation import convert_folder
+from hub.models.installation import convert_folder, copy_model
 from hub.registry.archives import is_archive, pack, unpack
 from hub.registry.catalogue import known_model
-from hub.registry.manifest import Manifest, read_manifest, write_manifest
+from hub.registry.manifest import read_manifest
 from hub.registry.names import check_name, check_version
 from hub.registry.store import Store, StoredModel
 
-# What is for people, or for whoever serves it, travels along, though a model works without it.
-_BESIDE = (CARD_FILE, METRICS_FILE, LOG_FILE, REPORT_FILE, GOLDEN_FILE)
 # A model is a few files of at most some gigabytes.
 _MAX_ARCHIVE_BYTES = 64 << 30
 
@@ -61,7 +51,7 @@ def register(folder: Path, name: str, version: str, store: Store) -> StoredModel
             if manifest is None:
                 convert_folder(folder, target, name, version)
             else:
-                _copy(folder, target, replace(manifest, name=name, version=version))
+                copy_model(folder, target, replace(manifest, name=name, version=version))
             made = read_manifest(target, check_content=False)
             existing = store.find(name, version)
         if existing is not None and made is not None and existing.manifest.files != made.files:
@@ -113,7 +103,7 @@ def write_converted(source: Path, output: Path) -> None:
             if manifest is None:
                 convert_folder(source, folder, Path(os.path.abspath(output)).name)
             else:
-                _copy(source, folder, manifest)
+                copy_model(source, folder, manifest)
     except OSError as error:
         raise OutputError(f"{output} cannot be written: {error.strerror or error}.") from error
 
@@ -133,7 +123,7 @@ def _install_folder(folder: Path, place: Path, store: Store) -> StoredModel:
         existing = store.find(name, version)
         if existing is None:
             with store.new_folder(name, version) as target:
-                _copy(folder, target, manifest)
+                copy_model(folder, target, manifest)
         elif existing.manifest.files != manifest.files:
             raise CatalogueError(
                 f"{existing.folder} is another {name}@{version} than {place}. Remove it first: "
@@ -156,15 +146,6 @@ def carry(model: StoredModel, place: Path) -> None:
             pack(model.folder, place)
             return
         with filled_aside(place, MANIFEST_FILE) as folder:
-            _copy(model.folder, folder, model.manifest)
+            copy_model(model.folder, folder, model.manifest)
     except OSError as error:
         raise OutputError(f"{place} cannot be written: {error.strerror or error}.") from error
-
-
-def _copy(source: Path, target: Path, manifest: Manifest) -> None:
-    """Copy a model's files and what belongs beside them; `hub.json` comes last."""
-    names = {*manifest.files, *(n for n in _BESIDE if (source / n).is_file())}
-    names |= {path.name for path in source.glob("*.png")}
-    for name in sorted(names - {MANIFEST_FILE}):
-        shutil.copyfile(source / name, target / name)
-    write_manifest(target, manifest, names - {MANIFEST_FILE})

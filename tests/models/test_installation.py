@@ -220,6 +220,40 @@ def test_a_repository_that_the_catalogue_does_not_know(
     hub.Module(f"hf://{REPOSITORY}")
 
 
+def test_a_repository_of_this_packages_own_folder_keeps_what_it_learned(
+    tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = {"thresholds": [0.25, 0.75]}
+    tuned = hub.Module(
+        directory=tiny_folder, task="multi-label", label_map=["天气", "音乐"],
+        task_options=options, max_seq_len=50, long_text="window",
+    )  # fmt: skip
+    tuned.save(tmp_path / "tuned")
+    (tmp_path / "tuned" / "README.md").write_text("# Ours\n", encoding="utf-8")
+    files = {path.name: path.read_bytes() for path in (tmp_path / "tuned").iterdir()}
+    with HuggingFaceServer({"team/tuned": files}) as running:
+        monkeypatch.setenv("HF_ENDPOINT", running.url)
+        again = hub.Module("hf://team/tuned")
+        assert again.task is not None and again.task.options["thresholds"] == [0.25, 0.75]
+        assert (again.task.labels, again.max_seq_len, again.long_text) == (
+            ["天气", "音乐"], 50, "window",
+        )  # fmt: skip
+        assert again.base_model == tuned.base_model
+        text = ["今天天气好"]
+        assert again.predict(text, probabilities=True) == tuned.predict(text, probabilities=True)
+        stored = Store().get("hf--team--tuned", "main")
+        assert stored.manifest.origin is not None and stored.manifest.name == "hf--team--tuned"
+        assert (stored.folder / "README.md").read_text("utf-8") == "# Ours\n"
+    weights = bytearray(files["model.safetensors"])
+    weights[-1] ^= 1
+    with HuggingFaceServer(
+        {"team/other": {**files, "model.safetensors": bytes(weights)}}
+    ) as running:
+        monkeypatch.setenv("HF_ENDPOINT", running.url)
+        with pytest.raises(OfflineError, match="changed or damaged"):
+            hub.Module("hf://team/other")
+
+
 def test_what_another_program_fetched_is_used_without_a_request(
     enter: Enter, empty_huggingface_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,12 +9,15 @@ from typing import Protocol
 
 from hub.constants import (
     CONFIG_FILE,
+    FILES_BESIDE,
+    MANIFEST_FILE,
     PUBLISHED_WORDS_FILE,
     SENTENCEPIECE_FILE,
     TOKENIZER_CONFIG_FILE,
     TOKENIZER_FILE,
     VOCABULARY_FILE,
     WEIGHTS_FILE,
+    WORDS_FILE,
 )
 from hub.errors import DownloadError
 from hub.registry.download import RemoteFile
@@ -25,6 +28,13 @@ WEIGHT_FILES = (WEIGHTS_FILE, "pytorch_model.bin", "model_state.pdparams")
 DESCRIPTION_FILES = (CONFIG_FILE, "model_config.json", TOKENIZER_CONFIG_FILE)
 WORDPIECE_FILES = (VOCABULARY_FILE, TOKENIZER_FILE)
 ERNIE_TINY_FILES = (VOCABULARY_FILE, SENTENCEPIECE_FILE, PUBLISHED_WORDS_FILE)
+# Of a folder that this package wrote.
+_OWN_FILES = (
+    MANIFEST_FILE, CONFIG_FILE, WEIGHTS_FILE, VOCABULARY_FILE, TOKENIZER_FILE,
+    TOKENIZER_CONFIG_FILE, SENTENCEPIECE_FILE, WORDS_FILE, *FILES_BESIDE,
+)  # fmt: skip
+# The kind of a tokenizer that the catalogue knows nothing of.
+AS_PUBLISHED = "as published"
 
 
 @dataclass(frozen=True)
@@ -105,6 +115,9 @@ def choose_files(names: Sequence[str], tokenizer_kind: str, label: str) -> list[
     Raises:
         DownloadError: weights or tokenizer are not among them.
     """
+    if tokenizer_kind == AS_PUBLISHED and {MANIFEST_FILE, WEIGHTS_FILE} <= set(names):
+        pictures = [name for name in names if name.endswith(".png") and "/" not in name]
+        return [name for name in _OWN_FILES if name in names] + pictures
     weights = [name for name in WEIGHT_FILES if name in names][:1]
     wanted = ERNIE_TINY_FILES if tokenizer_kind == "ernie-tiny" else WORDPIECE_FILES
     tokenizer = [name for name in wanted if name in names]
