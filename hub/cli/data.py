@@ -80,7 +80,7 @@ def list_command(as_json: bool) -> None:
     """List the data sets known by name. A name can stand wherever a data file can.
 
     What is not on this machine is fetched when it is first used; in HUB_DATASETS_DIR it is looked
-    for first.
+    for first, and other folders of data files that are there are listed too.
 
     \b
     Examples:
@@ -89,9 +89,9 @@ def list_command(as_json: bool) -> None:
       hub evaluate runs/news fewclue_tnews
     """
     from hub.data.catalogue import list_datasets
-    from hub.data.named import is_here
+    from hub.data.named import is_here, own_datasets
 
-    entries = list_datasets()
+    entries = [*list_datasets(), *own_datasets()]
     if as_json:
         print_json(
             [

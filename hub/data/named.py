@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from hub.constants import datasets_directories, offline
-from hub.data.catalogue import DatasetEntry, DatasetSource, find_dataset
+from hub.data.catalogue import DatasetEntry, DatasetSource, find_dataset, list_datasets
 from hub.data.examples import BadRow
 from hub.data.readers import EXTENSIONS, read_table
 from hub.data.tables import Row, Table, peek
@@ -95,13 +95,26 @@ def is_here(entry: DatasetEntry) -> bool:
     return _folder(entry.name) is not None
 
 
+def own_datasets() -> list[DatasetEntry]:
+    """The folders of data files that the user has put beside those of the catalogue, by name."""
+    known = {entry.name for entry in list_datasets()}
+    names = {
+        place.name
+        for directory in datasets_directories()
+        if directory.is_dir()
+        for place in directory.iterdir()
+    }
+    return [own for name in sorted(names - known) if (own := _own(name)) is not None]
+
+
 def _own(name: str) -> DatasetEntry | None:
     """A folder of data files that the user has put beside the others."""
     if Path(name).name != name or (folder := _folder(name)) is None:
         return None
     if _part(folder, "train") is None:
         return None
-    return DatasetEntry(name, "", "", licence="", homepage="", sources=())
+    summary = f"Your own, in {folder}"
+    return DatasetEntry(name, summary, "", licence="", homepage="", sources=())
 
 
 def _part(folder: Path, mode: str) -> Path | None:

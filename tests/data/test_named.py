@@ -202,6 +202,21 @@ def test_the_catalogue_of_data_sets_is_whole() -> None:
     assert "fewclue_tnews" in CliRunner().invoke(cli, ["data", "list"]).stdout
 
 
+def test_a_teams_own_folders_are_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HUB_DATASETS_DIR", str(tmp_path))
+    for name in ("travel", "lcqmc", "empty"):
+        (tmp_path / name).mkdir()
+    for name in ("travel", "lcqmc"):
+        (tmp_path / name / "train.tsv").write_text("text\tlabel\n一\t1\n", encoding="utf-8")
+    (tmp_path / "notes.txt").write_text("", encoding="utf-8")
+    shown = json.loads(CliRunner().invoke(cli, ["data", "list", "--json"]).stdout)
+    here = {row["name"]: row["summary"] for row in shown if row["here"]}
+    assert list(here) == ["lcqmc", "travel"]  # once each, the catalogue's first
+    assert str(tmp_path / "travel") in here["travel"]
+    monkeypatch.setenv("HUB_DATASETS_DIR", str(tmp_path / "nowhere"))
+    assert CliRunner().invoke(cli, ["data", "list"]).exit_code == 0
+
+
 class Mine(hub.datasets.TextClassificationDataset):
     """As PaddleHub's users derive theirs."""
 
