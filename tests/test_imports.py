@@ -38,6 +38,7 @@ FOUNDATIONS = {
     "hub.machine",
     "hub.backend",
     "hub.onednn",
+    "hub.third_party",
     "hub.wording",
 }
 # `hub.module` stands on the tasks, and these stand on it.

@@ -14,7 +14,6 @@ out/.working/            what is being written
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import uuid
 from collections.abc import Callable, Sequence
@@ -22,10 +21,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hub.errors import DataError, HubError, InputError, MissingPackageError, OutputError
+from hub.errors import DataError, HubError, InputError, OutputError
 from hub.files import write_text
 from hub.inference.files import identity_of, model_identity, predict_file, read_asked
 from hub.models.installation import folder_of
+from hub.third_party import load
 
 _FACTS, _FILES, _WORKING = ".made-from", ".files", ".working"
 # How often a worker is replaced, and a file tried again, after it died.
@@ -98,7 +98,7 @@ def predict_shards(
     left = [shard for shard in shards if not _is_answered(shard, output)]
     rows = 0
     if left:
-        ray = _ray()
+        ray = load("ray", "ray", "Answering on a cluster")
         local = address is None
         ray.init(
             address=address, include_dashboard=False, log_to_driver=False, logging_level="error",
@@ -259,16 +259,6 @@ def _outcome(ray: Any, ready: Any, name: str) -> tuple[Answered, bool]:
         kind = type(error).__name__
         reason = f"its worker died {_REPLACED + 1} times ({kind}): its machine may lack memory."
         return Answered(name, reason=reason), True
-
-
-def _ray() -> Any:
-    # Ray reports its use to its makers unless it is told not to; the workers inherit this.
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    try:
-        import ray
-    except ImportError:
-        raise MissingPackageError("ray", "ray", "Answering on a cluster") from None
-    return ray
 
 
 def _prepare(output: Path, facts: str, overwrite: bool) -> None:

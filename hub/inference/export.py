@@ -24,6 +24,7 @@ from hub.inference.verification import Reference, Verification, check_drop, chec
 from hub.module import Module
 from hub.registry.manifest import Manifest, write_manifest
 from hub.tasks.passages import encode
+from hub.third_party import load
 from hub.tokenizers import Text
 
 # The oldest opset that has every operator of the graph; older runtimes can load it.
@@ -275,10 +276,7 @@ def _write_onnx(module: Module, target: Path) -> None:
 
 
 def _write_openvino(source: Path, target: Path, precision: str) -> None:
-    try:
-        import openvino
-    except ImportError:
-        raise MissingPackageError("openvino", "openvino", "Exporting to OpenVINO") from None
+    openvino = load("openvino", "openvino", "Exporting to OpenVINO")
     # For bfloat16 the weights are kept in half precision, which takes half of the disk.
     openvino.save_model(
         openvino.convert_model(source), target, compress_to_fp16=precision == "bf16"

@@ -18,6 +18,7 @@ from typing import Any
 from hub.constants import CHECKPOINT_DIRECTORY, TRACKING_DIRECTORY
 from hub.errors import InputError, MissingPackageError
 from hub.files import write_text
+from hub.third_party import load
 from hub.training.arguments import TrainingArguments
 from hub.training.callbacks import Callback
 from hub.training.state import TrainingState
@@ -167,15 +168,10 @@ class Mlflow(Tracker):
         self._run = ""
 
     def open(self, arguments: TrainingArguments) -> None:
-        # MLflow tells its makers about its use unless told not to.
-        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-        try:
-            from mlflow.exceptions import MlflowException
-            from mlflow.tracking import MlflowClient, get_tracking_uri
-        except ImportError:
-            raise MissingPackageError(
-                "mlflow-skinny", "track", _PURPOSE.format(self.name)
-            ) from None
+        load("mlflow", "track", _PURPOSE.format(self.name), package="mlflow-skinny")
+        from mlflow.exceptions import MlflowException
+        from mlflow.tracking import MlflowClient, get_tracking_uri
+
         try:
             self._client = MlflowClient()
             self._run = self._known_run() or self._new_run(arguments)

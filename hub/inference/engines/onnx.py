@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from hub.data.batches import Batch
-from hub.errors import MissingPackageError, ModelError
+from hub.errors import ModelError
+from hub.third_party import load
 
 
 class OnnxEngine:
@@ -23,10 +24,7 @@ class OnnxEngine:
     """
 
     def __init__(self, path: Path, threads: int) -> None:
-        try:
-            import onnxruntime
-        except ImportError:
-            raise MissingPackageError("onnxruntime", "onnx", "Running an ONNX model") from None
+        onnxruntime = load("onnxruntime", "onnx", "Running an ONNX model")
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
         options.intra_op_num_threads = threads

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from hub.data.batches import Batch
-from hub.errors import MissingPackageError, ModelError
+from hub.errors import ModelError
+from hub.third_party import load
 
 # OpenVINO's binding prepares something at the first inference of a process, and two threads that
 # come to it at once wait for each other for ever.
@@ -30,10 +31,7 @@ class OpenVinoEngine:
     """
 
     def __init__(self, path: Path, threads: int, precision: str = "fp32", streams: int = 1) -> None:
-        try:
-            import openvino
-        except ImportError:
-            raise MissingPackageError("openvino", "openvino", "Running an OpenVINO model") from None
+        openvino = load("openvino", "openvino", "Running an OpenVINO model")
         options = {
             "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
             "INFERENCE_NUM_THREADS": str(threads),

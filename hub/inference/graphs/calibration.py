@@ -9,8 +9,8 @@ import onnx
 from onnx import TensorProto, helper
 
 from hub.data.batches import Batch
-from hub.errors import MissingPackageError
 from hub.inference.graphs.simplification import initializers, linear_weight
+from hub.third_party import load
 
 # The part of a batch's values that a range holds. A few outliers would make the steps of all
 # others coarse; they are cut to the range's end.
@@ -39,10 +39,7 @@ def calibrate(model: onnx.ModelProto, batches: Iterable[Batch]) -> Ranges:
     Raises:
         MissingPackageError: onnxruntime, which computes them, is not installed.
     """
-    try:
-        import onnxruntime
-    except ImportError:
-        raise MissingPackageError("onnxruntime", "onnx", "Measuring ranges for int8") from None
+    onnxruntime = load("onnxruntime", "onnx", "Measuring ranges for int8")
     names = linear_inputs(model.graph)
     watched = onnx.ModelProto()
     watched.CopyFrom(model)
