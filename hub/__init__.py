@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from hub import datasets
     from hub.data import load_dataset
-    from hub.inference.export import export
+    from hub.inference.exporting import export_module
     from hub.inference.predictor import Predictor
     from hub.module import Module
     from hub.registry import list_models
@@ -25,7 +25,7 @@ __all__ = [
     "Trainer",
     "__version__",
     "datasets",
-    "export",
+    "export_module",
     "list_models",
     "load_dataset",
 ]
@@ -34,7 +34,7 @@ _HOME_OF = {
     "Module": "hub.module",
     "Predictor": "hub.inference.predictor",
     "Trainer": "hub.training.trainer",
-    "export": "hub.inference.export",
+    "export_module": "hub.inference.exporting",
     "list_models": "hub.registry",
     "load_dataset": "hub.data",
 }

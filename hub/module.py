@@ -8,6 +8,7 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
+from numbers import Integral
 from pathlib import Path
 from types import MethodType
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,6 @@ import hub
 from hub import __version__
 from hub.backend import paddle, use_device
 from hub.constants import CONFIG_FILE, WEIGHTS_FILE
-from hub.data import load_dataset
 from hub.data.batches import Batch
 from hub.errors import InputError, ModelError, OutputError
 from hub.files import files_exchanged, write_text
@@ -107,6 +107,7 @@ class Module(paddle.nn.Layer):
         task: what it answers; None for a bare encoder.
         config: the encoder's shape.
         pretrained: whether it began with pretrained weights.
+        folder: where its weights lie; None once it was trained on.
         length_given: whether `max_seq_len` was chosen for it, and not the default.
 
     Raises:
@@ -136,6 +137,7 @@ class Module(paddle.nn.Layer):
     ) -> None:
         super().__init__()
         self.entry, folder = _locate(name, version, directory, quiet)
+        self.folder: Path | None = folder
         # What lies in the store was checked when it was put there.
         manifest = read_manifest(folder, check_content=not Store().holds(folder))
         if manifest is not None and manifest.kind != "model":
@@ -170,9 +172,9 @@ class Module(paddle.nn.Layer):
         limit = self.config.max_position_embeddings
         if asked is None:
             return manifest.max_seq_len if manifest else default_length(self.config)
-        if not isinstance(asked, int) or not 3 <= asked <= limit:
+        if not isinstance(asked, Integral) or not 3 <= asked <= limit:
             raise InputError(f"max_seq_len is {asked}; {self.name} takes 3 to {limit} tokens.")
-        return asked
+        return int(asked)
 
     def _build_network(
         self, folder: Path, seed: int, chosen: ChosenTask, pretrained: bool
@@ -538,38 +540,19 @@ class Module(paddle.nn.Layer):
         precision: str = "fp32",
         *,
         data: Any = None,
-        calibration: Sequence[Text] | None = None,
+        calibration: Any = None,
         static: bool = False,
         max_drop: float = 0.5,
         overwrite: bool = False,
     ) -> Exported:
         """Write the module for an inference engine; `hub.Predictor(output)` answers with it.
 
-        Args:
-            output: the folder to write; it appears whole or not at all.
-            format: "onnx" (ONNX Runtime), "openvino" or "paddle" (Paddle Inference).
-            precision: "fp32", "bf16" (OpenVINO, Paddle) or "int8" (ONNX Runtime, OpenVINO).
-            data: labelled rows to compare answers on: anything `hub.load_dataset` takes.
-            calibration: texts of the model's use to measure int8's ranges on; None takes those of
-                `data`.
-            static: measure ranges beforehand for ONNX Runtime as well.
-            max_drop: how many points the task's first metric may lose on `data` in less precision.
-            overwrite: replace an exported model that is already there.
-
-        Returns:
-            What was written, and how its answers compare with the module's.
-
-        Raises:
-            InputError, OutputError, MissingPackageError, ModelError: as `hub.export`.
-            DataError: `data` is unusable.
+        Arguments, answer and errors are `hub.export_module`'s.
         """
-        rows = data
-        if data is not None and self.task is not None:
-            rows = load_dataset(data, kind=self.task.name, split="dev")
         # What exports stands above this module: it is known here by its public name alone.
-        return hub.export(
-            self, output, format, overwrite, precision=precision, data=rows, max_drop=max_drop,
-            static=static, calibration=calibration,
+        return hub.export_module(
+            self, output, format, precision, data=data, calibration=calibration, static=static,
+            max_drop=max_drop, overwrite=overwrite,
         )  # fmt: skip
 
     def save_description(self, folder: Path) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,13 +14,8 @@ from hub.cli.parameters import PRETRAINED_TASKS, DataName, ModelName
 from hub.wording import counted
 
 if TYPE_CHECKING:
-    from hub.data import TextDataset
     from hub.inference.export import Exported
     from hub.module import Module
-    from hub.tokenizers import Text
-
-# As many of a corpus are read.
-_MOST_TEXTS = 10_000
 
 
 @click.command("export")
@@ -104,10 +97,8 @@ def export_command(
       hub export ernie-3.0-nano-zh --task sentence-embedding --normalize --output runs/vectors
     """
     from hub.errors import InputError
-    from hub.inference.export import export, measures_ranges
+    from hub.inference.exporting import export_module
     from hub.inference.loading import load_module
-    from hub.inference.run_data import load_rows, options_for
-    from hub.models.installation import folder_of
     from hub.tasks.base import metric_title
 
     if auto and (format or precision or static):
@@ -119,31 +110,15 @@ def export_command(
     asked = {"pooling": pooling, "normalize": normalize}
     options = {name: value for name, value in asked.items() if value is not None}
     module = load_module(model, task, options)
-    folder = folder_of(model)
-    format, precision = format or "onnx", precision or "fp32"
-    rows: TextDataset | None
-    if data is not None:
-        rows = load_rows(data, module.task, "dev", options_for(folder, data, reading))
-    else:
-        must_hold = (auto or precision != "fp32") and max_drop < 100
-        rows = _recorded_rows(folder, module, reading, must_hold)
-    texts = None
-    if auto or calibration is not None or measures_ranges(format, precision, static):
-        texts = _calibration_texts(module, folder, calibration, reading, data is not None)
+    checks: dict[str, Any] = {
+        "data": data, "calibration": calibration, "max_drop": max_drop, "overwrite": overwrite,
+        "reading": reading,
+    }  # fmt: skip
     if auto:
-        exported = _export_fastest(module, output, rows, max_drop, texts, overwrite, folder)
+        exported = _export_fastest(module, output, checks)
     else:
-        exported = export(
-            module,
-            output,
-            format,
-            overwrite,
-            precision=precision,
-            data=rows,
-            max_drop=max_drop,
-            static=static,
-            calibration=texts,
-            run=folder,
+        exported = export_module(
+            module, output, format or "onnx", precision or "fp32", static=static, **checks
         )
     found = exported.verification
     vectors = module.task is not None and module.task.name == "sentence-embedding"
@@ -152,14 +127,12 @@ def export_command(
         f"{exported.size_bytes / 1e6:.1f} MB; largest difference from the module's "
         f"{'vectors' if vectors else 'logits'} {found.difference:.1e}"
     )
-    if exported.precision != "fp32" or rows is not None:
+    if exported.precision != "fp32" or found.metric is not None:
         are = "is" if found.texts == 1 else "are"
         texts = counted(found.texts, "text")
         say(f"answers   {found.agreement:.2%} of {texts} {are} answered alike")
     if found.metric is not None and found.before is not None and found.after is not None:
         say(f"metric    {metric_title(found.metric)} {found.before:.2%} -> {found.after:.2%}")
-    elif exported.precision != "fp32":
-        say("note      no labelled rows were compared: give --data to see what the precision costs")
     if as_json:
         print_json(
             {
@@ -172,74 +145,10 @@ def export_command(
         )
 
 
-def _recorded_rows(
-    folder: Path, module: Module, reading: dict[str, Any], must_hold: bool
-) -> TextDataset | None:
-    """The run's dev rows.
-
-    Raises:
-        DataError: they are recorded and cannot be read, and an answer must be held to them.
-    """
-    from hub.errors import DataError
-    from hub.inference.run_data import rows_of_run
-
-    try:
-        return rows_of_run(folder, module, "dev", reading)
-    except DataError as error:
-        if must_hold:
-            raise DataError(
-                f"{error} So nothing was written: give labelled rows with --data, or allow "
-                "whatever less precision costs with --max-drop 100."
-            ) from error
-        say(f"note      {error}")
-        return None
-
-
-def _calibration_texts(
-    module: Module,
-    folder: Path,
-    calibration: Path | None,
-    reading: dict[str, Any],
-    shared: bool,
-) -> Sequence[Text] | None:
-    """Texts of the model's use: of the file that was named, or of the run's training rows.
-
-    Where `shared`, the columns that the user named may be those of the labelled rows alone.
-    """
-    from hub.data.corpus import corpus_files
-    from hub.data.texts import pair_of_line
-    from hub.errors import DataError
-    from hub.inference.run_data import RunTexts, rows_of_run
-    from hub.tasks import compares_texts
-
-    if calibration is None:
-        try:
-            rows = rows_of_run(folder, module, "train", reading)
-        except DataError as error:
-            say(f"note      {error}")
-            rows = None
-        return None if rows is None else rows.texts
-    pairs = compares_texts(module.task)
-    read = RunTexts(corpus_files([calibration]), folder, reading, pairs, shared)
-    texts = list(islice(read, _MOST_TEXTS))
-    return [pair_of_line(text) for text in texts] if pairs else texts
-
-
-def _export_fastest(
-    module: Module,
-    output: Path,
-    rows: TextDataset | None,
-    max_drop: float,
-    calibration: Sequence[Text] | None,
-    overwrite: bool,
-    run: Path,
-) -> Exported:
+def _export_fastest(module: Module, output: Path, checks: dict[str, Any]) -> Exported:
     from hub.inference.choosing import export_fastest
 
-    best, measured = export_fastest(
-        module, output, data=rows, max_drop=max_drop, calibration=calibration,
-        overwrite=overwrite, say=say, run=run,
-    )  # fmt: skip
+    best, measured = export_fastest(module, output, say=say, **checks)
     print_table(
         ["engine", "precision", "MB", "texts/s", "ms alone", "alike", ""],
         [

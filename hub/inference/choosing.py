@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from hub.data import TextDataset
 from hub.errors import InputError, MissingPackageError, ModelError, OutputError
 from hub.inference.engines import PRECISIONS
 from hub.inference.export import Exported, check_output, export, put_in_place
+from hub.inference.exporting import rows_to_compare, texts_to_measure
 from hub.inference.predictor import Predictor
 from hub.inference.verification import Reference
 from hub.module import Module
@@ -55,22 +57,21 @@ def export_fastest(
     module: Module,
     output: str | Path,
     *,
-    data: TextDataset | None = None,
+    data: Any = None,
     max_drop: float = 0.5,
-    calibration: Sequence[Text] | None = None,
+    calibration: Any = None,
     overwrite: bool = False,
+    reading: Mapping[str, Any] | None = None,
     say: Callable[[str], None] = print,
-    run: Path | None = None,
 ) -> tuple[Candidate, list[Candidate]]:
     """Export a module in every way there is, and keep the one that answers most texts a second.
 
     Args:
         module: a module with a task.
         output: the folder to write.
-        data: labelled rows; their texts are asked, and no candidate may lose more than `max_drop`
-            points on them. None asks a few sentences.
-        max_drop, calibration, run: as `export` has them.
-        overwrite: replace an artefact that is already there.
+        data: labelled rows, as `export_module` has them; their texts are asked, and no candidate
+            may lose more than `max_drop` points on them. Where there are none, a few sentences are.
+        max_drop, calibration, overwrite, reading: as `export_module` has them.
         say: told of each candidate as it was measured.
 
     Returns:
@@ -82,8 +83,11 @@ def export_fastest(
     """
     folder = Path(output).resolve()
     check_output(folder, overwrite, module.tokenizer.files)
-    reference = Reference(module, data)
-    texts = _texts(module, data)
+    reading = reading or {}
+    rows = rows_to_compare(module, data, reading, must_hold=max_drop < 100)
+    measured_on = texts_to_measure(module, calibration, reading, shared=data is not None)
+    reference = Reference(module, rows)
+    texts = _texts(module, rows)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as scratch:
@@ -95,7 +99,7 @@ def export_fastest(
                     written.append(
                         _export(
                             module, place, engine, precision, reference, max_drop,
-                            calibration or texts,
+                            measured_on or texts,
                         )
                     )  # fmt: skip
             measured = _measure(written, texts)
@@ -105,7 +109,7 @@ def export_fastest(
                 raise ModelError(f"{module.name} cannot be exported: {reasons}")
             best = max(usable, key=lambda c: c.texts_a_second or 0.0)
             assert best.exported is not None
-            put_in_place(best.exported.folder, folder, run)
+            put_in_place(best.exported.folder, folder, module.folder)
     except OSError as error:
         raise OutputError(f"{folder} cannot be written: {error.strerror or error}.") from error
     return best, measured

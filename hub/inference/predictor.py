@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -60,20 +61,38 @@ class Predictor:
 
     def predict(
         self,
-        texts: Sequence[Text] | str,
+        texts: Sequence[Text] | str | None = None,
+        max_seq_len: int | None = None,
+        batch_size: int = 32,
+        use_gpu: bool | None = None,
         *,
         probabilities: bool = False,
         top_k: int | None = None,
-        batch_size: int = 32,
         long_text: str | None = None,
+        data: Sequence[Text] | None = None,
     ) -> Any:
-        """Answer each text; arguments, answers and errors are `Module.predict`'s."""
+        """Answer each text; arguments, answers and errors are `Module.predict`'s.
+
+        At most as many tokens are read at a time as the model was exported with, and always on the
+        CPU.
+        """
+        texts = data if texts is None else texts
+        if texts is None:
+            raise InputError("There is no text to answer: give a list of texts.")
+        if use_gpu:
+            raise InputError("An exported model answers on the CPU: leave use_gpu out.")
+        length = self.max_seq_len if max_seq_len is None else max_seq_len
+        if not isinstance(length, Integral) or not 3 <= length <= self.max_seq_len:
+            raise InputError(
+                f"max_seq_len is {max_seq_len}; {self.name} was exported for 3 to "
+                f"{self.max_seq_len} tokens."
+            )
         return predict(
             self.task,
             self.tokenizer,
             self.compute,
             texts,
-            max_seq_len=self.max_seq_len,
+            max_seq_len=int(length),
             batch_size=batch_size,
             long_text=long_text or self.long_text,
             options=AnswerOptions(probabilities, top_k),

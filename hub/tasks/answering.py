@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -80,7 +81,7 @@ def predict(
             task, tokenizer, forward, [texts], max_seq_len=max_seq_len, batch_size=batch_size,
             long_text=long_text, options=options,
         )[0]  # fmt: skip
-    texts = [_single(text) for text in texts]
+    texts = [_single(text) for text in many_texts(texts)]
     for number, text in enumerate(texts):
         _check(text, number, task)
     check_count("batch_size", batch_size)
@@ -103,13 +104,34 @@ def stream(
     if isinstance(texts, str):
         raise InputError("One text alone is answered by predict; pipe takes many.")
     check_count("window", window)
-    rest = iter(texts)
+    rest = iter(many_texts(texts))
 
     def answers() -> Iterator[Any]:
         while some := list(islice(rest, window)):
             yield from answer(some, **options)
 
     return answers()
+
+
+def many_texts(given: Any) -> Iterable[Any]:
+    """What was given as texts, if going through it gives them.
+
+    Raises:
+        InputError: it would give something else, such as a data frame the names of its columns.
+    """
+    if isinstance(given, Path):
+        raise InputError(
+            f"{given} is a path: give the texts themselves, such as the open file to pipe, or "
+            "answer it with hub predict --input."
+        )
+    if isinstance(given, Mapping | bytes) or hasattr(given, "columns"):
+        raise InputError(
+            f"A {type(given).__name__} is no list of texts: give one of its columns or values, "
+            "such as frame['text']."
+        )
+    if not isinstance(given, Iterable):
+        raise InputError(f"A {type(given).__name__} is no list of texts.")
+    return given
 
 
 def _single(text: Any) -> Any:

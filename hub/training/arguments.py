@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 from hub.errors import InputError
@@ -129,8 +130,9 @@ class TrainingArguments:
             value = getattr(self, name)
             if value is None and name in optional:
                 continue
-            if not isinstance(value, int) or isinstance(value, bool) or value < limit:
+            if not isinstance(value, Integral) or isinstance(value, bool) or value < limit:
                 raise InputError(f"{name} must be a whole number from {limit}, not {value!r}.")
+            object.__setattr__(self, name, int(value))  # of NumPy's, which JSON does not know
         check_seed(self.seed)
         for name in (
             "learning_rate", "warmup_ratio", "weight_decay", "max_grad_norm", "checkpoint_minutes",

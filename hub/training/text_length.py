@@ -51,7 +51,7 @@ def fitting_length(
     cut = sum(encoding.truncated for encoding in encodings) / len(encodings)
     if cut <= _MOST_CUT:
         return length
-    logger.info(
+    logger.warning(
         "%.0f %% of the training texts are longer than %d tokens: %d are read (max_seq_len).",
         100 * cut, length, _LONGER,
     )  # fmt: skip

@@ -241,6 +241,7 @@ class Trainer:
         dev = None if dev_data is None else self._encode(dev_data, length, long_text)
         self.module.max_seq_len, self.module.length_given = length, True
         self.module.long_text = long_text
+        self.module.folder = None
         network = self.module.network
         network.encoder.recompute = arguments.recompute
         freeze(network, arguments)

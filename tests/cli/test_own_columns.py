@@ -31,7 +31,12 @@ def run(hub: Hub, tiny_folder: Path, toy_train: Rows, toy_dev: Rows, tmp_path: P
 
 
 def test_int8_is_held_to_the_runs_dev_rows(
-    hub: Hub, run: Path, toy_dev: Rows, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    hub: Hub,
+    run: Path,
+    toy_dev: Rows,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
@@ -53,9 +58,10 @@ def test_int8_is_held_to_the_runs_dev_rows(
     assert f"There is no file {tmp_path / 'dev.csv'}" in error
     assert "nothing was written" in error and "--data" in error and "--max-drop 100" in error
     code, _, error = hub(*int8, "d", "--max-drop", "100")
-    assert code == 0 and "note      The dev rows" in error and "no labelled rows" in error
+    assert code == 0 and "The dev rows" in caplog.text and "No labelled rows" in caplog.text
+    caplog.clear()
     code, _, error = hub("export", run, "--output", "e")  # fp32 is compared number by number
-    assert code == 0 and "note      The dev rows" in error
+    assert code == 0 and "The dev rows" in caplog.text
 
 
 def test_int8_is_held_to_the_rows_that_were_set_aside(

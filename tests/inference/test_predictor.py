@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -9,11 +10,14 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
+import pandas
 import pytest
 
 import hub
 from hub.errors import DataError, InputError, MissingPackageError, ModelError, OutputError
 from hub.inference.export import export
+from hub.training.finetune import finetune
 
 TEXTS = ["今天下雨吗", "听一首歌", "", "买 2 张 iPhone 票？", "明天天气好吗" * 30]
 
@@ -44,6 +48,66 @@ def test_it_gives_the_modules_answers_at_any_batch_size(module: hub.Module, expo
             assert answer["probabilities"] == pytest.approx(wanted["probabilities"], abs=1e-5)
     assert predictor.predict(TEXTS) == module.predict(TEXTS)
     assert predictor.predict([]) == []
+
+
+def test_a_run_holds_its_export_to_its_answers(tiny_folder: Path, tmp_path: Path) -> None:
+    """What the command does with a run's recorded rows, Python does as well."""
+    rows = "".join(
+        f"{text}\t{label}\n" for text, label in zip(TEXTS, "天天音音天", strict=True) if text
+    )
+    data = tmp_path / "train.tsv"
+    data.write_text(f"原话\t归属\n{rows}", encoding="utf-8")
+    finetune(
+        data, tmp_path / "run", dev=data, model=str(tiny_folder),
+        text_column="原话", label_column="归属", changes={"max_steps": 1}, progress=False,
+    )  # fmt: skip
+    run = hub.Module(directory=tmp_path / "run")
+    found = run.export(tmp_path / "int8", precision="int8", static=True, max_drop=100)
+    assert found.verification.metric == "accuracy" and found.verification.texts == 4
+    record = json.loads((tmp_path / "int8" / "metrics.json").read_text("utf-8"))
+    assert record["data"]["columns"]["dev"]["text_column"] == "原话"
+    data.unlink()
+    with pytest.raises(DataError, match="nothing was written"):
+        run.export(tmp_path / "again", precision="int8")
+    # What is trained further is no longer what the run's rows were measured with.
+    hub.Trainer(run, progress=False).train([("好", "天"), ("差", "音")], epochs=1)
+    assert run.export(tmp_path / "again", precision="int8").verification.metric is None
+
+
+def test_what_is_no_list_of_texts_is_refused(module: hub.Module, exported: Path) -> None:
+    frame = pandas.DataFrame({"text": TEXTS[:2]})
+    for model in (module, hub.Predictor(exported)):
+        for wrong in (frame, {"text": "好"}, Path("texts.txt"), b"x", 3):
+            with pytest.raises(InputError, match=r"no list of texts|is a path"):
+                model.predict(wrong)  # type: ignore[arg-type]
+            with pytest.raises(InputError, match=r"no list of texts|is a path"):
+                model.pipe(wrong)  # type: ignore[arg-type]
+        assert model.predict(frame["text"]) == model.predict(TEXTS[:2])
+        # PaddleHub's call, and NumPy's numbers.
+        assert model.predict(TEXTS, np.int64(20), 2, False) == model.predict(
+            data=TEXTS, max_seq_len=20
+        )
+        with pytest.raises(InputError, match="max_seq_len is 65"):
+            model.predict(TEXTS, 65)
+    with pytest.raises(InputError, match="on the CPU"):
+        hub.Predictor(exported).predict(TEXTS, use_gpu=True)
+
+
+def test_ranges_are_measured_on_texts_and_not_on_the_characters_of_a_path(
+    module: hub.Module, tmp_path: Path
+) -> None:
+    (tmp_path / "texts.txt").write_text("今天下雨吗\n听一首歌\n", encoding="utf-8")
+    graphs = []
+    for number, given in enumerate(
+        (
+            str(tmp_path / "texts.txt"),
+            tmp_path / "texts.txt",
+            (t for t in ["今天下雨吗", "听一首歌"]),
+        )
+    ):
+        module.export(tmp_path / f"{number}", precision="int8", static=True, calibration=given)
+        graphs.append((tmp_path / f"{number}" / "model.onnx").read_bytes())
+    assert graphs[0] == graphs[1] == graphs[2]
 
 
 def test_texts_are_answered_as_they_come(module: hub.Module, exported: Path) -> None:
