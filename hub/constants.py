@@ -102,6 +102,8 @@ WORDS_FILE = "word_dict.json"
 CARD_FILE = "README.md"
 METRICS_FILE = "metrics.json"
 LOG_FILE = "metrics.jsonl"
+# Of a run in progress, and of `hub.Trainer` with a `checkpoint_dir`: the best epoch's weights.
+BEST_WEIGHTS_FILE = "best.safetensors"
 # How a model was made smaller, step by step.
 COMPRESSION_FILE = "compression.json"
 REPORT_FILE = "report.md"

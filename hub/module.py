@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -18,7 +19,7 @@ import numpy as np
 import hub
 from hub import __version__
 from hub.backend import paddle, use_device
-from hub.constants import CONFIG_FILE, WEIGHTS_FILE
+from hub.constants import BEST_WEIGHTS_FILE, CONFIG_FILE, WEIGHTS_FILE
 from hub.data.batches import Batch
 from hub.errors import InputError, ModelError, OutputError
 from hub.files import files_exchanged, write_text
@@ -36,6 +37,7 @@ from hub.models.ernie.modeling import ErnieModel
 from hub.models.installation import locate
 from hub.models.pickles import Arrays
 from hub.registry import ModelEntry
+from hub.registry.catalogue import known_model
 from hub.registry.manifest import Manifest, read_manifest, write_manifest
 from hub.registry.store import Store
 from hub.tasks import (
@@ -63,6 +65,9 @@ logger = logging.getLogger(__name__)
 # What `transformers` puts before an architecture's name.
 _PREFIXES = {"ernie": "Ernie", "bert": "Bert"}
 
+# Of its pretrained models, whose scripts name one.
+_PADDLEHUB_VERSION = re.compile(r"2\.\d+\.\d+")
+
 
 class Module(paddle.nn.Layer):
     """A model ready to be fine-tuned, to answer, or to be saved for inference.
@@ -87,7 +92,8 @@ class Module(paddle.nn.Layer):
             `intents=[...]` for intents and slots, whose `label_map` are the tags; `pooling="cls"`
             and `normalize=True` for sentence embeddings. The folder's stay for what is not named,
             if task and labels are its own.
-        load_checkpoint: a file (`model.safetensors`, `pytorch_model.bin`, or a `.pdparams` of
+        load_checkpoint: a folder that was saved, a trainer's `checkpoint_dir` (the best epoch's
+            weights), or a file (`model.safetensors`, `pytorch_model.bin`, or a `.pdparams` of
             PaddleNLP or PaddleHub) whose weights are put over the model's; of an encoder alone, or
             with the task's head.
         max_seq_len: the tokens read at a time (128, or what the folder says); where nothing is
@@ -216,7 +222,9 @@ class Module(paddle.nn.Layer):
         return network
 
     def _load_checkpoint(self, path: Path) -> None:
-        arrays, kind = formats.read_weights(path), self.config.model_type
+        path, kind = _weights_at(path), self.config.model_type
+        arrays = formats.read_weights(path)
+        arrays = checkpoints.under_their_names(arrays, self.network, kind)
         _check_tied(self.task, arrays, kind, path)
         missing = checkpoints.load_arrays(self.network, arrays, kind, path)
         if not missing or self.task is None:
@@ -631,6 +639,11 @@ def _locate(
         if not folder.is_dir():
             raise ModelError(f"There is no folder {folder}.")
         return None, folder
+    if version is not None and _PADDLEHUB_VERSION.fullmatch(version):
+        entry = known_model(str(name))
+        if entry is not None and entry.version != version:
+            logger.warning("%s: version %s, as PaddleHub had it, is not told apart.", name, version)
+            version = None
     return locate(str(name), version, quiet=quiet)
 
 
@@ -638,6 +651,24 @@ def _name_of(entry: ModelEntry | None, manifest: Manifest | None, folder: Path) 
     if entry is not None:
         return entry.name
     return manifest.name if manifest and manifest.name else folder.name
+
+
+def _weights_at(path: Path) -> Path:
+    """The file of weights that is meant: itself, that of a folder, or where PaddleHub had it.
+
+    Raises:
+        ModelError: the folder has none.
+    """
+    folder = path
+    if not path.exists() and path.parent.name == "best_model":
+        folder = path.parents[1]  # what PaddleHub's trainer kept in best_model/model.pdparams
+    if not folder.is_dir():
+        return path
+    known = (WEIGHTS_FILE, BEST_WEIGHTS_FILE, "model_state.pdparams", "model.pdparams")
+    for name in known:
+        if (folder / name).is_file():
+            return folder / name
+    raise ModelError(f"{folder} holds no weights to load: there is none of {', '.join(known)}.")
 
 
 def _check_tied(task: Task | None, arrays: Arrays, model_type: str, path: Path) -> None:

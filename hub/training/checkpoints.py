@@ -21,6 +21,7 @@ import numpy as np
 import safetensors.numpy
 
 from hub.backend import paddle
+from hub.constants import BEST_WEIGHTS_FILE
 from hub.errors import ModelError, OutputError, TrainingError
 from hub.files import write_text, write_whole
 from hub.models.ernie import dropout
@@ -35,7 +36,6 @@ _STATE = "state.json"
 _WEIGHTS = "weights.safetensors"
 _OPTIMIZER = "optimizer.safetensors"
 _MORE = "more.safetensors"
-_BEST = "best.safetensors"
 _SCHEDULER_KEY = "LR_Scheduler"
 _LEFT_OUT = object()
 # What earlier versions did not write into a run's identity.
@@ -243,7 +243,7 @@ class CheckpointStore:
             return
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            _save_arrays(weights, self.folder / _BEST)
+            _save_arrays(weights, self.folder / BEST_WEIGHTS_FILE)
         except (OSError, safetensors.SafetensorError) as error:
             raise OutputError(
                 f"The best weights could not be written to {self.folder}: {error}."
@@ -251,7 +251,7 @@ class CheckpointStore:
 
     def load_best(self) -> dict[str, np.ndarray]:
         """The weights that `save_best` kept."""
-        return read_safetensors(self.folder / _BEST)
+        return read_safetensors(self.folder / BEST_WEIGHTS_FILE)
 
     def remove(self) -> None:
         """Delete the folder: the run is complete."""

@@ -14,6 +14,7 @@ import numpy as np
 
 from hub.backend import paddle
 from hub.errors import ModelError
+from hub.models.ernie.formats import has_own_names
 from hub.models.pickles import Arrays
 
 # (ours, transformers'), applied in this order to names inside the encoder.
@@ -62,6 +63,25 @@ def to_arrays(network: paddle.nn.Layer, model_type: str) -> Arrays:
             value.T if name in linear else value
         )
     return arrays
+
+
+def under_their_names(arrays: Arrays, network: paddle.nn.Layer, model_type: str) -> Arrays:
+    """Arrays that have this package's own names and layout, as `transformers` has them.
+
+    Args:
+        arrays: what `state_dict` gave of a network, or of a module around it; or arrays that have
+            the names of `transformers`, which are given back.
+        network: one like theirs.
+        model_type: "ernie" or "bert".
+    """
+    if not has_own_names(arrays):
+        return arrays
+    linear = _linear_weights(network)
+    theirs = {}
+    for whole, array in arrays.items():
+        name = whole.removeprefix("network.")
+        theirs[transformers_name(name, model_type)] = array.T if name in linear else array
+    return theirs
 
 
 def of_encoder(arrays: Arrays, model_type: str) -> Arrays:

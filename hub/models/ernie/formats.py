@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,8 @@ from hub.errors import ModelError
 from hub.files import write_whole
 from hub.models.pickles import Arrays, read_paddle, read_torch, widened
 
+# A layer's parameter as this package's networks call it, where PaddleNLP says `self_attn`.
+_OWN_NAME = re.compile(r"(network\.)?encoder\.layers\.\d+\.(attention|feed_forward)\.")
 # The types of a safetensors file that NumPy has.
 _NUMPY_KINDS = {"F64": np.float64, "F32": np.float32, "F16": np.float16, "I64": np.int64}
 
@@ -113,8 +116,15 @@ def from_paddlenlp(arrays: Arrays) -> Arrays:
     return converted
 
 
+def has_own_names(names: Iterable[str]) -> bool:
+    """Whether parameters are called as in this package's networks (or in a module around one)."""
+    return any(_OWN_NAME.match(name) for name in names)
+
+
 def read_weights(path: Path) -> Arrays:
     """Read a weight file, of the format that its name ends with, as `transformers` names them.
+
+    What `state_dict` gave of a module of this package stays under its names.
 
     Returns:
         float32 and float16 arrays of finite numbers.
@@ -125,7 +135,9 @@ def read_weights(path: Path) -> Arrays:
     if not path.exists():
         raise ModelError(f"There is no file {path}.")
     if path.suffix == ".pdparams":
-        arrays = from_paddlenlp(read_paddle(path))
+        arrays = read_paddle(path)
+        if not has_own_names(arrays):
+            arrays = from_paddlenlp(arrays)
     elif path.suffix in (".bin", ".pt", ".pth"):
         arrays = read_torch(path)
     else:
