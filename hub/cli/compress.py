@@ -332,8 +332,11 @@ def _finish(
     """Measure, keep and show the chain."""
     from hub.compression.report import chain_of, measure, table, write_chain
     from hub.constants import METRICS_FILE
+    from hub.inference.exporting import rows_to_compare
     from hub.inference.run_data import carry_record
 
+    if dev is None:
+        dev = rows_to_compare(before, None, {}, must_hold=False)
     if not (output / METRICS_FILE).exists():  # a student has been fine-tuned, and has its own
         carry_record(run, output)
     steps = chain_of(run) or [measure("start", before, run, dev)]

@@ -133,6 +133,7 @@ def export_command(
         say(f"answers   {found.agreement:.2%} of {texts} {are} answered alike")
     if found.metric is not None and found.before is not None and found.after is not None:
         say(f"metric    {metric_title(found.metric)} {found.before:.2%} -> {found.after:.2%}")
+    _add_to_chain(module, exported, data, reading)
     if as_json:
         print_json(
             {
@@ -143,6 +144,23 @@ def export_command(
                 **asdict(found),
             }
         )
+
+
+def _add_to_chain(
+    module: Module, exported: Exported, data: str | None, reading: dict[str, Any]
+) -> None:
+    """Show the artefact among the models that were made smaller, if `module` is one of these."""
+    from hub.compression.report import chain_of, measure_exported, table, write_chain
+    from hub.inference.exporting import rows_to_compare
+
+    steps = [] if module.folder is None else chain_of(module.folder)
+    if not steps:
+        return
+    rows = rows_to_compare(module, data, reading, must_hold=False)
+    steps.append(measure_exported(module, exported, rows))
+    write_chain(exported.folder, steps)
+    for line in table(steps):
+        say(line)
 
 
 def _export_fastest(module: Module, output: Path, checks: dict[str, Any]) -> Exported:

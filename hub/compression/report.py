@@ -12,7 +12,10 @@ from hub.constants import COMPRESSION_FILE, WEIGHTS_FILE
 from hub.data import TextDataset
 from hub.errors import ModelError
 from hub.files import write_text
-from hub.inference.loading import evaluate
+from hub.inference.engines import GRAPH_FILES
+from hub.inference.export import Exported
+from hub.inference.loading import Answering, evaluate
+from hub.inference.predictor import Predictor
 from hub.module import Module
 from hub.tasks import LabelledTask
 from hub.tasks.base import metric_title
@@ -28,7 +31,7 @@ class Step:
     Attributes:
         what: how it was made from the one before; "start" is the first.
         parameters: how many it has.
-        megabytes: the size of its weights' file.
+        megabytes: the size of its weights, or of the exported graph.
         texts_a_second: what it answers in this process, in batches of 32; None if there were no
             texts to measure with. Figures of different runs were measured at different times.
         metric: what `value` is, "" if there were no labelled rows.
@@ -45,23 +48,42 @@ class Step:
 
 def measure(what: str, module: Module, folder: Path, dev: TextDataset | None) -> Step:
     """Measure a model that was written to `folder`."""
-    size = sum(parameter.size for parameter in module.network.parameters())
     megabytes = (folder / WEIGHTS_FILE).stat().st_size / 1e6
+    return _measured(what, module, _parameters(module), megabytes, dev)
+
+
+def measure_exported(module: Module, exported: Exported, dev: TextDataset | None) -> Step:
+    """Measure what `module` was exported to."""
+    megabytes = sum(
+        (exported.folder / name).stat().st_size for name in GRAPH_FILES[exported.engine]
+    )
+    what = f"export: {exported.engine} {exported.precision}"
+    predictor = Predictor(exported.folder)
+    return _measured(what, predictor, _parameters(module), megabytes / 1e6, dev)
+
+
+def _parameters(module: Module) -> int:
+    return sum(parameter.size for parameter in module.network.parameters())
+
+
+def _measured(
+    what: str, model: Answering, parameters: int, megabytes: float, dev: TextDataset | None
+) -> Step:
     if dev is None:
-        return Step(what, size, megabytes)
+        return Step(what, parameters, megabytes)
     texts = list(dev.texts[:_TIMED_TEXTS])
-    module.predict(texts[:32])
+    model.predict(texts[:32])
     seconds = []
     for _ in range(_ROUNDS):
         started = time.perf_counter()
-        module.predict(texts)
+        model.predict(texts)
         seconds.append(time.perf_counter() - started)
     rate = len(texts) / min(seconds)
-    if not isinstance(module.task, LabelledTask):
-        return Step(what, size, megabytes, rate)
-    metric = module.task.metric_names[0]
-    value = float(evaluate(module, dev)[metric])
-    return Step(what, size, megabytes, rate, metric, value)
+    if not isinstance(model.task, LabelledTask):
+        return Step(what, parameters, megabytes, rate)
+    metric = model.task.metric_names[0]
+    value = float(evaluate(model, dev)[metric])
+    return Step(what, parameters, megabytes, rate, metric, value)
 
 
 def chain_of(folder: Path) -> list[Step]:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from hub import __version__, files
 from hub.backend import paddle
-from hub.constants import GOLDEN_FILE, MANIFEST_FILE, METRICS_FILE
+from hub.constants import COMPRESSION_FILE, GOLDEN_FILE, MANIFEST_FILE, METRICS_FILE
 from hub.data import TextDataset
 from hub.data.batches import Batch, collate, sorted_batches
 from hub.errors import InputError, MissingPackageError, ModelError, OutputError
@@ -172,6 +172,7 @@ def check_output(folder: Path, overwrite: bool, tokenizer_files: list[str]) -> N
         MANIFEST_FILE,
         METRICS_FILE,
         GOLDEN_FILE,
+        COMPRESSION_FILE,
         *tokenizer_files,
         *(name for names in GRAPH_FILES.values() for name in names),
     }

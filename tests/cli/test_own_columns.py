@@ -90,13 +90,25 @@ def test_smaller_models_are_made_and_exported_without_naming_them(hub: Hub, run:
         ("quantize", "vocab", "train.csv", "--max-drop", "99", "-q", "-o", "quantize"),
         ("distil", "run", "train.csv", "--student", "1x24", "--epochs", "1", "-q", "-o", "distil"),
     ):
-        code, _, error = hub("compress", *words, "--dev", "dev.csv")
+        # The rows to measure on are those of the run, where no others are named.
+        given = ("--dev", "dev.csv") if words[0] in ("prune", "quantize") else ()
+        code, _, error = hub("compress", *words, *given)
         assert code == 0 and "  on dev" in error, error
+        for step in json.loads(Path(words[-1], "compression.json").read_text("utf-8")):
+            assert step["metric"] == "accuracy" and step["texts_a_second"] > 0
     for made in ("quantize", "distil"):
-        code, _, error = hub(
-            "export", made, "--precision", "int8", "--max-drop", "99", "-o", f"{made}-int8"
-        )
-        assert code == 0 and "metric    " in error, error
+        for again in ((), ("--overwrite",)):
+            code, _, error = hub(
+                "export", made, "--precision", "int8", "--max-drop", "99", "-o", f"{made}-int8",
+                *again,
+            )  # fmt: skip
+            assert code == 0 and "metric    " in error, error
+        before = json.loads(Path(made, "compression.json").read_text("utf-8"))
+        steps = json.loads(Path(f"{made}-int8", "compression.json").read_text("utf-8"))
+        assert steps[:-1] == before and "export: onnx int8" in error
+        assert steps[-1]["what"] == "export: onnx int8"
+        assert steps[-1]["megabytes"] < before[-1]["megabytes"]
+        assert steps[-1]["texts_a_second"] > 0 and steps[-1]["value"] is not None
 
 
 def test_files_to_be_answered_are_read_by_the_runs_columns(
