@@ -19,23 +19,20 @@ import numpy as np
 import hub
 from hub import __version__
 from hub.backend import paddle, use_device
-from hub.constants import BEST_WEIGHTS_FILE, CONFIG_FILE, WEIGHTS_FILE
+from hub.constants import CONFIG_FILE, WEIGHTS_FILE
 from hub.data.batches import Batch
 from hub.errors import InputError, ModelError, OutputError
 from hub.files import files_exchanged, write_text
 from hub.models.conversion import check_vocabulary, default_length
 from hub.models.ernie import checkpoints, formats
 from hub.models.ernie.config import (
-    MEAN_POOLING_SUFFIX,
     POOLINGS,
     ErnieConfig,
     read_config,
 )
 from hub.models.ernie.heads import ErnieForSentenceEmbedding
 from hub.models.ernie.initialization import initialize, teach_order
-from hub.models.ernie.modeling import ErnieModel
 from hub.models.installation import locate
-from hub.models.pickles import Arrays
 from hub.registry import ModelEntry
 from hub.registry.catalogue import known_model
 from hub.registry.manifest import Manifest, read_manifest, write_manifest
@@ -44,26 +41,28 @@ from hub.tasks import (
     AnswerOptions,
     FillMask,
     IntentSlots,
-    MultiLabelClassification,
     SentenceEmbedding,
     Task,
-    TextClassification,
     create_task,
     predict,
 )
 from hub.tasks.answering import WINDOW, stream
 from hub.tasks.choosing import ChosenTask, check_labels, choose_task, labels_of
+from hub.tasks.networks import (
+    build_network,
+    head_of,
+    initialize_head,
+    load_folder,
+    load_weights,
+    transformers_config,
+)
 from hub.tasks.passages import check_long_text
-from hub.tasks.sequence_classification import SequenceClassification
 from hub.tokenizers import TOKENIZER_FILES, Text, Tokenizer, load_tokenizer
 
 if TYPE_CHECKING:
     from hub.inference.export import Exported
 
 logger = logging.getLogger(__name__)
-
-# What `transformers` puts before an architecture's name.
-_PREFIXES = {"ernie": "Ernie", "bert": "Bert"}
 
 # Of its pretrained models, whose scripts name one.
 _PADDLEHUB_VERSION = re.compile(r"2\.\d+\.\d+")
@@ -167,7 +166,7 @@ class Module(paddle.nn.Layer):
         self._begun: dict[str, np.ndarray] = {}
         self.network = self._build_network(folder, seed, chosen, pretrained)
         if load_checkpoint is not None:
-            self._load_checkpoint(Path(load_checkpoint))
+            load_weights(self.network, Path(load_checkpoint), self.config, self.task)
         self.adopt_weights()
         self.eval()
         self._trace_on_save()
@@ -185,67 +184,22 @@ class Module(paddle.nn.Layer):
     def _build_network(
         self, folder: Path, seed: int, chosen: ChosenTask, pretrained: bool
     ) -> paddle.nn.Layer:
-        network = (
-            _BareEncoder(self.config) if self.task is None else self.task.build_network(self.config)
-        )
+        network = build_network(self.config, self.task)
         if not pretrained:
             initialize(network, self.config, seed)
             teach_order(network.encoder, self.config, seed)
-            self._remember_head(network)
-            return network
-        if self.entry is not None and not self.entry.pretrained:
+        elif self.entry is not None and not self.entry.pretrained:
             if self.task is not None and not self.task.labels:
                 logger.warning("%s is not pretrained: its answers are random.", self.name)
             initialize(network, self.config, self.entry.seed)
-            self._initialize_head(network, seed)
-            self._remember_head(network)
-            return network
-        initialize(network, self.config, seed)
-        arrays, path = formats.read_folder(folder)
-        _check_tied(self.task, arrays, self.config.model_type, path)
-        if chosen.head_is_anothers:
-            arrays = checkpoints.of_encoder(arrays, self.config.model_type)
-        missing = checkpoints.load_arrays(network, arrays, self.config.model_type, path)
-        if missing and self.task is not None and not self.task.labels:
-            raise ModelError(
-                f"{self.name} was published without the head for {self.task.name} (no "
-                f"{missing[0]} in {path.name}): its answers would be random. Take another model."
-            )
-        if missing and chosen.is_the_folders:
-            raise ModelError(
-                f"{path} holds no fitting weights for {', '.join(missing)}, though the folder "
-                "describes a fine-tuned model: its answers would be random."
-            )
-        if missing and self.task is not None:
-            self._remember_head(network)
-            logger.info("%s: the head for %s starts untrained", self.name, self.task.name)
+            initialize_head(network, self.config, seed)
+        else:
+            initialize(network, self.config, seed)
+            if load_folder(network, folder, self.config, self.task, chosen, self.name):
+                return network
+            logger.info("%s: the head starts untrained", self.name)
+        self._begun = head_of(network)
         return network
-
-    def _load_checkpoint(self, path: Path) -> None:
-        path, kind = _weights_at(path), self.config.model_type
-        arrays = formats.read_weights(path)
-        arrays = checkpoints.under_their_names(arrays, self.network, kind)
-        _check_tied(self.task, arrays, kind, path)
-        missing = checkpoints.load_arrays(self.network, arrays, kind, path)
-        if not missing or self.task is None:
-            return
-        head = [name for name in self.network.state_dict() if not name.startswith("encoder.")]
-        if not self.task.labels or len(missing) < len(head) or any(n in arrays for n in head):
-            raise ModelError(
-                f"{path} holds no fitting weights for {', '.join(missing)}: it was trained for "
-                "another task or other labels, and the answers would be random."
-            )
-        logger.warning("%s is an encoder alone: the head stays as it is without it.", path)
-
-    def _initialize_head(self, network: paddle.nn.Layer, seed: int) -> None:
-        for name, layer in network.named_children():
-            if name != "encoder":
-                initialize(layer, self.config, seed)
-
-    def _remember_head(self, network: paddle.nn.Layer) -> None:
-        weights = network.state_dict()
-        head = {name: values for name, values in weights.items() if not name.startswith("encoder.")}
-        self._begun = {name: values.numpy().copy() for name, values in head.items()}
 
     def set_labels(
         self,
@@ -280,7 +234,7 @@ class Module(paddle.nn.Layer):
         network = task.build_network(self.config)
         initialize(network, self.config, seed)
         network.encoder.set_state_dict(self.network.encoder.state_dict())
-        self._remember_head(network)
+        self._begun = head_of(network)
         self.network = network
         self.labels_given = True
         self.adopt_weights()
@@ -565,36 +519,10 @@ class Module(paddle.nn.Layer):
 
     def save_description(self, folder: Path) -> None:
         """Write what describes the model beside its weights: `config.json` and the tokenizer."""
-        write_text(folder / CONFIG_FILE, _to_json(self._transformers_config()))
+        config = transformers_config(self.config, self.task)
+        text = json.dumps(config, ensure_ascii=False, indent=2)
+        write_text(folder / CONFIG_FILE, text + "\n")
         self.tokenizer.save(folder, self.max_seq_len)
-
-    def _transformers_config(self) -> dict[str, Any]:
-        config = self.config.to_dict()
-        if self.task is not None:
-            prefix = _PREFIXES[self.config.model_type]
-            config["architectures"] = [prefix + self.task.architecture]
-            by_mean = self.config.classifier_pooling == "mean"
-            if by_mean and isinstance(self.task, SequenceClassification):
-                config["model_type"] += MEAN_POOLING_SUFFIX
-        if self.task is not None and self.task.labels:
-            config["id2label"] = {str(i): label for i, label in enumerate(self.task.labels)}
-            config["label2id"] = {label: i for i, label in enumerate(self.task.labels)}
-        if isinstance(self.task, TextClassification):
-            config["problem_type"] = "single_label_classification"
-        if isinstance(self.task, MultiLabelClassification):
-            config["problem_type"] = "multi_label_classification"
-        return config
-
-
-class _BareEncoder(paddle.nn.Layer):
-    """The encoder alone, under the name that a network with a head gives it."""
-
-    def __init__(self, config: ErnieConfig) -> None:
-        super().__init__()
-        self.encoder = ErnieModel(config)
-
-    def forward(self, *inputs: paddle.Tensor) -> tuple[paddle.Tensor, paddle.Tensor]:
-        return self.encoder(*inputs)
 
 
 def _pooling_by(asked: str | None, config: ErnieConfig) -> ErnieConfig:
@@ -651,43 +579,3 @@ def _name_of(entry: ModelEntry | None, manifest: Manifest | None, folder: Path) 
     if entry is not None:
         return entry.name
     return manifest.name if manifest and manifest.name else folder.name
-
-
-def _weights_at(path: Path) -> Path:
-    """The file of weights that is meant: itself, that of a folder, or where PaddleHub had it.
-
-    Raises:
-        ModelError: the folder has none.
-    """
-    folder = path
-    if not path.exists() and path.parent.name == "best_model":
-        folder = path.parents[1]  # what PaddleHub's trainer kept in best_model/model.pdparams
-    if not folder.is_dir():
-        return path
-    known = (WEIGHTS_FILE, BEST_WEIGHTS_FILE, "model_state.pdparams", "model.pdparams")
-    for name in known:
-        if (folder / name).is_file():
-            return folder / name
-    raise ModelError(f"{folder} holds no weights to load: there is none of {', '.join(known)}.")
-
-
-def _check_tied(task: Task | None, arrays: Arrays, model_type: str, path: Path) -> None:
-    """See that a masked language model's last weights are its word embeddings.
-
-    Raises:
-        ModelError: they are not.
-    """
-    decoder = arrays.get("cls.predictions.decoder.weight")
-    if not isinstance(task, FillMask) or decoder is None:
-        return
-    name = "embeddings.word_embeddings.weight"
-    embeddings = arrays.get(f"{model_type}.{name}", arrays.get(name))
-    if embeddings is not None and not np.array_equal(decoder, embeddings):
-        raise ModelError(
-            f"{path}: cls.predictions.decoder.weight differs from the word embeddings; only models "
-            "in which they are the same can fill masks."
-        )
-
-
-def _to_json(values: dict[str, Any]) -> str:
-    return json.dumps(values, ensure_ascii=False, indent=2) + "\n"

@@ -19,18 +19,19 @@ _ALL = (".txt", ".jsonl", ".parquet", ".tsv", ".csv", *_COMPRESSED)
 _MOST_WINDOW_BYTES = 1 << 27
 
 
-def corpus_files(paths: Sequence[str | Path]) -> list[Path]:
+def corpus_files(paths: Sequence[str | Path] | str | Path) -> list[Path]:
     """The files of a corpus, in the order of `paths` and, in a folder, of their names.
 
     Args:
-        paths: files, and folders, whose own `.txt`, `.jsonl`, `.parquet`, `.tsv`, `.csv`,
+        paths: files (or one file), and folders, whose own `.txt`, `.jsonl`, `.parquet`, `.tsv`, `.csv`,
             `.txt.zst` and `.jsonl.zst` files are taken.
 
     Raises:
         DataError: one is missing, or a folder holds none.
     """
     files: list[Path] = []
-    for path in map(Path, paths):
+    given = [paths] if isinstance(paths, str | Path) else paths
+    for path in map(Path, given):
         if path.is_dir():
             found = sorted(p for p in path.iterdir() if p.name.lower().endswith(_ALL))
             if not found:

@@ -40,6 +40,11 @@ def write(folder: Path, name: str) -> Path:
     return path
 
 
+def test_one_file_is_one_and_not_its_characters(tmp_path: Path) -> None:
+    path = write(tmp_path, "a.txt")
+    assert corpus_files(path) == corpus_files(str(path)) == corpus_files([path]) == [path]
+
+
 @pytest.mark.parametrize(
     "name", ["a.txt", "a.jsonl", "a.parquet", "a.tsv", "a.txt.zst", "a.jsonl.zst"]
 )
