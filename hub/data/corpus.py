@@ -23,8 +23,8 @@ def corpus_files(paths: Sequence[str | Path] | str | Path) -> list[Path]:
     """The files of a corpus, in the order of `paths` and, in a folder, of their names.
 
     Args:
-        paths: files (or one file), and folders, whose own `.txt`, `.jsonl`, `.parquet`, `.tsv`, `.csv`,
-            `.txt.zst` and `.jsonl.zst` files are taken.
+        paths: files (or one file), and folders, whose own `.txt`, `.jsonl`, `.parquet`, `.tsv`,
+            `.csv`, `.txt.zst` and `.jsonl.zst` files are taken.
 
     Raises:
         DataError: one is missing, or a folder holds none.
