@@ -251,6 +251,8 @@ def distil_command(
     text_pair_column: str | None,
     label_column: str | None,
     skip_bad_rows: bool,
+    scheme: str | None,
+    repair_tags: bool,
     output: Path,
     resume: bool,
     overwrite: bool,
@@ -271,6 +273,7 @@ def distil_command(
     reading = {
         "text_column": text_column, "text_pair_column": text_pair_column,
         "label_column": label_column, "skip_bad_rows": skip_bad_rows,
+        "scheme": scheme, "repair_tags": repair_tags,
     }  # fmt: skip
     module, rows = _load(teacher, output, dev, reading)
     data = _rows(teacher, module, train, "train", reading)

@@ -35,9 +35,29 @@ def column_options(function: Decorated) -> Decorated:
     return function
 
 
+def tag_options(function: Decorated) -> Decorated:
+    """--tag-scheme and --repair-tags, by `load_dataset`'s names: `scheme` and `repair_tags`."""
+    for option in reversed(
+        (
+            click.option(
+                "--tag-scheme",
+                "scheme",
+                help="How tags are written, such as BIO; by default found out.",
+            ),
+            click.option(
+                "--repair-tags",
+                is_flag=True,
+                help="Read broken tags as what they most likely mean.",
+            ),
+        )
+    ):
+        function = option(function)
+    return function
+
+
 def data_options(function: Decorated) -> Decorated:
-    """Those of `column_options`, and --skip-bad-rows."""
-    return column_options(skip_option(function))
+    """Those of `column_options` and `tag_options`, and --skip-bad-rows."""
+    return column_options(tag_options(skip_option(function)))
 
 
 def task_option(help: str, *names: str) -> Callable[[Decorated], Decorated]:

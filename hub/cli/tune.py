@@ -59,6 +59,8 @@ def tune_command(
     text_pair_column: str | None,
     label_column: str | None,
     skip_bad_rows: bool,
+    scheme: str | None,
+    repair_tags: bool,
     metric: str | None,
     resume: bool,
     overwrite: bool,
@@ -99,6 +101,8 @@ def tune_command(
         text_pair_column=text_pair_column,
         label_column=label_column,
         skip_bad_rows=skip_bad_rows,
+        scheme=scheme,
+        repair_tags=repair_tags,
     )
     say(
         f"written   {output}: the best of {counted(result.trials, 'trial')}, {result.metric} "

@@ -90,6 +90,10 @@ class Schema(ABC):
         """What the user should hear once the rows were read."""
         return []
 
+    def remedy(self) -> str:
+        """An option that would make bad rows usable, and what it does; empty if there is none."""
+        return ""
+
 
 class Classes(Schema):
     """One label a text, or a pair of texts."""

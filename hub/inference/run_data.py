@@ -34,11 +34,13 @@ _COLUMNS = {
     "text_pair_column": ("second text column",),
     "label_column": ("label column", "tags column"),
 }
+# Its options for tags, of which nothing was said where they are None or False.
+_TAG_OPTIONS = ("scheme", "repair_tags")
 
 
 def record(folder: Path, **parts: TextDataset) -> dict[str, Any]:
-    """What a run keeps of its data: the files' paths, the columns that were read, and how rows were
-    set aside from the training file.
+    """What a run keeps of its data: the files' paths, the columns that were read, what was said of
+    the tags, and how rows were set aside from the training file.
 
     Args:
         folder: the run's, from which the paths begin.
@@ -64,6 +66,7 @@ def record(folder: Path, **parts: TextDataset) -> dict[str, Any]:
             }
             for split, data in parts.items()
         },
+        "tags": {split: dict(data.tag_options) for split, data in parts.items()},
     }
 
 
@@ -108,7 +111,7 @@ def rows_of_run(
         folder: that of the run.
         module: what it made.
         split: "dev" or "train".
-        options: `load_dataset`'s, for a run that recorded no columns.
+        options: `load_dataset`'s, for a run that recorded no columns or not how it read tags.
 
     Raises:
         DataError: a file is recorded, and its rows cannot be read, or are others by now.
@@ -118,11 +121,14 @@ def rows_of_run(
     source = _file(folder, summary, "train" if aside else split)
     if source is None or not isinstance(module.task, LabelledTask):
         return None
-    columns = _columns(summary).get(split, options or {})
+    given = dict(options or {})
+    said_of_tags = {name: given.pop(name) for name in _TAG_OPTIONS if name in given}
+    columns = _columns(summary).get(split, given)
+    tags = _part_of(summary, "tags").get(split, said_of_tags)
     skipped = summary.get("skipped_rows")
     skips = bool(skipped.get(split)) if isinstance(skipped, dict) else False
     try:
-        data = _load(source, module.task, split, {**columns, "skip_bad_rows": True}, skips)
+        data = _load(source, module.task, split, {**columns, **tags, "skip_bad_rows": True}, skips)
         if aside:
             data = _set_aside_again(data, aside)
     except HubError as error:
@@ -168,18 +174,22 @@ def load_rows(data: str, task: Task | None, split: str, options: Mapping[str, An
 def options_for(
     run: Path, data: str | Path, given: Mapping[str, Any], shared: bool = False
 ) -> dict[str, Any]:
-    """How to read a file that is used with a run: as the user says, else by the run's columns.
+    """How to read a file that is used with a run: as the user says, else by the run's columns and
+    with its options for tags.
 
     Args:
-        run: the folder, which may have recorded no columns.
+        run: the folder, which may have recorded neither.
         data: the file; of columns that it lacks the usual names are looked for, as in a folder or
             under a name.
-        given: `load_dataset`'s options, None where the user said nothing.
+        given: `load_dataset`'s options, None (False for a flag) where the user said nothing.
         shared: the columns that the user named may be another file's: those that this one lacks
             are taken for such.
     """
-    options = {**dict.fromkeys(_COLUMNS), **given}
-    recorded = [columns for columns in _columns(_summary(run)).values() if columns]
+    summary = _summary(run)
+    said_of_tags = {name: given[name] for name in _TAG_OPTIONS if given.get(name)}
+    tags = {**_part_of(summary, "tags").get("train", {}), **said_of_tags}
+    options = {**dict.fromkeys(_COLUMNS), **given, **tags}
+    recorded = [columns for columns in _columns(summary).values() if columns]
     named = any(options[name] for name in _COLUMNS)
     if named and not shared:
         return options
