@@ -63,7 +63,28 @@ def _check_trackers(
 @data_options
 @click.option("--epochs", type=int, help="Passes over the rows, at most.")
 @click.option("--batch-size", type=int, help="Rows in a step.")
+@click.option(
+    "--eval-batch-size",
+    type=int,
+    help="Rows computed at a time while dev rows are measured; by default 64.",
+)
 @learning_rate_option("The highest learning rate, after the warm-up.")
+@click.option(
+    "--warmup-ratio",
+    type=float,
+    help="Part of all steps over which the learning rate rises from 0; by default 0.1. After it, "
+    "the rate falls to 0.",
+)
+@click.option(
+    "--weight-decay",
+    type=float,
+    help="AdamW's: how strongly weights are drawn towards 0; by default 0.01.",
+)
+@click.option(
+    "--max-grad-norm",
+    type=float,
+    help="Scale gradients down to this norm; by default 1, and 0 leaves them as they are.",
+)
 @click.option(
     "--max-seq-len",
     type=int,

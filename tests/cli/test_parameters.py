@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from hub.cli.parameters import LEARNED_TASKS, PRETRAINED_TASKS
 from hub.registry import list_models
 from hub.tasks import TASK_NAMES, TASKS, LabelledTask
 from hub.tasks.base import metric_title
+from hub.training.arguments import TrainingArguments
 from tests.cli.conftest import Hub
 
 LEARNED = {"finetune": ["x"], "tune": ["x"], "data check": ["x"], "data convert": ["x", "y"]}
@@ -77,6 +79,17 @@ def test_metrics_are_taken_as_they_are_printed() -> None:
 @pytest.mark.parametrize("path", ["finetune", "tune"])
 def test_the_learning_rate_has_a_short_name(path: str) -> None:
     assert understood(path, "--lr", "1e-4")["learning_rate"] == 1e-4
+
+
+def test_every_setting_of_a_run_is_an_option() -> None:
+    settings = {field.name for field in dataclasses.fields(TrainingArguments)}
+    assert settings <= understood("finetune").keys()
+    given = understood(
+        "finetune", "--weight-decay", "0", "--eval-batch-size", "8", "--warmup-ratio", "0.2",
+        "--max-grad-norm", "0",
+    )  # fmt: skip
+    TrainingArguments().with_changes(**{name: given[name] for name in settings})
+    assert (given["weight_decay"], given["warmup_ratio"], given["max_grad_norm"]) == (0, 0.2, 0)
 
 
 # --- models and data -----------------------------------------------------------------------------
