@@ -18,6 +18,7 @@ from hub.registry import list_models
 from hub.tasks import TASK_NAMES, TASKS, LabelledTask
 from hub.tasks.base import metric_title
 from hub.training.arguments import TrainingArguments
+from hub.training.tuning import TECHNIQUES
 from tests.cli.conftest import Hub
 
 LEARNED = {"finetune": ["x"], "tune": ["x"], "data check": ["x"], "data convert": ["x", "y"]}
@@ -90,6 +91,17 @@ def test_every_setting_of_a_run_is_an_option() -> None:
     )  # fmt: skip
     TrainingArguments().with_changes(**{name: given[name] for name in settings})
     assert (given["weight_decay"], given["warmup_ratio"], given["max_grad_norm"]) == (0, 0.2, 0)
+
+
+def test_what_a_search_tries_can_be_given() -> None:
+    tried = {name for changes in TECHNIQUES.values() for name in changes}
+    wanted = {"learning_rate", "epochs", "batch_size", "dropout", "precision", "class_weights"}
+    assert {*tried, *wanted, "long_text"} <= understood("tune").keys()
+    given = understood(
+        "tune", "--dropout", "0", "--r-drop", "2", "--precision", "bf16", "--long-text", "window"
+    )
+    assert (given["dropout"], given["r_drop"]) == (0, 2)
+    assert (given["precision"], given["long_text"]) == ("bf16", "window")
 
 
 # --- models and data -----------------------------------------------------------------------------

@@ -93,6 +93,18 @@ def test_what_is_given_is_not_searched(search: Any, tmp_path: Path) -> None:
         assert trial.params["technique"] != "adversarial"
 
 
+def test_a_technique_that_is_given_is_in_every_trial(search: Any, tmp_path: Path) -> None:
+    given = {"epochs": 1, "max_steps": 1, "dropout": 0.0, "r_drop": 2.0}
+    search(trials=2, changes=given)
+    told = json.loads((tmp_path / "travel" / "metrics.json").read_text(encoding="utf-8"))
+    assert told["arguments"]["r_drop"] == 2.0 and told["arguments"]["dropout"] == 0.0
+    for trial in study_in(tmp_path / "travel").trials:
+        assert set(trial.params) == {"learning_rate", "batch_size", "technique"}
+    with pytest.raises(InputError, match=r"chooses technique among none, adversarial, ema"):
+        search(trials=1, changes={**given, "ema": 0.9}, resume=True)
+    assert search(trials=1, changes=given, resume=True).trials == 3
+
+
 def test_the_time_is_kept_to_and_ends_with_a_model(search: Any, tmp_path: Path) -> None:
     result = search(trials=None, minutes=0.001)
     assert result.trials == 1  # it was begun, and had to be ended
