@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hub.cli.options import data_options, quiet_option
+from hub.cli.options import data_options, learning_rate_option, quiet_option
 from hub.cli.output import json_option, print_json, say
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def vocab_command(
 @click.option("--heads", type=int, help="How many attention heads of each layer to keep.")
 @click.option("--layers", type=int, help="How many layers to keep.")
 @click.option("--epochs", type=int, help="Passes over TRAIN to recover; 0 is none.")
-@click.option("--learning-rate", type=float, help="The highest one, after the warm-up.")
+@learning_rate_option("The highest one, after the warm-up.")
 @click.option(
     "--seed", type=int, default=42, show_default=True, help="Of the order of rows and dropout."
 )
@@ -152,7 +152,7 @@ def prune_command(
     help="Points of the metric that int8 may cost without training for it.",
 )
 @click.option("--epochs", type=int, help="Passes over TRAIN, at most.")
-@click.option("--learning-rate", type=float, help="The highest one, after the warm-up.")
+@learning_rate_option("The highest one, after the warm-up.")
 @click.option(
     "--seed", type=int, default=42, show_default=True, help="Of the order of rows and dropout."
 )
@@ -227,7 +227,7 @@ def quantize_command(
 )
 @click.option("--epochs", type=int, help="Passes over the rows, at most.")
 @click.option("--batch-size", type=int, help="Rows in a step.")
-@click.option("--learning-rate", type=float, help="The highest one, after the warm-up.")
+@learning_rate_option("The highest one, after the warm-up.")
 @click.option("--max-steps", type=int, help="Stop after this many steps.")
 @click.option("--seed", type=int, help="Of the student's new weights, the order of rows, dropout.")
 @dev_option

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -74,7 +73,9 @@ class MetricName(_Text):
     name = "metric"
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        return re.sub(r"[\s-]+", "_", value.strip().lower())
+        from hub.tasks.base import metric_name
+
+        return metric_name(value)
 
 
 class ModelName(_Text):

@@ -22,7 +22,13 @@ from hub.training.tuning import TECHNIQUES
 from tests.cli.conftest import Hub
 
 LEARNED = {"finetune": ["x"], "tune": ["x"], "data check": ["x"], "data convert": ["x", "y"]}
-OUTPUT = {"finetune": ["-o", "o"], "tune": ["-o", "o"], "export": ["-o", "o"]}
+WRITERS = ("finetune", "tune", "export", "compress prune", "compress distil")
+OUTPUT = {path: ["-o", "o"] for path in WRITERS}
+COMPRESS = {
+    "compress prune": ["m", "x"],
+    "compress quantize": ["m", "x", "--dev", "x", "-o", "o"],
+    "compress distil": ["m", "x", "--student", "s"],
+}
 GIVEN = {**LEARNED, "predict": ["m"], "export": ["m"], "serve": ["m"], "serving start": ["-m", "m"]}
 
 
@@ -35,7 +41,7 @@ def understood(path: str, *arguments: str) -> dict[str, Any]:
         found = command.get_command(context, name)
         assert found is not None
         command = found
-    words = [*GIVEN[path], *OUTPUT.get(path, []), *arguments]
+    words = [*{**GIVEN, **COMPRESS}[path], *OUTPUT.get(path, []), *arguments]
     return command.make_context(path, words, parent=context).params
 
 
@@ -77,7 +83,7 @@ def test_metrics_are_taken_as_they_are_printed() -> None:
                 assert understood("tune", "--metric", spelling)["metric"] == name
 
 
-@pytest.mark.parametrize("path", ["finetune", "tune"])
+@pytest.mark.parametrize("path", ["finetune", "tune", *COMPRESS])
 def test_the_learning_rate_has_a_short_name(path: str) -> None:
     assert understood(path, "--lr", "1e-4")["learning_rate"] == 1e-4
 
