@@ -13,6 +13,7 @@ import click
 
 from hub.cli.options import data_options, learning_rate_option, quiet_option
 from hub.cli.output import json_option, print_json, say
+from hub.cli.parameters import RunFolder
 
 if TYPE_CHECKING:
     from hub.data import TextDataset
@@ -35,7 +36,7 @@ def compress_command() -> None:
 
 
 @compress_command.command("vocab")
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=RunFolder())
 @click.option(
     "--corpus",
     "corpus",
@@ -82,7 +83,7 @@ def vocab_command(
 
 
 @compress_command.command("prune")
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=RunFolder())
 @click.argument("train")
 @click.option("--width", type=float, default=1.0, help="Part of the feed-forward units to keep.")
 @click.option("--heads", type=int, help="How many attention heads of each layer to keep.")
@@ -140,7 +141,7 @@ def prune_command(
 
 
 @compress_command.command("quantize")
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=RunFolder())
 @click.argument("train")
 @click.option("--dev", required=True, help="Labelled rows to measure on.")
 @data_options
@@ -198,7 +199,7 @@ def quantize_command(
 
 
 @compress_command.command("distil")
-@click.argument("teacher", type=click.Path(path_type=Path))
+@click.argument("teacher", type=RunFolder())
 @click.argument("train")
 @click.option(
     "--student",

@@ -24,10 +24,10 @@ from tests.cli.conftest import Hub
 LEARNED = {"finetune": ["x"], "tune": ["x"], "data check": ["x"], "data convert": ["x", "y"]}
 WRITERS = ("finetune", "tune", "export", "compress prune", "compress distil")
 OUTPUT = {path: ["-o", "o"] for path in WRITERS}
-COMPRESS = {
-    "compress prune": ["m", "x"],
-    "compress quantize": ["m", "x", "--dev", "x", "-o", "o"],
-    "compress distil": ["m", "x", "--student", "s"],
+COMPRESS = {  # of a folder that is there
+    "compress prune": [".", "x"],
+    "compress quantize": [".", "x", "--dev", "x", "-o", "o"],
+    "compress distil": [".", "x", "--student", "s"],
 }
 GIVEN = {**LEARNED, "predict": ["m"], "export": ["m"], "serve": ["m"], "serving start": ["-m", "m"]}
 
@@ -123,6 +123,7 @@ def test_what_a_search_tries_can_be_given() -> None:
         "finetune train.tsv --model {} -o out",
         "serve travel@1={} --port 0",
         "register {} --name travel --version 1.0.0",
+        "compress vocab {} --corpus train.tsv -o out",
     ],
 )
 def test_an_unfinished_run_is_called_so(hub: Hub, tmp_path: Path, words: str) -> None:
@@ -130,6 +131,22 @@ def test_an_unfinished_run_is_called_so(hub: Hub, tmp_path: Path, words: str) ->
     code, _, err = hub(*words.format("runs/x").split())
     assert code == 2
     assert "runs/x is an unfinished run" in err and "--resume" in err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "vocab {} --corpus train.tsv",
+        "prune {} train.tsv --width 0.5",
+        "quantize {} train.tsv --dev dev.tsv",
+        "distil {} train.tsv --student 2x64",
+    ],
+)
+def test_only_a_fine_tuned_folder_is_made_smaller(hub: Hub, words: str) -> None:
+    words = words.format("ernie-pocket-zh")
+    code, _, err = hub("compress", *words.split(), "--output", "out")
+    assert code == 2 and "There is no folder ernie-pocket-zh" in err
+    assert "fine-tuned model" in err and not Path("out").exists()
 
 
 @pytest.mark.parametrize("words", ["finetune fewclue_tnew -o out", "data check FewCLUE-tnew"])
