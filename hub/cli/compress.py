@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hub.cli.options import data_options, learning_rate_option, quiet_option
+from hub.cli.options import data_options, learning_rate_option, no_bar_option, quiet_option
 from hub.cli.output import json_option, print_json, say
 from hub.cli.parameters import RunFolder
 
@@ -52,6 +52,7 @@ def compress_command() -> None:
 @data_options
 @output_option
 @overwrite_option
+@no_bar_option
 @json_option
 def vocab_command(
     run: Path,
@@ -89,6 +90,7 @@ def vocab_command(
 @click.option("--heads", type=int, help="How many attention heads of each layer to keep.")
 @click.option("--layers", type=int, help="How many layers to keep.")
 @click.option("--epochs", type=int, help="Passes over TRAIN to recover; 0 is none.")
+@click.option("--batch-size", type=int, help="Rows in a step.")
 @learning_rate_option("The highest one, after the warm-up.")
 @click.option(
     "--seed", type=int, default=42, show_default=True, help="Of the order of rows and dropout."
@@ -106,6 +108,7 @@ def prune_command(
     heads: int | None,
     layers: int | None,
     epochs: int | None,
+    batch_size: int | None,
     learning_rate: float | None,
     seed: int,
     dev: str | None,
@@ -128,7 +131,9 @@ def prune_command(
 
     module, rows = _load(run, output, dev, reading)
     data = _rows(run, module, train, "train", reading)
-    changes = {"epochs": epochs, "learning_rate": learning_rate, "seed": seed}
+    changes = {
+        "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate, "seed": seed,
+    }  # fmt: skip
     smaller = prune(
         module, data, output, width=width, heads=heads, layers=layers, seed=seed,
         overwrite=overwrite, dev=rows, recovery=None if epochs == 0 else changes,
@@ -153,6 +158,7 @@ def prune_command(
     help="Points of the metric that int8 may cost without training for it.",
 )
 @click.option("--epochs", type=int, help="Passes over TRAIN, at most.")
+@click.option("--batch-size", type=int, help="Rows in a step.")
 @learning_rate_option("The highest one, after the warm-up.")
 @click.option(
     "--seed", type=int, default=42, show_default=True, help="Of the order of rows and dropout."
@@ -167,6 +173,7 @@ def quantize_command(
     dev: str,
     max_drop: float,
     epochs: int | None,
+    batch_size: int | None,
     learning_rate: float | None,
     seed: int,
     output: Path,
@@ -189,7 +196,9 @@ def quantize_command(
     module, rows = _load(run, output, dev, reading)
     assert rows is not None  # --dev is required
     data = _rows(run, module, train, "train", reading)
-    changes = {"epochs": epochs, "learning_rate": learning_rate, "seed": seed}
+    changes = {
+        "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate, "seed": seed,
+    }  # fmt: skip
     made = quantize(
         module, data, rows, output, max_drop=max_drop, changes=changes, overwrite=overwrite,
         progress=not quiet, say=say,

@@ -219,4 +219,15 @@ def pooling_options(function: Decorated) -> Decorated:
     return function
 
 
+# Who types -q by habit is not refused.
+no_bar_option = click.option(
+    "--quiet",
+    "-q",
+    is_flag=True,
+    expose_value=False,
+    help="Taken as by other commands: there is no progress bar here.",
+)
+
+threads_option = click.option("--threads", type=click.IntRange(1), help="Threads that compute.")
+
 quiet_option = click.option("--quiet", "-q", is_flag=True, help="No progress bar.")
