@@ -87,6 +87,7 @@ def tune_command(
       hub tune train.tsv --dev dev.tsv --minutes 20 --output runs/travel
       hub tune train.tsv --dev dev.tsv --minutes 20 --output runs/travel --resume
     """
+    from hub.tasks.base import metric_title
     from hub.training.tuning import tune
 
     result = tune(
@@ -113,8 +114,8 @@ def tune_command(
         repair_tags=repair_tags,
     )
     say(
-        f"written   {output}: the best of {counted(result.trials, 'trial')}, {result.metric} "
-        f"{result.value:.2%}; {output / 'tuning' / 'report.md'}"
+        f"written   {output}: the best of {counted(result.trials, 'trial')}, "
+        f"{metric_title(result.metric)} {result.value:.2%}; {output / 'tuning' / 'report.md'}"
     )
     if as_json:
         print_json(result.to_dict())

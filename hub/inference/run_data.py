@@ -79,15 +79,33 @@ def carry_record(run: Path, folder: Path, made: Path | None = None) -> None:
         made: where the model lies now, if it is moved into its folder later.
     """
     summary = _summary(run)
-    kept = {name: summary[name] for name in ("data", "skipped_rows") if name in summary}
+    kept: dict[str, Any] = {
+        name: summary[name] for name in ("data", "skipped_rows") if name in summary
+    }
     if not kept:
         return
-    data = kept.get("data")
-    if isinstance(data, dict) and isinstance(files := data.get("files"), dict):
-        moved = {split: _seen_from(folder, run / file) for split, file in files.items()}
-        kept["data"] = {**data, "files": moved}
-    text = json.dumps({"made_from": _seen_from(folder, run), **kept}, ensure_ascii=False, indent=2)
-    write_text((made or folder) / METRICS_FILE, text + "\n")
+    _write(
+        {"made_from": _seen_from(folder, run), **_from_folder(kept, run, folder)}, made or folder
+    )
+
+
+def move_record(run: Path, folder: Path) -> None:
+    """Let a run say what data it had, seen from the folder that it will be moved into."""
+    if summary := _summary(run):
+        _write(_from_folder(summary, run, folder), run)
+
+
+def _from_folder(summary: dict[str, Any], run: Path, folder: Path) -> dict[str, Any]:
+    """A run's summary, with the paths of its files beginning at another folder."""
+    files = _part_of(summary, "files")
+    if not files:
+        return summary
+    moved = {split: _seen_from(folder, run / file) for split, file in files.items()}
+    return {**summary, "data": {**summary["data"], "files": moved}}
+
+
+def _write(summary: dict[str, Any], folder: Path) -> None:
+    write_text(folder / METRICS_FILE, json.dumps(summary, ensure_ascii=False, indent=2) + "\n")
 
 
 def _seen_from(folder: Path, path: Path) -> str:

@@ -25,6 +25,7 @@ from hub.data import load_dataset
 from hub.data.loading import with_dev
 from hub.errors import InputError, MissingPackageError, OutputError, TrainingError
 from hub.files import move_files, write_text
+from hub.inference.run_data import move_record
 from hub.module import Module
 from hub.tasks import LabelledTask, labelled_task_type
 from hub.tasks.base import metric_title
@@ -413,6 +414,7 @@ class _Search:
         with filelock.FileLock(str(self.inner / "best.lock")):
             if best.exists() and json.loads(best.read_text(encoding="utf-8"))["value"] >= value:
                 return
+            move_record(scratch, self.folder)
             # The manifest is what makes a folder a model: without it the folder is none, with it
             # the files are those that it names.
             move_files(scratch, self.folder, MANIFEST_FILE)

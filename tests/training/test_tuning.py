@@ -15,6 +15,7 @@ import pytest
 
 import hub
 from hub.errors import DataError, InputError, OutputError, TrainingError
+from hub.inference.run_data import rows_of_run
 from hub.training import tuning
 from hub.training.arguments import TrainingArguments
 from hub.training.baseline import LinearBaseline
@@ -91,6 +92,23 @@ def test_what_is_given_is_not_searched(search: Any, tmp_path: Path) -> None:
     for trial in study_in(tmp_path / "travel").trials:
         assert set(trial.params) == {"learning_rate", "dropout", "technique"}
         assert trial.params["technique"] != "adversarial"
+
+
+def test_the_best_trial_knows_where_its_data_is(
+    tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, rows in (("train", ROWS[:90]), ("dev", ROWS[90:])):
+        lines = "".join(f"{text}\t{label}\n" for text, label in rows)
+        Path(f"{name}.tsv").write_text("text\tlabel\n" + lines, encoding="utf-8")
+    tune(
+        "train.tsv", "travel", dev="dev.tsv", model=str(tiny_folder), trials=1, progress=False,
+        changes={"epochs": 1, "max_steps": 1}, say=str,
+    )  # fmt: skip
+    module = hub.Module(directory=tmp_path / "travel")
+    for split, rows in (("train", ROWS[:90]), ("dev", ROWS[90:])):
+        found = rows_of_run(Path("travel"), module, split)
+        assert found is not None and found.texts == [text for text, _ in rows]
 
 
 def test_a_technique_that_is_given_is_in_every_trial(search: Any, tmp_path: Path) -> None:
