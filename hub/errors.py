@@ -12,6 +12,7 @@ HubError                     exit code 1
     ├── DataError            a data file, with its lines
     ├── OutputError          the place to write to
     ├── CatalogueError       a team's catalogue refuses what is asked of it
+    ├── OtherRunError        a run is resumed with other settings; a TrainingError as well
     ├── RequestError         a request to a service, with the HTTP status that answers it
     └── UnknownModelError    a model name
 """
@@ -90,6 +91,10 @@ class DataError(InputError):
 
 class OutputError(InputError):
     """The output folder cannot be written, or holds something worth keeping."""
+
+
+class OtherRunError(InputError, TrainingError):
+    """A checkpoint is of a run with other settings or data than those it shall be resumed with."""
 
 
 class UnknownModelError(InputError):

@@ -38,14 +38,13 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def check_new_file(path: Path, overwrite: bool, example: str, makes_folder: bool = False) -> None:
-    """See that a command may write a file.
+def check_new_file(path: Path, overwrite: bool, example: str) -> None:
+    """See that a command may write a file; its folder is made when it is written.
 
     Args:
         path: its --output.
         overwrite: replace what is there.
         example: how such a file may be called.
-        makes_folder: whether the command makes the file's folder.
 
     Raises:
         OutputError: it may not.
@@ -54,8 +53,18 @@ def check_new_file(path: Path, overwrite: bool, example: str, makes_folder: bool
         raise OutputError(f"{path} is a folder; --output takes a file, such as {example}.")
     if path.exists() and not overwrite:
         raise OutputError(f"{path} is there already: choose another --output, or --overwrite it.")
-    if not makes_folder and not path.parent.is_dir():
-        raise OutputError(f"There is no folder {path.parent} to write {path.name} into.")
+
+
+def make_folder_of(path: Path) -> None:
+    """Make the folder of a file that is to be written, where it is missing.
+
+    Raises:
+        OutputError: it cannot be made.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written: {error.strerror or error}.") from error
 
 
 def put_in_place(made: Path, folder: Path, last: str) -> None:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hub.cli.options import data_options, quiet_option
+from hub.cli.options import data_options, learning_rate_option, no_bar_option, quiet_option
 from hub.cli.output import json_option, print_json, say
+from hub.cli.parameters import RunFolder
 
 if TYPE_CHECKING:
     from hub.data import TextDataset
@@ -35,7 +36,7 @@ def compress_command() -> None:
 
 
 @compress_command.command("vocab")
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=RunFolder())
 @click.option(
     "--corpus",
     "corpus",
@@ -51,6 +52,7 @@ def compress_command() -> None:
 @data_options
 @output_option
 @overwrite_option
+@no_bar_option
 @json_option
 def vocab_command(
     run: Path,
@@ -82,13 +84,14 @@ def vocab_command(
 
 
 @compress_command.command("prune")
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=RunFolder())
 @click.argument("train")
 @click.option("--width", type=float, default=1.0, help="Part of the feed-forward units to keep.")
 @click.option("--heads", type=int, help="How many attention heads of each layer to keep.")
 @click.option("--layers", type=int, help="How many layers to keep.")
 @click.option("--epochs", type=int, help="Passes over TRAIN to recover; 0 is none.")
-@click.option("--learning-rate", type=float, help="The highest one, after the warm-up.")
+@click.option("--batch-size", type=int, help="Rows in a step.")
+@learning_rate_option("The highest one, after the warm-up.")
 @click.option(
     "--seed", type=int, default=42, show_default=True, help="Of the order of rows and dropout."
 )
@@ -105,6 +108,7 @@ def prune_command(
     heads: int | None,
     layers: int | None,
     epochs: int | None,
+    batch_size: int | None,
     learning_rate: float | None,
     seed: int,
     dev: str | None,
@@ -127,7 +131,9 @@ def prune_command(
 
     module, rows = _load(run, output, dev, reading)
     data = _rows(run, module, train, "train", reading)
-    changes = {"epochs": epochs, "learning_rate": learning_rate, "seed": seed}
+    changes = {
+        "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate, "seed": seed,
+    }  # fmt: skip
     smaller = prune(
         module, data, output, width=width, heads=heads, layers=layers, seed=seed,
         overwrite=overwrite, dev=rows, recovery=None if epochs == 0 else changes,
@@ -140,7 +146,7 @@ def prune_command(
 
 
 @compress_command.command("quantize")
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=RunFolder())
 @click.argument("train")
 @click.option("--dev", required=True, help="Labelled rows to measure on.")
 @data_options
@@ -152,7 +158,8 @@ def prune_command(
     help="Points of the metric that int8 may cost without training for it.",
 )
 @click.option("--epochs", type=int, help="Passes over TRAIN, at most.")
-@click.option("--learning-rate", type=float, help="The highest one, after the warm-up.")
+@click.option("--batch-size", type=int, help="Rows in a step.")
+@learning_rate_option("The highest one, after the warm-up.")
 @click.option(
     "--seed", type=int, default=42, show_default=True, help="Of the order of rows and dropout."
 )
@@ -166,6 +173,7 @@ def quantize_command(
     dev: str,
     max_drop: float,
     epochs: int | None,
+    batch_size: int | None,
     learning_rate: float | None,
     seed: int,
     output: Path,
@@ -188,7 +196,9 @@ def quantize_command(
     module, rows = _load(run, output, dev, reading)
     assert rows is not None  # --dev is required
     data = _rows(run, module, train, "train", reading)
-    changes = {"epochs": epochs, "learning_rate": learning_rate, "seed": seed}
+    changes = {
+        "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate, "seed": seed,
+    }  # fmt: skip
     made = quantize(
         module, data, rows, output, max_drop=max_drop, changes=changes, overwrite=overwrite,
         progress=not quiet, say=say,
@@ -198,7 +208,7 @@ def quantize_command(
 
 
 @compress_command.command("distil")
-@click.argument("teacher", type=click.Path(path_type=Path))
+@click.argument("teacher", type=RunFolder())
 @click.argument("train")
 @click.option(
     "--student",
@@ -227,7 +237,7 @@ def quantize_command(
 )
 @click.option("--epochs", type=int, help="Passes over the rows, at most.")
 @click.option("--batch-size", type=int, help="Rows in a step.")
-@click.option("--learning-rate", type=float, help="The highest one, after the warm-up.")
+@learning_rate_option("The highest one, after the warm-up.")
 @click.option("--max-steps", type=int, help="Stop after this many steps.")
 @click.option("--seed", type=int, help="Of the student's new weights, the order of rows, dropout.")
 @dev_option
@@ -251,6 +261,8 @@ def distil_command(
     text_pair_column: str | None,
     label_column: str | None,
     skip_bad_rows: bool,
+    scheme: str | None,
+    repair_tags: bool,
     output: Path,
     resume: bool,
     overwrite: bool,
@@ -271,6 +283,7 @@ def distil_command(
     reading = {
         "text_column": text_column, "text_pair_column": text_pair_column,
         "label_column": label_column, "skip_bad_rows": skip_bad_rows,
+        "scheme": scheme, "repair_tags": repair_tags,
     }  # fmt: skip
     module, rows = _load(teacher, output, dev, reading)
     data = _rows(teacher, module, train, "train", reading)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hub.cli.options import column_options, skip_option
+from hub.cli.options import column_options, skip_option, tag_options
 from hub.cli.output import json_option, print_json, print_table, say
 from hub.cli.parameters import LEARNED_TASKS, DataName, TaskName
 from hub.wording import counted
@@ -22,27 +22,14 @@ _KIND = TaskName(*LEARNED_TASKS)
 
 
 def _reading_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Those of `column_options`, --kind, --tag-scheme and --repair-tags."""
-    for option in reversed(
-        (
-            click.option(
-                "--kind",
-                type=_KIND,
-                metavar=_KIND.metavar,
-                help="What the labels are, by any name of the task; by default found out.",
-            ),
-            click.option(
-                "--tag-scheme", help="How tags are written, such as BIO; by default found out."
-            ),
-            click.option(
-                "--repair-tags",
-                is_flag=True,
-                help="Read broken tags as what they most likely mean.",
-            ),
-        )
-    ):
-        function = option(function)
-    return column_options(function)
+    """Those of `column_options` and `tag_options`, and --kind."""
+    kind_option = click.option(
+        "--kind",
+        type=_KIND,
+        metavar=_KIND.metavar,
+        help="What the labels are, by any name of the task; by default found out.",
+    )
+    return column_options(kind_option(tag_options(function)))
 
 
 def _load(path: str | Path, skip_bad_rows: bool, options: dict[str, Any]) -> TextDataset:
@@ -55,7 +42,7 @@ def _load(path: str | Path, skip_bad_rows: bool, options: dict[str, Any]) -> Tex
         text_pair_column=options["text_pair_column"],
         label_column=options["label_column"],
         group_column=options.get("group_column"),
-        scheme=options["tag_scheme"],
+        scheme=options["scheme"],
         repair_tags=options["repair_tags"],
         skip_bad_rows=skip_bad_rows,
     )
@@ -164,6 +151,7 @@ def check_command(
 @click.argument("target", metavar="OUT", type=click.Path(path_type=Path))
 @click.option(
     "--scheme",
+    "written_scheme",
     type=click.Choice(["BIO", "BIOES", "BMES"], case_sensitive=False),
     default="BIO",
     show_default=True,
@@ -175,7 +163,7 @@ def check_command(
 def convert_command(
     source: str,
     target: Path,
-    scheme: str,
+    written_scheme: str,
     overwrite: bool,
     skip_bad_rows: bool,
     **options: Any,
@@ -195,7 +183,7 @@ def convert_command(
     check_target(target, overwrite)
     data = _load(source, skip_bad_rows, options)
     _tell(data)
-    write_dataset(data, target, scheme=scheme, overwrite=overwrite)
+    write_dataset(data, target, scheme=written_scheme, overwrite=overwrite)
     say(f"written   {target}: {counted(len(data), 'row')}, {data.kind}")
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from hub.cli.options import data_options, long_text_option
+from hub.cli.options import data_options, long_text_option, no_bar_option, threads_option
 from hub.cli.output import json_option, print_json, print_table, say
 from hub.cli.parameters import DataName, ModelName
 from hub.wording import counted
@@ -20,12 +20,15 @@ from hub.wording import counted
     "--batch-size", type=click.IntRange(1), default=64, show_default=True, help="Texts at a time."
 )
 @long_text_option
+@threads_option
+@no_bar_option
 @json_option
 def evaluate_command(
     model: str,
     data: str,
     batch_size: int,
     long_text: str | None,
+    threads: int | None,
     as_json: bool,
     **reading: Any,
 ) -> None:
@@ -43,7 +46,7 @@ def evaluate_command(
     from hub.models.installation import folder_of
     from hub.tasks.base import metric_title
 
-    loaded = load(model)
+    loaded = load(model, threads)
     options = options_for(folder_of(model), data, reading)
     rows = load_rows(data, labelled_task(loaded), "test", options)
     for note in rows.notes:

@@ -20,6 +20,7 @@ from hub.cli.options import (
     precision_option,
     shard_option,
     task_options,
+    technique_options,
 )
 from hub.cli.output import json_option, print_json, say
 from hub.cli.parameters import DataName
@@ -63,7 +64,28 @@ def _check_trackers(
 @data_options
 @click.option("--epochs", type=int, help="Passes over the rows, at most.")
 @click.option("--batch-size", type=int, help="Rows in a step.")
+@click.option(
+    "--eval-batch-size",
+    type=int,
+    help="Rows computed at a time while dev rows are measured; by default 64.",
+)
 @learning_rate_option("The highest learning rate, after the warm-up.")
+@click.option(
+    "--warmup-ratio",
+    type=float,
+    help="Part of all steps over which the learning rate rises from 0; by default 0.1. After it, "
+    "the rate falls to 0.",
+)
+@click.option(
+    "--weight-decay",
+    type=float,
+    help="AdamW's: how strongly weights are drawn towards 0; by default 0.01.",
+)
+@click.option(
+    "--max-grad-norm",
+    type=float,
+    help="Scale gradients down to this norm; by default 1, and 0 leaves them as they are.",
+)
 @click.option(
     "--max-seq-len",
     type=int,
@@ -83,53 +105,8 @@ def _check_trackers(
 @click.option("--max-steps", type=int, help="Stop after this many steps.")
 @click.option("--patience", type=int, help="Epochs without a better metric before stopping.")
 @metric_option("What chooses the best epoch, such as accuracy or macro-F1.")
-@click.option(
-    "--class-weights", type=click.Choice(["balanced"]), help="Let rare labels count more."
-)
-@click.option(
-    "--focal-gamma",
-    type=float,
-    help="Focal loss: texts that are answered rightly count less, such as 2.",
-)
-@click.option(
-    "--label-smoothing",
-    type=float,
-    help="Spread this share of a label over all labels, such as 0.1.",
-)
-@click.option("--dropout", type=float, help="Share of the encoder's values left out at random.")
-@click.option(
-    "--token-dropout", type=float, help="Share of the tokens hidden at random, such as 0.15."
-)
+@technique_options
 @click.option("--micro-batch-size", type=int, help="Compute this many rows at a time: less memory.")
-@click.option(
-    "--layer-decay", type=float, help="Each lower layer learns slower by this factor, such as 0.9."
-)
-@click.option(
-    "--freeze-embeddings", is_flag=True, default=None, help="Keep the embeddings as they are."
-)
-@click.option("--freeze-layers", type=int, help="Keep this many of the lowest layers as they are.")
-@click.option(
-    "--adversarial",
-    type=float,
-    help="FGM: also learn with embeddings moved by this much, such as 1.",
-)
-@click.option(
-    "--r-drop",
-    type=float,
-    help="R-Drop: weight of the difference of two outputs for a text, such as 1.",
-)
-@click.option(
-    "--ema",
-    type=float,
-    help="Keep a moving average of the weights, with this decay, such as 0.999.",
-)
-@click.option("--lora", type=int, help="LoRA: train only changes of this rank, such as 8.")
-@click.option(
-    "--quantization-aware",
-    is_flag=True,
-    default=None,
-    help="Train with weights rounded as in int8.",
-)
 @precision_option
 @click.option(
     "--skip-nonfinite",
@@ -175,6 +152,8 @@ def finetune_command(
     text_pair_column: str | None,
     label_column: str | None,
     skip_bad_rows: bool,
+    scheme: str | None,
+    repair_tags: bool,
     classifier_pooling: str | None,
     random_weights: bool,
     resume: bool,
@@ -220,6 +199,8 @@ def finetune_command(
         text_pair_column=text_pair_column,
         label_column=label_column,
         skip_bad_rows=skip_bad_rows,
+        scheme=scheme,
+        repair_tags=repair_tags,
         changes=changes,
         device=device,
         callbacks=trackers(track, output, mlflow_model),

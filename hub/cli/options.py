@@ -35,9 +35,29 @@ def column_options(function: Decorated) -> Decorated:
     return function
 
 
+def tag_options(function: Decorated) -> Decorated:
+    """--tag-scheme and --repair-tags, by `load_dataset`'s names: `scheme` and `repair_tags`."""
+    for option in reversed(
+        (
+            click.option(
+                "--tag-scheme",
+                "scheme",
+                help="How tags are written, such as BIO; by default found out.",
+            ),
+            click.option(
+                "--repair-tags",
+                is_flag=True,
+                help="Read broken tags as what they most likely mean.",
+            ),
+        )
+    ):
+        function = option(function)
+    return function
+
+
 def data_options(function: Decorated) -> Decorated:
-    """Those of `column_options`, and --skip-bad-rows."""
-    return column_options(skip_option(function))
+    """Those of `column_options` and `tag_options`, and --skip-bad-rows."""
+    return column_options(tag_options(skip_option(function)))
 
 
 def task_option(help: str, *names: str) -> Callable[[Decorated], Decorated]:
@@ -107,6 +127,77 @@ long_text_option = click.option(
 )
 
 
+def technique_options(function: Decorated) -> Decorated:
+    """Ways to get more out of few or skewed labels, each a training argument."""
+    for option in reversed(
+        (
+            click.option(
+                "--class-weights",
+                type=click.Choice(["balanced"]),
+                help="Let rare labels count more.",
+            ),
+            click.option(
+                "--focal-gamma",
+                type=float,
+                help="Focal loss: texts that are answered rightly count less, such as 2.",
+            ),
+            click.option(
+                "--label-smoothing",
+                type=float,
+                help="Spread this share of a label over all labels, such as 0.1.",
+            ),
+            click.option(
+                "--dropout", type=float, help="Share of the encoder's values left out at random."
+            ),
+            click.option(
+                "--token-dropout",
+                type=float,
+                help="Share of the tokens hidden at random, such as 0.15.",
+            ),
+            click.option(
+                "--layer-decay",
+                type=float,
+                help="Each lower layer learns slower by this factor, such as 0.9.",
+            ),
+            click.option(
+                "--freeze-embeddings",
+                is_flag=True,
+                default=None,
+                help="Keep the embeddings as they are.",
+            ),
+            click.option(
+                "--freeze-layers", type=int, help="Keep this many of the lowest layers as they are."
+            ),
+            click.option(
+                "--adversarial",
+                type=float,
+                help="FGM: also learn with embeddings moved by this much, such as 1.",
+            ),
+            click.option(
+                "--r-drop",
+                type=float,
+                help="R-Drop: weight of the difference of two outputs for a text, such as 1.",
+            ),
+            click.option(
+                "--ema",
+                type=float,
+                help="Keep a moving average of the weights, with this decay, such as 0.999.",
+            ),
+            click.option(
+                "--lora", type=int, help="LoRA: train only changes of this rank, such as 8."
+            ),
+            click.option(
+                "--quantization-aware",
+                is_flag=True,
+                default=None,
+                help="Train with weights rounded as in int8.",
+            ),
+        )
+    ):
+        function = option(function)
+    return function
+
+
 def pooling_options(function: Decorated) -> Decorated:
     """--pooling and --normalize, for sentence embeddings; None is the model's own."""
     for option in reversed(
@@ -127,5 +218,16 @@ def pooling_options(function: Decorated) -> Decorated:
         function = option(function)
     return function
 
+
+# Who types -q by habit is not refused.
+no_bar_option = click.option(
+    "--quiet",
+    "-q",
+    is_flag=True,
+    expose_value=False,
+    help="Taken as by other commands: there is no progress bar here.",
+)
+
+threads_option = click.option("--threads", type=click.IntRange(1), help="Threads that compute.")
 
 quiet_option = click.option("--quiet", "-q", is_flag=True, help="No progress bar.")

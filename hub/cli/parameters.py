@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -74,7 +74,9 @@ class MetricName(_Text):
     name = "metric"
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        return re.sub(r"[\s-]+", "_", value.strip().lower())
+        from hub.tasks.base import metric_name
+
+        return metric_name(value)
 
 
 class ModelName(_Text):
@@ -106,6 +108,32 @@ class ModelName(_Text):
             if name.startswith(incomplete.replace("_", "-"))
         ]
         return found
+
+
+class RunFolder(click.Path):
+    """The folder of a fine-tuned model.
+
+    Raises:
+        InputError: there is no such folder, or it is that of a run that was not finished.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(
+        self,
+        value: str | os.PathLike[str],
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> Path:
+        folder = Path(value)
+        if not folder.is_dir():
+            raise InputError(
+                f"There is no folder {folder}: give the folder of a fine-tuned model, as "
+                "`hub finetune --output` writes it. A name is not taken here."
+            )
+        check_is_finished(folder)
+        return folder
 
 
 class DataName(_Text):

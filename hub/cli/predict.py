@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from hub.cli.lines import standard_input
-from hub.cli.options import long_text_option, quiet_option, task_option
+from hub.cli.options import long_text_option, quiet_option, task_option, threads_option
 from hub.cli.output import json_option, print_json, progress_bar, say
 from hub.cli.parameters import LEARNED_TASKS, PRETRAINED_TASKS, ModelName
 from hub.errors import InputError
@@ -18,6 +18,7 @@ from hub.wording import counted
 _SHOWN_NUMBERS = 6
 # The extensions of JSON lines.
 _ANSWERS = (".jsonl", ".ndjson")
+_STANDARD_INPUT = Path("-")
 
 
 @click.command("predict")
@@ -33,7 +34,10 @@ _ANSWERS = (".jsonl", ".ndjson")
 )
 @long_text_option
 @click.option(
-    "--input", "source", type=click.Path(path_type=Path), help="A file of texts, of any size."
+    "--input",
+    "source",
+    type=click.Path(path_type=Path),
+    help="A file of texts, of any size; - is the standard input.",
 )
 @click.option(
     "--output", "-o", type=click.Path(path_type=Path), help="The .jsonl file for its answers."
@@ -42,7 +46,7 @@ _ANSWERS = (".jsonl", ".ndjson")
     "--text-column", help="The file's column of the text; by default one with a usual name."
 )
 @click.option("--text-pair-column", help="Column of a pair's second text.")
-@click.option("--threads", type=click.IntRange(1), help="Threads that compute.")
+@threads_option
 @click.option(
     "--engine-cluster",
     type=click.Choice(["ray"]),
@@ -100,6 +104,14 @@ def predict_command(
     from hub.tasks import compares_texts
     from hub.tasks.documents import document
 
+    if source == _STANDARD_INPUT:
+        if output is not None:
+            # A file of answers is gone on with after a stop, for which texts are read again.
+            raise InputError(
+                "The standard input is answered to the standard output: hub predict MODEL --json "
+                "< texts.txt > answers.json. For --output give a file as --input."
+            )
+        source = None
     if (source is None) != (output is None) or (source is not None and texts):
         raise InputError("A file is answered with --input and --output, and no texts beside them.")
     if engine_cluster is None and (workers is not None or address is not None):

@@ -12,10 +12,13 @@ import click
 from hub.cli.options import (
     data_options,
     learning_rate_option,
+    long_text_option,
     metric_option,
     model_option,
+    precision_option,
     quiet_option,
     task_options,
+    technique_options,
 )
 from hub.cli.output import json_option, print_json, say
 from hub.cli.parameters import DataName
@@ -30,7 +33,9 @@ from hub.wording import counted
 @click.option("--dev", type=DataName(), help="Rows to measure on; without it, a tenth of TRAIN.")
 @model_option
 @click.option("--minutes", type=float, default=20.0, show_default=True, help="How long to search.")
-@click.option("--trials", type=int, help="Stop after this many trials.")
+@click.option(
+    "--trials", type=int, help="Stop after this many trials; with --resume, this many more."
+)
 @task_options
 @data_options
 @metric_option("What to search for, such as accuracy or macro-F1.")
@@ -38,6 +43,9 @@ from hub.wording import counted
 @click.option("--batch-size", type=int, help="The same for every trial.")
 @learning_rate_option("The same for every trial.")
 @click.option("--max-seq-len", type=int, help="Tokens read at a time.")
+@long_text_option
+@technique_options
+@precision_option
 @click.option("--max-steps", type=int, help="Stop every trial after this many steps.")
 @click.option("--seed", type=int, help="Random seed of the search and of every trial.")
 @click.option(
@@ -59,6 +67,8 @@ def tune_command(
     text_pair_column: str | None,
     label_column: str | None,
     skip_bad_rows: bool,
+    scheme: str | None,
+    repair_tags: bool,
     metric: str | None,
     resume: bool,
     overwrite: bool,
@@ -69,14 +79,15 @@ def tune_command(
     """Search for the settings that suit the labelled texts TRAIN best.
 
     Learning rate, epochs, batch size, dropout and technique are tried, those that look promising
-    more often; what is given as an option is not searched. At every moment --output is the best
-    model so far. --output/tuning/report.md lists all trials.
+    more often; what is given as an option is the same for every trial and not searched. At every
+    moment --output is the best model so far. --output/tuning/report.md lists all trials.
 
     \b
     Examples:
       hub tune train.tsv --dev dev.tsv --minutes 20 --output runs/travel
       hub tune train.tsv --dev dev.tsv --minutes 20 --output runs/travel --resume
     """
+    from hub.tasks.base import metric_title
     from hub.training.tuning import tune
 
     result = tune(
@@ -99,10 +110,12 @@ def tune_command(
         text_pair_column=text_pair_column,
         label_column=label_column,
         skip_bad_rows=skip_bad_rows,
+        scheme=scheme,
+        repair_tags=repair_tags,
     )
     say(
-        f"written   {output}: the best of {counted(result.trials, 'trial')}, {result.metric} "
-        f"{result.value:.2%}; {output / 'tuning' / 'report.md'}"
+        f"written   {output}: the best of {counted(result.trials, 'trial')}, "
+        f"{metric_title(result.metric)} {result.value:.2%}; {output / 'tuning' / 'report.md'}"
     )
     if as_json:
         print_json(result.to_dict())

@@ -59,12 +59,14 @@ def train_command(
       hub vocab train corpus/ --size 12000 --output vocab.txt
     """
     from hub.data.corpus import corpus_files, read_corpus
-    from hub.files import check_new_file
+    from hub.files import check_new_file, make_folder_of
     from hub.tokenizers.vocabulary import train_vocabulary, write_vocabulary
 
     check_new_file(output, overwrite, "vocab.txt")
+    files = corpus_files(corpus)
+    make_folder_of(output)
     entries = train_vocabulary(
-        read_corpus(corpus_files(corpus), text_column),
+        read_corpus(files, text_column),
         size,
         characters=characters,
         min_frequency=min_frequency,

@@ -123,6 +123,7 @@ class TagEntities(_Entities):
         self._scheme = None if scheme is None else scheme_name(scheme)
         self._repair = repair
         self._repaired = 0
+        self._broken = 0
         self._spellings: dict[str, str] = {}
 
     def examples(self, rows: Rows) -> Iterator[Example | BadRow]:
@@ -149,6 +150,7 @@ class TagEntities(_Entities):
             raise DataError("the text is empty")
         fault = fault_in(tags, self._scheme)
         if fault is not None and not self._repair:
+            self._broken += 1
             position, reason = fault
             if LINES in row:
                 return BadRow(row[LINES][position], reason)
@@ -171,6 +173,10 @@ class TagEntities(_Entities):
             return []
         rows = "one row" if self._repaired == 1 else f"{self._repaired:,} rows"
         return [f"{source}: the tags of {rows} broke {self._scheme}, and were repaired"]
+
+    def remedy(self) -> str:
+        """How broken tags can be read, if there were any."""
+        return "--repair-tags reads broken tags for what they can mean" if self._broken else ""
 
 
 def _tags_in(items: Iterable[tuple[int, Row] | BadRow], column: str) -> Iterator[list[str]]:

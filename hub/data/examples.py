@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TypeAlias, overload
+from typing import Any, TypeAlias, overload
 
 import numpy as np
 
@@ -98,6 +98,7 @@ class TextDataset(Sequence[Example]):
         facts: how the source was read: its format, encoding, columns, tag scheme.
         unit: what `line` counts: lines, rows of a table, tasks of a project.
         set_aside: how these rows were split off the source's; None if they are not a part of them.
+        tag_options: `load_dataset`'s options for tags, of those that were given.
     """
 
     examples: Sequence[Example]
@@ -108,6 +109,7 @@ class TextDataset(Sequence[Example]):
     facts: Mapping[str, str] = field(default_factory=dict)
     unit: str = "line"
     set_aside: SetAside | None = None
+    tag_options: Mapping[str, Any] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.examples)
@@ -210,6 +212,7 @@ class TextDataset(Sequence[Example]):
         return self.with_examples(self.select(np.flatnonzero(~taken))), TextDataset(
             self.select(np.flatnonzero(taken)), f"{fraction:.0%} of {self.source}",
             kind=self.kind, facts=self.facts, unit=self.unit, set_aside=SetAside(fraction, seed),
+            tag_options=self.tag_options,
         )  # fmt: skip
 
     def select(self, rows: np.ndarray) -> Sequence[Example]:
@@ -231,8 +234,9 @@ class TextDataset(Sequence[Example]):
     def with_examples(self, examples: Sequence[Example]) -> TextDataset:
         """The same source with other examples."""
         return TextDataset(
-            examples, self.source, self.skipped, self.notes, self.kind, self.facts, self.unit
-        )
+            examples, self.source, self.skipped, self.notes, self.kind, self.facts, self.unit,
+            tag_options=self.tag_options,
+        )  # fmt: skip
 
 
 def names_in(label: Label) -> tuple[str, ...]:

@@ -86,17 +86,22 @@ def load_dataset(
             builder.append(item)
     examples = builder.finish()
     if bad and not skip_bad_rows:
-        raise DataError(_describe(bad, table))
+        raise DataError(_describe(bad, table, schema.remedy()))
     if not examples:
         first = f" In {table.unit} {bad[0].line}: {bad[0].reason}." if bad else ""
-        raise DataError(f"{table.source} has no usable row.{first}")
+        remedy = f" {schema.remedy()}." if schema.remedy() else ""
+        raise DataError(f"{table.source} has no usable row.{first}{remedy}")
     note = note_on(chosen, given, table)
     notes = [*table.notes, *([note] if note else []), *schema.notes(table.source)]
     roles = {} if table.format == "CoNLL" else chosen.roles()
     columns_of = {f"{role} column": name for role, name in roles.items()}
     facts = {"format": table.format, **table.facts, **columns_of, **schema.facts()}
     skipped = bad if len(bad) >= MANY_ROWS else list(bad)
-    return TextDataset(examples, table.source, skipped, notes, schema.kind, facts, table.unit)
+    given_for_tags = {"scheme": scheme, "repair_tags": repair_tags} if chosen.tagged else {}
+    return TextDataset(
+        examples, table.source, skipped, notes, schema.kind, facts, table.unit,
+        tag_options={name: value for name, value in given_for_tags.items() if value},
+    )  # fmt: skip
 
 
 def with_dev(
@@ -195,6 +200,7 @@ def _is_hub_name(text: str) -> bool:
     return len(parts) == 2 and all(parts) and not Path(text).suffix and not text.startswith(".")
 
 
-def _describe(bad: Sequence[BadRow], table: Table) -> str:
+def _describe(bad: Sequence[BadRow], table: Table, remedy: str) -> str:
     head = "One row is unusable" if len(bad) == 1 else f"{len(bad):,} rows are unusable"
-    return tell_bad_rows(bad, table, f"{head} (--skip-bad-rows leaves them out):")
+    remedies = "--skip-bad-rows leaves them out" + (f"; {remedy}" if remedy else "")
+    return tell_bad_rows(bad, table, f"{head} ({remedies}):")

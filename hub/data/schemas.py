@@ -7,6 +7,7 @@ import re
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
+from numbers import Real
 from typing import Any
 
 from hub.data.columns import Chosen
@@ -90,6 +91,10 @@ class Schema(ABC):
         """What the user should hear once the rows were read."""
         return []
 
+    def remedy(self) -> str:
+        """An option that would make bad rows usable, and what it does; empty if there is none."""
+        return ""
+
 
 class Classes(Schema):
     """One label a text, or a pair of texts."""
@@ -101,6 +106,7 @@ class Classes(Schema):
         value = cell(row, self.columns.label)
         if isinstance(value, list | tuple) and len(value) == 1:
             value = value[0]
+        value = _number(value)
         if value is None or isinstance(value, dict | list | tuple | float):
             raise DataError(f"{self.columns.label!r} is {type(value).__name__}, not one label")
         return named(value, self.columns.label)
@@ -127,10 +133,11 @@ class SeveralLabels(Schema):
                     raise DataError(f"{column!r} is not valid JSON ({error})") from None
             else:
                 value = [part for part in _COMMAS.split(value) if part.strip()]
-        elif isinstance(value, int):
+        elif isinstance(_number(value), int):
             value = [value]
         if not isinstance(value, list | tuple):
             raise DataError(f"{column!r} is {type(value).__name__}, not a list of labels")
+        value = [_number(part) for part in value]
         for part in value:
             if not isinstance(part, str | int):
                 raise DataError(f"{column!r} has a {type(part).__name__} among the labels")
@@ -150,6 +157,15 @@ def cell(row: Mapping[str, Any], column: str) -> Any:
     return row[column]
 
 
+def _number(value: Any) -> Any:
+    """A number as Python's own, of `int` if it is whole: programs make floats of whole numbers, as
+    pandas does where one is missing. Anything else as it is."""
+    if isinstance(value, str | int) or not isinstance(value, Real):
+        return value
+    number = float(value)
+    return int(number) if number.is_integer() else number
+
+
 def _string(value: Any, column: str) -> str:
     if not isinstance(value, str):
         raise DataError(f"{column!r} is {type(value).__name__}, not text")
@@ -164,7 +180,7 @@ def named(value: Any, column: str) -> str:
     Raises:
         DataError: nothing is left.
     """
-    name = str(value).strip()
+    name = str(_number(value)).strip()
     if not name:
         raise DataError("the label is empty")
     return sys.intern(name)  # a million rows share a few labels

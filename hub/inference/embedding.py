@@ -26,7 +26,7 @@ def check_output(output: Path, overwrite: bool = False) -> None:
     Raises:
         OutputError: it may not.
     """
-    check_new_file(output, overwrite, "vectors.npy", makes_folder=True)
+    check_new_file(output, overwrite, "vectors.npy")
 
 
 def embed(

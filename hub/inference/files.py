@@ -19,7 +19,7 @@ from typing import Any
 from hub.constants import MANIFEST_FILE
 from hub.data.texts import TextFile, pair_of_line, read_texts
 from hub.errors import DataError, InputError, OutputError
-from hub.files import check_new_file, sha256_of, write_text
+from hub.files import check_new_file, make_folder_of, sha256_of, write_text
 from hub.inference.loading import Answering
 from hub.inference.run_data import text_columns
 from hub.models.installation import folder_of
@@ -106,6 +106,7 @@ def predict_file(
         f"Another process is answering into {unfinished}: wait for it, end it, or choose another "
         "--output."
     )
+    make_folder_of(output)
     try:
         with alone(unfinished.with_name(f"{unfinished.name}.lock"), refusal):
             check_output(output, overwrite)  # another run may have finished it meanwhile

@@ -34,11 +34,13 @@ _COLUMNS = {
     "text_pair_column": ("second text column",),
     "label_column": ("label column", "tags column"),
 }
+# Its options for tags, of which nothing was said where they are None or False.
+_TAG_OPTIONS = ("scheme", "repair_tags")
 
 
 def record(folder: Path, **parts: TextDataset) -> dict[str, Any]:
-    """What a run keeps of its data: the files' paths, the columns that were read, and how rows were
-    set aside from the training file.
+    """What a run keeps of its data: the files' paths, the columns that were read, what was said of
+    the tags, and how rows were set aside from the training file.
 
     Args:
         folder: the run's, from which the paths begin.
@@ -64,6 +66,7 @@ def record(folder: Path, **parts: TextDataset) -> dict[str, Any]:
             }
             for split, data in parts.items()
         },
+        "tags": {split: dict(data.tag_options) for split, data in parts.items()},
     }
 
 
@@ -76,15 +79,33 @@ def carry_record(run: Path, folder: Path, made: Path | None = None) -> None:
         made: where the model lies now, if it is moved into its folder later.
     """
     summary = _summary(run)
-    kept = {name: summary[name] for name in ("data", "skipped_rows") if name in summary}
+    kept: dict[str, Any] = {
+        name: summary[name] for name in ("data", "skipped_rows") if name in summary
+    }
     if not kept:
         return
-    data = kept.get("data")
-    if isinstance(data, dict) and isinstance(files := data.get("files"), dict):
-        moved = {split: _seen_from(folder, run / file) for split, file in files.items()}
-        kept["data"] = {**data, "files": moved}
-    text = json.dumps({"made_from": _seen_from(folder, run), **kept}, ensure_ascii=False, indent=2)
-    write_text((made or folder) / METRICS_FILE, text + "\n")
+    _write(
+        {"made_from": _seen_from(folder, run), **_from_folder(kept, run, folder)}, made or folder
+    )
+
+
+def move_record(run: Path, folder: Path) -> None:
+    """Let a run say what data it had, seen from the folder that it will be moved into."""
+    if summary := _summary(run):
+        _write(_from_folder(summary, run, folder), run)
+
+
+def _from_folder(summary: dict[str, Any], run: Path, folder: Path) -> dict[str, Any]:
+    """A run's summary, with the paths of its files beginning at another folder."""
+    files = _part_of(summary, "files")
+    if not files:
+        return summary
+    moved = {split: _seen_from(folder, run / file) for split, file in files.items()}
+    return {**summary, "data": {**summary["data"], "files": moved}}
+
+
+def _write(summary: dict[str, Any], folder: Path) -> None:
+    write_text(folder / METRICS_FILE, json.dumps(summary, ensure_ascii=False, indent=2) + "\n")
 
 
 def _seen_from(folder: Path, path: Path) -> str:
@@ -108,7 +129,7 @@ def rows_of_run(
         folder: that of the run.
         module: what it made.
         split: "dev" or "train".
-        options: `load_dataset`'s, for a run that recorded no columns.
+        options: `load_dataset`'s, for a run that recorded no columns or not how it read tags.
 
     Raises:
         DataError: a file is recorded, and its rows cannot be read, or are others by now.
@@ -118,11 +139,14 @@ def rows_of_run(
     source = _file(folder, summary, "train" if aside else split)
     if source is None or not isinstance(module.task, LabelledTask):
         return None
-    columns = _columns(summary).get(split, options or {})
+    given = dict(options or {})
+    said_of_tags = {name: given.pop(name) for name in _TAG_OPTIONS if name in given}
+    columns = _columns(summary).get(split, given)
+    tags = _part_of(summary, "tags").get(split, said_of_tags)
     skipped = summary.get("skipped_rows")
     skips = bool(skipped.get(split)) if isinstance(skipped, dict) else False
     try:
-        data = _load(source, module.task, split, {**columns, "skip_bad_rows": True}, skips)
+        data = _load(source, module.task, split, {**columns, **tags, "skip_bad_rows": True}, skips)
         if aside:
             data = _set_aside_again(data, aside)
     except HubError as error:
@@ -168,18 +192,22 @@ def load_rows(data: str, task: Task | None, split: str, options: Mapping[str, An
 def options_for(
     run: Path, data: str | Path, given: Mapping[str, Any], shared: bool = False
 ) -> dict[str, Any]:
-    """How to read a file that is used with a run: as the user says, else by the run's columns.
+    """How to read a file that is used with a run: as the user says, else by the run's columns and
+    with its options for tags.
 
     Args:
-        run: the folder, which may have recorded no columns.
+        run: the folder, which may have recorded neither.
         data: the file; of columns that it lacks the usual names are looked for, as in a folder or
             under a name.
-        given: `load_dataset`'s options, None where the user said nothing.
+        given: `load_dataset`'s options, None (False for a flag) where the user said nothing.
         shared: the columns that the user named may be another file's: those that this one lacks
             are taken for such.
     """
-    options = {**dict.fromkeys(_COLUMNS), **given}
-    recorded = [columns for columns in _columns(_summary(run)).values() if columns]
+    summary = _summary(run)
+    said_of_tags = {name: given[name] for name in _TAG_OPTIONS if given.get(name)}
+    tags = {**_part_of(summary, "tags").get("train", {}), **said_of_tags}
+    options = {**dict.fromkeys(_COLUMNS), **given, **tags}
+    recorded = [columns for columns in _columns(summary).values() if columns]
     named = any(options[name] for name in _COLUMNS)
     if named and not shared:
         return options

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -284,6 +285,15 @@ def metric_title(name: str) -> str:
     for average in ("macro", "micro"):
         name = name.replace(f"{average}_f1", f"{average}-F1")
     return name.replace("_", " ").replace("f1", "F1")
+
+
+def metric_name(spelling: str) -> str:
+    """A metric's name as it is stored, from that or from what people are shown.
+
+    >>> metric_name("macro-F1"), metric_name("slot F1"), metric_name("exact_match")
+    ('macro_f1', 'slot_f1', 'exact_match')
+    """
+    return re.sub(r"[\s-]+", "_", spelling.strip().lower())
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:

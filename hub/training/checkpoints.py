@@ -22,7 +22,7 @@ import safetensors.numpy
 
 from hub.backend import paddle
 from hub.constants import BEST_WEIGHTS_FILE
-from hub.errors import ModelError, OutputError, TrainingError
+from hub.errors import ModelError, OtherRunError, OutputError, TrainingError
 from hub.files import write_text, write_whole
 from hub.models.ernie import dropout
 from hub.models.ernie.formats import read_safetensors
@@ -169,7 +169,8 @@ class CheckpointStore:
         stood.
 
         Raises:
-            TrainingError: there is none, or it belongs to a run with other arguments or data.
+            TrainingError: there is none, or it is damaged.
+            OtherRunError: it belongs to a run with other arguments or data.
         """
         try:
             latest = json.loads((self.folder / _LATEST).read_text(encoding="utf-8"))["name"]
@@ -214,7 +215,7 @@ class CheckpointStore:
             ) from error
         changed = _changes(identity, self.identity) or _other_weights(network, weights)
         if changed:
-            raise TrainingError(
+            raise OtherRunError(
                 f"The checkpoint in {self.folder} is of another run: {'; '.join(changed)}. "
                 "Resume with the same arguments and data, or start without --resume."
             )

@@ -69,6 +69,8 @@ def finetune(
     text_pair_column: str | None = None,
     label_column: str | None = None,
     skip_bad_rows: bool = False,
+    scheme: str | None = None,
+    repair_tags: bool = False,
     changes: dict[str, Any] | None = None,
     device: str = "auto",
     callbacks: Sequence[Callback] = (),
@@ -98,6 +100,8 @@ def finetune(
         text_pair_column: the column with the second text of a pair.
         label_column: the column with the label; None as above.
         skip_bad_rows: leave unusable rows out instead of refusing the file.
+        scheme: how tags are written; None finds it out.
+        repair_tags: read tags that break their scheme for what they can mean.
         changes: training arguments that differ from the model's recommended ones.
         device: where to compute: see `hub.backend.use_device`.
         callbacks: more things to do along the run.
@@ -127,6 +131,8 @@ def finetune(
         "text_pair_column": text_pair_column,
         "label_column": label_column,
         "skip_bad_rows": skip_bad_rows,
+        "scheme": scheme,
+        "repair_tags": repair_tags,
     }
     kind = None if task is None else labelled_task_type(task).name
     train_data = load_dataset(train, kind=kind, split="train", **options)

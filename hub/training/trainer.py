@@ -17,7 +17,7 @@ from hub.inference.loading import evaluate
 from hub.models.ernie import dropout
 from hub.module import Module
 from hub.tasks import LabelledTask
-from hub.tasks.base import Metrics
+from hub.tasks.base import Metrics, metric_name
 from hub.tasks.encoded_passages import read_all
 from hub.training.arguments import TrainingArguments
 from hub.training.callbacks import Callback, ProgressBar
@@ -359,14 +359,21 @@ class Trainer:
 def check_metric(metric: str | None, task: LabelledTask) -> str:
     """The dev metric that chooses the best checkpoint: the one asked for, or the task's first.
 
+    Args:
+        metric: as it is stored or as it is printed, such as "macro-F1".
+        task: what is learned.
+
     Raises:
         InputError: the task has no such metric.
     """
-    if metric is not None and metric not in task.metric_names:
+    if metric is None:
+        return task.metric_names[0]
+    name = metric_name(str(metric))
+    if name not in task.metric_names:
         raise InputError(
             f"{task.name} has no metric {metric!r}; there is {', '.join(task.metric_names)}."
         )
-    return metric or task.metric_names[0]
+    return name
 
 
 def default_arguments(module: Module) -> TrainingArguments:

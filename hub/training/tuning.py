@@ -25,6 +25,7 @@ from hub.data import load_dataset
 from hub.data.loading import with_dev
 from hub.errors import InputError, MissingPackageError, OutputError, TrainingError
 from hub.files import move_files, write_text
+from hub.inference.run_data import move_record
 from hub.module import Module
 from hub.tasks import LabelledTask, labelled_task_type
 from hub.tasks.base import metric_title
@@ -299,6 +300,7 @@ class _Search:
         study.sampler = optuna.samplers.TPESampler(
             seed=(seed + known) % 2**32, n_startup_trials=6, constant_liar=True
         )
+        self._check_choices(study)
         if known == 0:
             study.enqueue_trial(self._recommended_settings())
         return study
@@ -324,18 +326,45 @@ class _Search:
             )
         if "epochs" not in self.fixed:
             suggested["epochs"] = trial.suggest_int("epochs", max(1, epochs // 2), 3 * epochs)
-        if "batch_size" not in self.fixed:
-            sizes = sorted({8, 16, 32, 64, self.recommended.batch_size})
-            suggested["batch_size"] = trial.suggest_categorical("batch_size", sizes)
+        choices = self._choices()
+        if "batch_size" in choices:
+            suggested["batch_size"] = trial.suggest_categorical("batch_size", choices["batch_size"])
         if "dropout" not in self.fixed:
             suggested["dropout"] = trial.suggest_float("dropout", 0.0, 0.4)
-        names = [
-            name
-            for name, changes in TECHNIQUES.items()
-            if not self.fixed & changes.keys() and self._fits(changes)
-        ]
-        suggested.update(TECHNIQUES[trial.suggest_categorical("technique", names)])
+        technique = trial.suggest_categorical("technique", choices["technique"])
+        suggested.update(TECHNIQUES[technique])
         return suggested
+
+    def _choices(self) -> dict[str, list[Any]]:
+        """What is chosen of a few values, by the setting's name."""
+        choices: dict[str, list[Any]] = {
+            "technique": [
+                name
+                for name, changes in TECHNIQUES.items()
+                if not self.fixed & changes.keys() and self._fits(changes)
+            ]
+        }
+        if "batch_size" not in self.fixed:
+            choices["batch_size"] = sorted({8, 16, 32, 64, self.recommended.batch_size})
+        return choices
+
+    def _check_choices(self, study: optuna.Study) -> None:
+        """See that earlier trials chose among the same values: Optuna knows no others then.
+
+        Raises:
+            InputError: they did not.
+        """
+        choices = self._choices()
+        for trial in study.get_trials(deepcopy=False):
+            for name, distribution in trial.distributions.items():
+                theirs = list(getattr(distribution, "choices", ()))
+                if theirs and theirs != choices.get(name, theirs):
+                    raise InputError(
+                        f"The search in {self.folder} chooses {name} among "
+                        f"{', '.join(map(str, theirs))}; with these options it would be among "
+                        f"{', '.join(map(str, choices[name]))}. Resume with the same options, or "
+                        "begin again with --overwrite."
+                    )
 
     def _fits(self, technique: dict[str, Any]) -> bool:
         """Whether the task can be learned with a technique beside what is given."""
@@ -385,6 +414,7 @@ class _Search:
         with filelock.FileLock(str(self.inner / "best.lock")):
             if best.exists() and json.loads(best.read_text(encoding="utf-8"))["value"] >= value:
                 return
+            move_record(scratch, self.folder)
             # The manifest is what makes a folder a model: without it the folder is none, with it
             # the files are those that it names.
             move_files(scratch, self.folder, MANIFEST_FILE)

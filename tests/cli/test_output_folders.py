@@ -76,6 +76,8 @@ def test_files_are_called_what_they_are(hub: Hub) -> None:
         ("prune run rows.tsv --width 0.5 --dev rows.tsv --epochs -1", "epochs"),
         ("prune run rows.tsv --width 0.5 --dev rows.tsv --learning-rate -1", "learning_rate"),
         ("prune run rows.tsv --width 0.5", "too few rows"),
+        ("prune run rows.tsv --width 0.5 --dev rows.tsv --batch-size 0", "batch_size"),
+        ("quantize run rows.tsv --dev rows.tsv --batch-size 0", "batch_size"),
         ("quantize run rows.tsv --dev rows.tsv --epochs -1", "epochs"),
         ("distil run rows.tsv --student 1x24 --dev rows.tsv --epochs -1", "epochs"),
         ("vocab run --corpus rows.tsv --dev bad.tsv", "'zzz' is not one of the 2"),
@@ -133,7 +135,9 @@ def test_what_is_told_of_a_model_goes_with_it(
 def test_a_run_forgets_how_the_model_before_it_was_made_smaller(
     hub: Hub, run: Path, tiny_folder: Path
 ) -> None:
-    code, _, error = hub("compress", "vocab", "run", "--corpus", "rows.tsv", "--output", "out")
+    code, _, error = hub(
+        "compress", "vocab", "run", "--corpus", "rows.tsv", "-q", "--output", "out"
+    )
     assert code == 0 and Path("out/compression.json").exists(), error
     Path("out/pretraining.png").write_bytes(b"")
     code, _, error = hub(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 import subprocess
 import sys
@@ -16,10 +17,18 @@ from hub.cli.parameters import LEARNED_TASKS, PRETRAINED_TASKS
 from hub.registry import list_models
 from hub.tasks import TASK_NAMES, TASKS, LabelledTask
 from hub.tasks.base import metric_title
+from hub.training.arguments import TrainingArguments
+from hub.training.tuning import TECHNIQUES
 from tests.cli.conftest import Hub
 
 LEARNED = {"finetune": ["x"], "tune": ["x"], "data check": ["x"], "data convert": ["x", "y"]}
-OUTPUT = {"finetune": ["-o", "o"], "tune": ["-o", "o"], "export": ["-o", "o"]}
+WRITERS = ("finetune", "tune", "export", "compress prune", "compress distil")
+OUTPUT = {path: ["-o", "o"] for path in WRITERS}
+COMPRESS = {  # of a folder that is there
+    "compress prune": [".", "x"],
+    "compress quantize": [".", "x", "--dev", "x", "-o", "o"],
+    "compress distil": [".", "x", "--student", "s"],
+}
 GIVEN = {**LEARNED, "predict": ["m"], "export": ["m"], "serve": ["m"], "serving start": ["-m", "m"]}
 
 
@@ -32,7 +41,7 @@ def understood(path: str, *arguments: str) -> dict[str, Any]:
         found = command.get_command(context, name)
         assert found is not None
         command = found
-    words = [*GIVEN[path], *OUTPUT.get(path, []), *arguments]
+    words = [*{**GIVEN, **COMPRESS}[path], *OUTPUT.get(path, []), *arguments]
     return command.make_context(path, words, parent=context).params
 
 
@@ -74,9 +83,31 @@ def test_metrics_are_taken_as_they_are_printed() -> None:
                 assert understood("tune", "--metric", spelling)["metric"] == name
 
 
-@pytest.mark.parametrize("path", ["finetune", "tune"])
+@pytest.mark.parametrize("path", ["finetune", "tune", *COMPRESS])
 def test_the_learning_rate_has_a_short_name(path: str) -> None:
     assert understood(path, "--lr", "1e-4")["learning_rate"] == 1e-4
+
+
+def test_every_setting_of_a_run_is_an_option() -> None:
+    settings = {field.name for field in dataclasses.fields(TrainingArguments)}
+    assert settings <= understood("finetune").keys()
+    given = understood(
+        "finetune", "--weight-decay", "0", "--eval-batch-size", "8", "--warmup-ratio", "0.2",
+        "--max-grad-norm", "0",
+    )  # fmt: skip
+    TrainingArguments().with_changes(**{name: given[name] for name in settings})
+    assert (given["weight_decay"], given["warmup_ratio"], given["max_grad_norm"]) == (0, 0.2, 0)
+
+
+def test_what_a_search_tries_can_be_given() -> None:
+    tried = {name for changes in TECHNIQUES.values() for name in changes}
+    wanted = {"learning_rate", "epochs", "batch_size", "dropout", "precision", "class_weights"}
+    assert {*tried, *wanted, "long_text"} <= understood("tune").keys()
+    given = understood(
+        "tune", "--dropout", "0", "--r-drop", "2", "--precision", "bf16", "--long-text", "window"
+    )
+    assert (given["dropout"], given["r_drop"]) == (0, 2)
+    assert (given["precision"], given["long_text"]) == ("bf16", "window")
 
 
 # --- models and data -----------------------------------------------------------------------------
@@ -92,6 +123,7 @@ def test_the_learning_rate_has_a_short_name(path: str) -> None:
         "finetune train.tsv --model {} -o out",
         "serve travel@1={} --port 0",
         "register {} --name travel --version 1.0.0",
+        "compress vocab {} --corpus train.tsv -o out",
     ],
 )
 def test_an_unfinished_run_is_called_so(hub: Hub, tmp_path: Path, words: str) -> None:
@@ -99,6 +131,22 @@ def test_an_unfinished_run_is_called_so(hub: Hub, tmp_path: Path, words: str) ->
     code, _, err = hub(*words.format("runs/x").split())
     assert code == 2
     assert "runs/x is an unfinished run" in err and "--resume" in err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "vocab {} --corpus train.tsv",
+        "prune {} train.tsv --width 0.5",
+        "quantize {} train.tsv --dev dev.tsv",
+        "distil {} train.tsv --student 2x64",
+    ],
+)
+def test_only_a_fine_tuned_folder_is_made_smaller(hub: Hub, words: str) -> None:
+    words = words.format("ernie-pocket-zh")
+    code, _, err = hub("compress", *words.split(), "--output", "out")
+    assert code == 2 and "There is no folder ernie-pocket-zh" in err
+    assert "fine-tuned model" in err and not Path("out").exists()
 
 
 @pytest.mark.parametrize("words", ["finetune fewclue_tnew -o out", "data check FewCLUE-tnew"])

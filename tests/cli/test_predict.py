@@ -89,6 +89,39 @@ def test_a_line_of_the_standard_input_ends_where_the_file_says(
     assert code == 2 and "Line 1 of the standard input is not UTF-8" in error
 
 
+def test_a_dash_is_the_standard_input(
+    hub: Hub, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Module(directory=tiny_folder, task="seq-cls", label_map=["a", "b"]).save("run")
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO("今天\n气好\n".encode())))
+    code, out, error = hub("predict", "run", "--input", "-", "--json")
+    assert code == 0 and [row["text"] for row in json.loads(out)] == ["今天", "气好"], error
+    code, _, error = hub("predict", "run", "--input", "-", "--output", "a.jsonl")
+    assert code == 2 and "< texts.txt > answers.json" in error
+    code, _, error = hub("predict", "run", "--input", "-", "今天", "--output", "a.jsonl")
+    assert code == 2 and not Path("a.jsonl").exists()
+
+
+def test_the_folder_of_a_file_is_made(hub: Hub, tiny_folder: Path) -> None:
+    Module(directory=tiny_folder, task="seq-cls", label_map=["a", "b"]).save("run")
+    code, _, error = hub("predict", "run", "--input", _rows(), "-q", "--output", "p/a.jsonl")
+    assert code == 0 and Path("p/a.jsonl").exists(), error
+    Path("corpus.txt").write_text("今天天气好\n" * 9, encoding="utf-8")
+    code, _, error = hub(
+        "vocab", "train", "corpus.txt", "--min-frequency", "2", "-q", "--output", "v/w/vocab.txt"
+    )
+    assert code == 0 and Path("v/w/vocab.txt").exists(), error
+    code, _, error = hub("vocab", "train", "corpus.txt", "--output", "corpus.txt/vocab.txt")
+    assert code == 2 and "cannot be written" in error
+
+
+def test_figures_are_measured_with_as_many_threads_as_wanted(hub: Hub, tiny_folder: Path) -> None:
+    Module(directory=tiny_folder, task="seq-cls", label_map=["a", "b"]).save("run")
+    code, out, error = hub("evaluate", "run", _rows(), "--threads", "1", "-q", "--json")
+    assert code == 0 and json.loads(out)["rows"] == 2, error
+    assert hub("evaluate", "run", _rows(), "--threads", "0")[0] == 2
+
+
 def test_a_model_without_labels_is_not_evaluated(hub: Hub, tiny_folder: Path) -> None:
     Module(directory=tiny_folder, task="sentence-embedding").save("vectors")
     code, _, error = hub("evaluate", "vectors", _rows())

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from hub.data import Entity, Example, TextDataset, Utterance, load_dataset
@@ -130,13 +131,26 @@ def test_several_labels_in_a_cell(tmp_path: Path, cell: str, labels: tuple[str, 
 
 
 def test_several_labels_in_json_lines(tmp_path: Path) -> None:
-    path = jsonl(tmp_path, {"text": "好", "label": ["a", 2]}, {"text": "坏", "label": []})
+    path = jsonl(tmp_path, {"text": "好", "label": ["a", 2.0]}, {"text": "坏", "label": []})
     data = load_dataset(path, kind=None)
     assert data.labels == [("a", "2"), ()]
     assert data.label_counts() == {"a": 1, "2": 1}
 
 
-@pytest.mark.parametrize("cell", [{"a": 1}, 0.5, [["a"]], "[a", [""]])
+def test_whole_numbers_are_labels_however_a_program_writes_them(tmp_path: Path) -> None:
+    path = jsonl(tmp_path, {"text": "好", "label": 1.0}, {"text": "坏", "label": [0.0]})
+    assert load_dataset(path, kind="seq-cls").labels == ["1", "0"]
+    assert load_dataset(path, kind="multi-label").labels == [("1",), ("0",)]
+    numbers = [1.0, 1, np.float32(1), np.float64(1), np.int64(1)]
+    assert load_dataset([("好", number) for number in numbers]).labels == ["1"] * 5
+    row = {"text": "好", "intent": 3.0, "entities": [[0, 1, "a"]]}
+    assert load_dataset([row], kind="intent-slots").label_counts() == {"3": 1}
+    for bad in (1.5, float("nan"), float("inf"), np.float32(0.5)):
+        with pytest.raises(DataError, match="float, not one label"):
+            load_dataset([("好", bad)])
+
+
+@pytest.mark.parametrize("cell", [{"a": 1}, 0.5, [1.5], [["a"]], "[a", [""]])
 def test_labels_that_cannot_be_read_are_bad_rows(tmp_path: Path, cell: Any) -> None:
     path = jsonl(tmp_path, {"text": "好", "labels": cell})
     with pytest.raises(DataError, match="line 1: "):

@@ -192,8 +192,10 @@ def test_a_file_that_is_there_is_not_replaced_unasked(
     assert output.read_text() == "mine"
     answer(Counting(module), source, output, overwrite=True)
     assert len(output.read_text(encoding="utf-8").splitlines()) == len(TEXTS)
-    with pytest.raises(OutputError, match="There is no folder"):
-        answer(Counting(module), source, tmp_path / "none" / "out.jsonl")
+    answer(Counting(module), source, tmp_path / "new" / "er" / "out.jsonl")
+    assert (tmp_path / "new" / "er" / "out.jsonl").exists()
+    with pytest.raises(OutputError, match="cannot be written"):
+        answer(Counting(module), source, output / "out.jsonl")
 
 
 def test_a_row_without_an_answer_is_told_by_its_place(tiny_folder: Path, source: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 import safetensors.numpy
 
 from hub.backend import paddle
-from hub.errors import HubError, OutputError, TrainingError
+from hub.errors import HubError, InputError, OutputError, TrainingError
 from hub.models.ernie import dropout
 from hub.training.checkpoints import CheckpointStore, copy_weights, set_weights
 from hub.training.state import TrainingState
@@ -253,6 +253,7 @@ def test_a_checkpoint_of_another_run_is_refused_naming_what_changed(
     with pytest.raises(TrainingError) as caught:
         CheckpointStore(store.folder, {**IDENTITY, **change}).load(network, adamw(network))
     assert words in str(caught.value)
+    assert isinstance(caught.value, InputError) and caught.value.exit_code == 2
     assert "seed" not in str(caught.value)
     assert same(copy_weights(network), changed)  # nothing was put into the network
 

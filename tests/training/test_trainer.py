@@ -233,7 +233,7 @@ def test_another_metric_can_choose_the_best(
     toy_dev: Rows,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    for metric, best in (("accuracy", 2), ("macro_f1", 3), (None, 2)):
+    for metric, best in (("accuracy", 2), ("macro_f1", 3), ("macro-F1", 3), (None, 2)):
         given = iter([(0.1, 0.1), (0.9, 0.2), (0.8, 0.7), (0.3, 0.3)])
         subject = trainer(metric=metric)
         monkeypatch.setattr(

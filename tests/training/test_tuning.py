@@ -15,6 +15,7 @@ import pytest
 
 import hub
 from hub.errors import DataError, InputError, OutputError, TrainingError
+from hub.inference.run_data import rows_of_run
 from hub.training import tuning
 from hub.training.arguments import TrainingArguments
 from hub.training.baseline import LinearBaseline
@@ -91,6 +92,35 @@ def test_what_is_given_is_not_searched(search: Any, tmp_path: Path) -> None:
     for trial in study_in(tmp_path / "travel").trials:
         assert set(trial.params) == {"learning_rate", "dropout", "technique"}
         assert trial.params["technique"] != "adversarial"
+
+
+def test_the_best_trial_knows_where_its_data_is(
+    tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, rows in (("train", ROWS[:90]), ("dev", ROWS[90:])):
+        lines = "".join(f"{text}\t{label}\n" for text, label in rows)
+        Path(f"{name}.tsv").write_text("text\tlabel\n" + lines, encoding="utf-8")
+    tune(
+        "train.tsv", "travel", dev="dev.tsv", model=str(tiny_folder), trials=1, progress=False,
+        changes={"epochs": 1, "max_steps": 1}, say=str,
+    )  # fmt: skip
+    module = hub.Module(directory=tmp_path / "travel")
+    for split, rows in (("train", ROWS[:90]), ("dev", ROWS[90:])):
+        found = rows_of_run(Path("travel"), module, split)
+        assert found is not None and found.texts == [text for text, _ in rows]
+
+
+def test_a_technique_that_is_given_is_in_every_trial(search: Any, tmp_path: Path) -> None:
+    given = {"epochs": 1, "max_steps": 1, "dropout": 0.0, "r_drop": 2.0}
+    search(trials=2, changes=given)
+    told = json.loads((tmp_path / "travel" / "metrics.json").read_text(encoding="utf-8"))
+    assert told["arguments"]["r_drop"] == 2.0 and told["arguments"]["dropout"] == 0.0
+    for trial in study_in(tmp_path / "travel").trials:
+        assert set(trial.params) == {"learning_rate", "batch_size", "technique"}
+    with pytest.raises(InputError, match=r"chooses technique among none, adversarial, ema"):
+        search(trials=1, changes={**given, "ema": 0.9}, resume=True)
+    assert search(trials=1, changes=given, resume=True).trials == 3
 
 
 def test_the_time_is_kept_to_and_ends_with_a_model(search: Any, tmp_path: Path) -> None:
