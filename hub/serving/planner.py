@@ -7,7 +7,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from hub.errors import HubError, RequestError
@@ -24,6 +24,21 @@ from hub.serving.service import as_refusal
 from hub.serving.settings import ModelSpec, check_model_name
 from hub.serving.sources import Resolved, is_watchable, public_reason, resolve
 from hub.serving.traffic import Traffic, traffic_from
+
+# What cannot be read may be half copied: it is told when so many looks found it alike, or looks
+# over so many seconds. By default both are a minute.
+_LOOKS = 12
+_PATIENCE_S = 60.0
+
+
+@dataclass
+class _Unreadable:
+    """A source that could not be read when it was looked at."""
+
+    reason: str
+    since: float
+    looks: int = 0
+    told: bool = False
 
 
 class Member(Protocol):
@@ -51,6 +66,8 @@ class Planner:
         self.refusals: dict[str, dict[str, Any]] = {}
         # Source -> digest of what was tried there in vain: it is not tried again.
         self._refused: dict[str, str] = {}
+        # Model and source -> why it cannot be read, as long as the watch finds it so.
+        self._unreadable: dict[tuple[str, str], _Unreadable] = {}
 
     async def start(self) -> None:
         """Load what the service begins with.
@@ -255,13 +272,35 @@ class Planner:
             try:
                 resolved = await asyncio.to_thread(resolve, source, True)
             except HubError as error:
-                if not only_watchable:
+                # Half copied, or the catalogue is away: the next look may find it.
+                if not only_watchable or self._lasts(plan.name, source, error):
                     errors.append(error)
-                continue  # half copied, or the catalogue is away: the next look may find it
+                continue
+            self._can_be_read(plan.name, source)
             if only_watchable and self._refused.get(source) == resolved.digest:
                 continue  # it was tried, and nothing has changed since
             found[source] = resolved
         return found
+
+    def _lasts(self, model: str, source: str, error: HubError) -> bool:
+        """Whether the watch found a source unreadable for so long that it is to be told now."""
+        now = time.monotonic()
+        known = self._unreadable.get((model, source))
+        if known is None or known.reason != public_reason(error):
+            known = self._unreadable[model, source] = _Unreadable(public_reason(error), now)
+        known.looks += 1
+        lasts = known.looks >= _LOOKS or now - known.since >= _PATIENCE_S
+        if known.told or not lasts:
+            return False
+        known.told = True
+        return True
+
+    def _can_be_read(self, model: str, source: str) -> None:
+        """A source is whole again: what was told of it is over."""
+        known = self._unreadable.pop((model, source), None)
+        refusal = self.refusals.get(model)
+        if known is not None and known.told and refusal and refusal["reason"] == known.reason:
+            del self.refusals[model]
 
     def _note_refusal(self, model: str, error: BaseException) -> None:
         reason = public_reason(error)
