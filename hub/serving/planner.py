@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from hub.errors import HubError, RequestError
 from hub.serving.logs import event
+from hub.serving.metrics import Metrics
 from hub.serving.plans import (
     ModelPlan,
     deployed,
@@ -55,11 +56,18 @@ class Planner:
     Args:
         members: the processes that serve, as they are at the moment.
         specs: what to begin with.
+        metrics: where refused versions are counted.
     """
 
-    def __init__(self, members: Callable[[], Iterable[Member]], specs: Sequence[ModelSpec]) -> None:
+    def __init__(
+        self,
+        members: Callable[[], Iterable[Member]],
+        specs: Sequence[ModelSpec],
+        metrics: Metrics | None = None,
+    ) -> None:
         self._members = members
         self._specs = list(specs)
+        self._metrics = metrics or Metrics()
         self._lock = asyncio.Lock()
         self.plans: dict[str, ModelPlan] = {}
         # Model -> why its last new version was refused.
@@ -308,6 +316,7 @@ class Planner:
             "reason": reason,
             "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         }
+        self._metrics.reloads.labels(model, "failed").inc()
         event("version_not_taken", logging.ERROR, model=model, reason=str(error))
 
     async def _remember_refused(self, tried: Mapping[str, Resolved]) -> None:

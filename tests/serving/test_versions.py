@@ -78,6 +78,13 @@ def replace(service: Threaded, source: Path) -> None:
     asyncio.run_coroutine_threadsafe(switch(), service.loop).result(20)
 
 
+def failed_reloads(service: Program) -> float:
+    """How many versions were refused, as `/metrics` counts them."""
+    sample = 'hub_model_reloads_total{model="travel",result="failed"} '
+    lines = service.get("/metrics").text.splitlines()
+    return float(next(line for line in lines if line.startswith(sample)).removeprefix(sample))
+
+
 @pytest.fixture
 def service(start: Start, exported: Path, token_file: Path) -> Program:
     """Version 1, with an administrator."""
@@ -242,15 +249,28 @@ def test_eight_broken_versions_change_nothing(
     status = service.admin("GET", "/models").json()["models"][0]
     assert status["refused"]["reason"] == reasons[7]
     assert [version["version"] for version in status["versions"]] == ["1"]
-    failed = 'hub_model_reloads_total{model="travel",result="failed"} '
-    count = next(x for x in service.get("/metrics").text.splitlines() if x.startswith(failed))
-    # `missing` and `truncated` are told by their sizes, before anything is loaded.
-    assert float(count.removeprefix(failed)) == 6
+    # Those too that are refused by their files' sizes, before anything is loaded.
+    assert failed_reloads(service) == 8
     (golden / "golden.json").write_text(
         json.dumps([{"text": "今天下雨", "label": expected}]), encoding="utf-8"
     )
     good = {"source": str(golden), "version": "10"}
     assert service.admin("POST", "/models/travel/versions", good).status_code == 200
+
+
+def test_several_processes_refuse_a_version_once(
+    start: Start, exported: Path, tmp_path: Path, token_file: Path
+) -> None:
+    """Whether each of them tried it or none; before the first there is a zero to rise from."""
+    service = start(f"travel@1={exported}", "--workers", "2", "--admin-token", token_file)
+    assert failed_reloads(service) == 0
+    missing, labels = copy(exported, tmp_path, "missing"), copy(exported, tmp_path, "labels")
+    (missing / "model.onnx").unlink()
+    rewrite(labels, labels=["天气", "音乐"])
+    for count, folder in enumerate((missing, labels), start=1):
+        body = {"source": str(folder), "version": "2"}
+        assert service.admin("POST", "/models/travel/versions", body).status_code == 422
+        assert failed_reloads(service) == count
 
 
 def test_fewer_labels_need_to_be_meant(
