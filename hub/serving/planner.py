@@ -74,6 +74,8 @@ class Planner:
         self.refusals: dict[str, dict[str, Any]] = {}
         # Source -> digest of what was tried there in vain: it is not tried again.
         self._refused: dict[str, str] = {}
+        # Sources of which the log does not say yet that what was rolled back still lies there.
+        self._rolled_back: set[str] = set()
         # Model and source -> why it cannot be read, as long as the watch finds it so.
         self._unreadable: dict[tuple[str, str], _Unreadable] = {}
 
@@ -125,7 +127,10 @@ class Planner:
                 self.refusals.pop(name, None)
                 if change["do"] == "rollback" and plan.before is not None:
                     # What somebody went back from is not taken again because it still lies there.
-                    self._refused.update({old.source: old.digest for old in plan.before.versions})
+                    now = {version.digest for version in plan.now.versions}
+                    left = {v.source: v.digest for v in plan.before.versions if v.digest not in now}
+                    self._refused.update(left)
+                    self._rolled_back.update(left)
                 took = round(time.monotonic() - begun, 3)
                 event("traffic_changed", model=name, do=change["do"], took_s=took)
                 return {"model": name, "took_s": took}
@@ -285,8 +290,16 @@ class Planner:
                     errors.append(error)
                 continue
             self._can_be_read(plan.name, source)
-            if only_watchable and self._refused.get(source) == resolved.digest:
-                continue  # it was tried, and nothing has changed since
+            if self._refused.get(source) != resolved.digest:
+                # Something else lies there: if the refused one comes back, somebody wants it.
+                self._refused.pop(source, None)
+                self._rolled_back.discard(source)
+            elif only_watchable:
+                # It was tried or rolled back, and nothing has changed since.
+                if source in self._rolled_back:
+                    self._rolled_back.discard(source)
+                    event("rolled_back_skipped", model=plan.name, version=resolved.version)
+                continue
             found[source] = resolved
         return found
 

@@ -229,6 +229,35 @@ def test_the_watch_does_not_undo_a_rollback(folders: tuple[Path, Path]) -> None:
     asyncio.run(work())
 
 
+def test_what_was_rolled_back_is_taken_when_somebody_points_to_it_again(
+    folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An alias that was moved away, to what is served, and back."""
+    first, second = (resolve(str(folder)) for folder in folders)
+    alias = first
+    monkeypatch.setattr(planner_module, "resolve", lambda source, look=False: alias)
+    caplog.set_level("INFO", "hub.serving")
+
+    async def work() -> None:
+        nonlocal alias
+        planner = Planner(lambda: [Loading()], [parse_spec("travel=travel@prod")])
+        await planner.start()
+        alias = second
+        assert await planner.refresh(only_watchable=True) == ["travel"]
+        await planner.apply({"do": "rollback", "model": "travel"})
+        for _ in range(3):
+            assert await planner.refresh(only_watchable=True) == []
+        alias = first
+        assert await planner.refresh(only_watchable=True) == []
+        alias = second
+        assert await planner.refresh(only_watchable=True) == ["travel"]
+        assert shares(planner) == [second.digest]
+
+    asyncio.run(work())
+    skipped = [record for record in caplog.records if record.message == "rolled_back_skipped"]
+    assert len(skipped) == 1
+
+
 def refusals(caplog: pytest.LogCaptureFixture) -> list[str]:
     """Why new versions were not taken, as the log tells it."""
     found = [record for record in caplog.records if record.message == "version_not_taken"]
