@@ -5,6 +5,7 @@ Sizes are in bytes, times in seconds unless the name says otherwise.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -99,7 +100,8 @@ def parse_spec(text: str) -> ModelSpec:
 def _name_of(source: str) -> str:
     """A model is called like its folder, or like itself without the version."""
     if Path(source).is_dir():
-        return Path(source).resolve().name
+        # As it was given: a link to one release after the other keeps its name.
+        return os.path.basename(os.path.abspath(source))
     return re.split(r"[/\\]", source.rstrip("/\\"))[-1].partition("@")[0]
 
 
