@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -156,6 +157,9 @@ def stop_command(words: tuple[str, ...]) -> None:
 
 
 def _run(models: Any, port: int, options: dict[str, Any]) -> None:
+    if hasattr(signal, "SIGHUP"):
+        # Until the service can look at its sources again; unhandled it would end the process.
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         import prometheus_client  # noqa: F401
         import starlette  # noqa: F401

@@ -369,6 +369,18 @@ def test_a_private_catalogues_alias_is_followed(
     assert service.label()[1] == "3.0.0"
 
 
+def test_a_service_that_still_starts_is_not_ended_by_a_hangup(start: Start, exported: Path) -> None:
+    """Whoever renewed a folder tells the service so, not knowing what it is about."""
+    service = start(f"travel@1={exported}", ready=False)
+    status = Path(f"/proc/{service.pid}/status")
+    end = time.monotonic() + 20
+    while not int(status.read_text().partition("SigIgn:")[2].split()[0], 16) & 1:
+        assert not service.events("ready") and time.monotonic() < end
+        time.sleep(0.002)
+    service.signal(signal.SIGHUP)
+    assert service.wait_until_ready().label()[1] == "1"
+
+
 def test_a_batch_that_is_being_streamed_ends_with_the_version_it_began_with(
     threaded: Callable[..., Threaded], exported: Path
 ) -> None:
