@@ -79,7 +79,8 @@ def _server_options(function: Decorated) -> Decorated:
                      help="On SIGTERM, how long requests in flight may take."),
         click.option("--log-format", type=click.Choice(["json", "text"]), default="json",
                      show_default=True, help="The log on stderr."),
-        click.option("--log-texts", is_flag=True, help="Log texts and answers too."),
+        click.option("--log-texts", is_flag=True,
+                     help="Log texts and answers too; of a batch the first 100."),
         click.option("--no-page", is_flag=True, help="No page at / to try the models."),
     )  # fmt: skip
     for option in reversed(options):

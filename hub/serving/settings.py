@@ -186,7 +186,7 @@ class Settings:
         drain_delay_s: how long `/readyz` says no before the listening socket closes.
         drain_s: how long requests in flight may take to end.
         json_logs: log JSON lines; otherwise sentences.
-        log_texts: texts and answers are logged too.
+        log_texts: texts and answers are logged too; of a batch the first 100.
         page: whether there is a page at `/` to try the models.
     """
 

@@ -75,6 +75,24 @@ def test_as_many_lines_as_are_allowed_are_answered_and_no_more(
     assert stream(few.port, numbered(4))[0] == 413
 
 
+def test_the_first_texts_of_a_batch_are_logged_where_texts_are(
+    threaded: Callable[..., Threaded], caplog: pytest.LogCaptureFixture
+) -> None:
+    """And how long one of them waited, in any case."""
+    caplog.set_level("INFO", "hub.serving")
+    service = threaded(log_texts=True)
+    body = "3\n" + numbered(150)
+    assert stream(service.port, body)[0] == 200
+    quiet = threaded()
+    assert stream(quiet.port, body)[0] == 200
+    facts = [record.facts for record in caplog.records if record.message == "request"]
+    said = facts[0]["said"]
+    assert [item["text"] for item in said] == [f"第{number}条" for number in range(100)]
+    assert all(item["answer"]["label"] for item in said)
+    assert "said" not in facts[1]
+    assert facts[0]["queue_ms"] > 0 and facts[1]["queue_ms"] > 0
+
+
 def test_options_of_a_batch_are_its_bodys_or_its_querys(
     start: Start, exported: Path, tmp_path: Path
 ) -> None:
