@@ -44,12 +44,15 @@ else:
             self._head += len(data)
             super().data_received(data)
             if self._head > _LONGEST_HEAD and not self.transport.is_closing():
-                if self.cycle is None or self.cycle.response_complete:
-                    self.transport.write(_HEAD_TOO_LONG)
-                self.transport.close()
+                self._refuse()
 
         def on_headers_complete(self) -> None:
             self._head = 0
+            # Their end may come with what made them too long: then nothing was noticed before.
+            size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+            if size > _LONGEST_HEAD:
+                self._refuse()
+                raise ValueError("The headers are too long.")  # ends the parsing
             super().on_headers_complete()
 
         def on_body(self, body: bytes) -> None:
@@ -59,6 +62,11 @@ else:
         def on_message_complete(self) -> None:
             self._head = 0
             super().on_message_complete()
+
+        def _refuse(self) -> None:
+            if self.cycle is None or self.cycle.response_complete:
+                self.transport.write(_HEAD_TOO_LONG)
+            self.transport.close()
 
     _Protocol = _Bounded  # type: ignore[assignment,misc]
 
