@@ -54,6 +54,8 @@ else:
                 self._refuse()
                 raise ValueError("The headers are too long.")  # ends the parsing
             super().on_headers_complete()
+            if self.scope["http_version"] == "1.0":
+                _send_without_chunks(self.cycle)
 
         def on_body(self, body: bytes) -> None:
             self._head = 0
@@ -69,6 +71,31 @@ else:
             self.transport.close()
 
     _Protocol = _Bounded  # type: ignore[assignment,misc]
+
+
+def _send_without_chunks(cycle: Any) -> None:
+    """Let the end of the connection end an answer of unknown length, as HTTP/1.0 has no chunks.
+
+    Args:
+        cycle: uvicorn's side of the request. It closes the connection of an HTTP/1.0 client, and
+            yet knows no third way between chunks and a length.
+    """
+    send = cycle.send
+    has_length = False
+
+    async def send_plain(message: Any) -> None:
+        nonlocal has_length
+        if message["type"] == "http.response.start":
+            has_length = any(
+                name.lower() == b"content-length" for name, _ in message.get("headers", [])
+            )
+            if not has_length:
+                cycle.chunked_encoding = False
+        elif not has_length:
+            cycle.expected_content_length = len(message.get("body", b""))
+        await send(message)
+
+    cycle.send = send_plain
 
 
 def bind(settings: Settings, shared: bool = False) -> socket.socket:

@@ -133,6 +133,22 @@ def test_the_mark_with_which_windows_begins_a_file_is_no_part_of_it(travel: Prog
     assert answer.status_code == 200
 
 
+def test_who_speaks_http_1_0_is_sent_no_chunks(travel: Program) -> None:
+    """It would take their sizes for lines; the end of the connection is the end of the answer."""
+    body = json.dumps({"texts": ["今天", "听歌", "买车票"]}).encode()
+    for path, count in ((BATCH, 3), ("/v1/models/travel:predict", 1)):
+        head = f"POST {path} HTTP/1.0\r\nContent-Length: {len(body)}\r\n\r\n"
+        with socket.create_connection(("127.0.0.1", travel.port), timeout=20) as client:
+            client.sendall(head.encode() + body)
+            answer = b""
+            while part := client.recv(1 << 16):
+                answer += part
+        headers, _, content = answer.partition(b"\r\n\r\n")
+        assert b" 200 " in headers.splitlines()[0]
+        assert b"transfer-encoding" not in headers and b"connection: close" in headers
+        assert len([json.loads(line) for line in content.splitlines()]) == count
+
+
 @pytest.mark.parametrize("begun", [b"", b'7\r\n"ab', b'5\r\n"ab"\n\r\n'])
 def test_a_sender_who_falls_silent_is_let_go(
     threaded: Callable[..., Threaded], begun: bytes
