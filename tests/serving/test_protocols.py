@@ -327,8 +327,14 @@ def test_masks_are_filled_where_that_is_asked(
         "predictions"
     ]
     assert len(answer["predictions"]) == 3
-    without = service.post("/v1/models/mask:predict", {"text": "今天的秘密"})
-    assert without.status_code == 422 and "秘密" not in without.text
+    for text in ("今天的秘密", "今天的秘密" * 20, "今天的秘密\n"):
+        without = service.post("/v1/models/mask:predict", {"texts": ["今[MASK]气", text]})
+        assert without.status_code == 422 and "秘密" not in without.text
+        message = without.json()["error"]["message"]
+        assert message == "Text 1: The text has no [MASK] to fill."
+    cut = service.post("/v1/models/mask:predict", {"text": "今天的秘密" * 1000 + "[MASK]"})
+    assert cut.status_code == 422 and "秘密" not in cut.text
+    assert "stands after its first" in cut.json()["error"]["message"]
 
 
 def test_paddlehubs_spelling_starts_a_model_by_its_name(start: Start) -> None:
