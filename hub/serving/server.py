@@ -108,16 +108,27 @@ def bind(settings: Settings, shared: bool = False) -> socket.socket:
     Raises:
         InputError: the address cannot be had.
     """
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    # With its protocol named: asyncio switches Nagle's algorithm off only where it sees TCP.
-    found = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    found = None
     try:
+        addresses = socket.getaddrinfo(
+            settings.host or None,
+            settings.port,
+            type=socket.SOCK_STREAM,
+            proto=socket.IPPROTO_TCP,
+            flags=socket.AI_PASSIVE,
+        )
+        # Of a name that has both, as `localhost`, the address that every client knows.
+        addresses.sort(key=lambda address: address[0] != socket.AF_INET)
+        family, _, _, _, address = addresses[0]
+        # With its protocol named: asyncio switches Nagle's algorithm off only where it sees TCP.
+        found = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if shared:
             found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        found.bind((settings.host, settings.port))
-    except (OSError, OverflowError) as error:
-        found.close()
+        found.bind(address)
+    except (OSError, UnicodeError) as error:
+        if found is not None:
+            found.close()
         if getattr(error, "errno", None) == errno.EADDRINUSE:
             raise InputError(
                 f"Port {settings.port} of {settings.host} is in use: choose another with --port."

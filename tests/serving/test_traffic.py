@@ -64,6 +64,12 @@ def test_what_the_command_line_says_is_understood() -> None:
     assert parse_spec("t=C:/runs/v3") == ModelSpec("t", "C:/runs/v3")
     with pytest.raises(InputError, match="served as"):
         parse_spec("bad name=x")
+    for weight in ("90%", "-5", "1e3", "9O"):
+        with pytest.raises(InputError, match=f"The weight '{weight}' of .* is no number"):
+            parse_spec(f"travel@3=runs/v3:{weight}")
+    with pytest.raises(InputError, match="another name with NAME=runs/テスト"):
+        parse_spec("runs/テスト")
+    assert parse_spec("test=runs/テスト").source == "runs/テスト"
     with pytest.raises(InputError, match="given twice"):
         check_specs([parse_spec("a@1=x"), parse_spec("a@1=y")])
 
