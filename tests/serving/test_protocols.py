@@ -19,7 +19,9 @@ import requests
 
 import hub
 from hub.inference.export import export
+from hub.serving.openapi import describe
 from hub.serving.server import Joining
+from hub.serving.settings import Limits
 from tests.golden import layouts
 from tests.serving.conftest import ROOT, Program, Start, Threaded
 
@@ -343,6 +345,28 @@ def test_paddlehubs_spelling_starts_a_model_by_its_name(start: Start) -> None:
     answer = service.post("/predict/ernie_pocket_zh", {"data": [["今天是个好日子"]]}).json()
     assert answer["status"] == "000" and len(answer["results"][0]) > 100
     assert service.post("/predict/ernie-pocket-zh", {"data": ["今天"]}).json()["status"] == "000"
+
+
+def test_every_error_is_in_the_documentation() -> None:
+    """Of those for a wrong body, 422, there are too many, and their messages say enough."""
+    documented = (ROOT / "docs" / "serving.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (\d{3}(?:, \d{3})*) \| (.*?) \|", documented, re.MULTILINE)
+    known = {
+        (status, code)
+        for statuses, codes in rows
+        for status in statuses.split(", ")
+        for code in re.findall(r"`(\w+)`", codes)
+    }
+    raised = set()
+    for path in (ROOT / "hub" / "serving").glob("*.py"):
+        source = path.read_text(encoding="utf-8")
+        raised |= set(re.findall(r'RequestError\(\s*(\d{3}),\s*"(\w+)"', source))
+    assert len(raised) > 30
+    public = {(status, code) for status, code in raised if status not in ("422", "499")}
+    assert public | {("422", "version_refused"), ("422", "unanswerable")} <= known
+    paths = describe(Limits())["paths"]
+    for operation in (operation for methods in paths.values() for operation in methods.values()):
+        assert {"200", "4XX", "500", "503", "504"} <= set(operation["responses"])
 
 
 def test_the_description_is_whole_and_its_page_needs_no_internet(travel: Program) -> None:
