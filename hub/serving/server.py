@@ -342,7 +342,7 @@ class Process:
             log_config=None,
             access_log=False,
             server_header=False,
-            proxy_headers=False,  # nothing here depends on who the caller says to be
+            proxy_headers=False,  # who the caller says to be changes no answer but /docs (`pages`)
             timeout_graceful_shutdown=int(settings.drain_s),
             timeout_keep_alive=30,
             ssl_certfile=settings.tls_certificate,

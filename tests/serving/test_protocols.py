@@ -400,7 +400,16 @@ def test_the_description_is_whole_and_its_page_needs_no_internet(travel: Program
     other = travel.get("/docs", headers={"Host": "hub.example:80"}).text
     assert "http://hub.example:80/v1/models/travel:predict" in other
     for host in ("x$(id)", "its;evil", "<evil>"):  # what no command should hold
-        assert host not in html.unescape(travel.get("/docs", headers={"Host": host}).text)
+        for name in ("Host", "X-Forwarded-Host", "X-Forwarded-Proto"):
+            assert host not in html.unescape(travel.get("/docs", headers={name: host}).text)
+    for proto, host, address in (
+        ("https", "hub.example", "https://hub.example/v1"),
+        ("https, http", "hub.example:8443, inner", "https://hub.example:8443/v1"),
+        ("https", "", f"https://127.0.0.1:{travel.port}/v1"),
+        ("ftp", "hub.example", "http://hub.example/v1"),
+    ):
+        forwarded = {"X-Forwarded-Proto": proto, "X-Forwarded-Host": host}
+        assert f"{address}/models/travel:predict" in travel.get("/docs", headers=forwarded).text
     schema = {
         "$ref": "#/components/schemas/Answers",
         "components": description["components"],
