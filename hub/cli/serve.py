@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -78,7 +79,8 @@ def _server_options(function: Decorated) -> Decorated:
                      help="On SIGTERM, how long requests in flight may take."),
         click.option("--log-format", type=click.Choice(["json", "text"]), default="json",
                      show_default=True, help="The log on stderr."),
-        click.option("--log-texts", is_flag=True, help="Log texts and answers too."),
+        click.option("--log-texts", is_flag=True,
+                     help="Log texts and answers too; of a batch the first 100."),
         click.option("--no-page", is_flag=True, help="No page at / to try the models."),
     )  # fmt: skip
     for option in reversed(options):
@@ -156,6 +158,9 @@ def stop_command(words: tuple[str, ...]) -> None:
 
 
 def _run(models: Any, port: int, options: dict[str, Any]) -> None:
+    if hasattr(signal, "SIGHUP"):
+        # Until the service can look at its sources again; unhandled it would end the process.
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         import prometheus_client  # noqa: F401
         import starlette  # noqa: F401

@@ -40,7 +40,7 @@ async def _serve(settings: Settings, specs: Sequence[ModelSpec]) -> None:
             finally:
                 process.install_signals()
 
-    planner = Planner(lambda: [Member(service)], specs)
+    planner = Planner(lambda: [Member(service)], specs, metrics)
 
     async def reload() -> None:
         with contextlib.suppress(RequestError):

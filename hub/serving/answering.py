@@ -22,6 +22,8 @@ from hub.tokenizers import Text
 
 # Most answers are there before it is worth asking whether anybody still waits for them.
 _PATIENT_S = 0.05
+# So many texts of a batch are logged, where texts are: its line in the log has an end.
+_SAID = 100
 
 
 class Json(Response):
@@ -164,7 +166,7 @@ class Answerer:
             RequestError: the batch is refused before any line of it was sent.
         """
         record = record_of(request.scope)
-        window: deque[tuple[int, Any]] = deque()
+        window: deque[tuple[int, Text | RequestError, Any]] = deque()
         begun, fatal = False, None
         # So much is left to single requests; of a small queue, half.
         room = min(2 * self.service.settings.batch_size, max(1, version.batcher.capacity // 2))
@@ -177,20 +179,20 @@ class Answerer:
                         while len(window) >= room or not version.batcher.has_time(room, within_s):
                             if window:
                                 begun = True
-                                yield await self._line(version, *window.popleft())
+                                yield await self._line(record, version, *window.popleft())
                             else:
                                 await asyncio.sleep(0.005)
-                        window.append((number, self._submitted(version, text, wishes)))
+                        window.append((number, text, self._submitted(version, text, wishes)))
                 except RequestError as error:
                     if not begun:
                         raise
                     record.code, fatal = error.code, error
                 while window and not await request.is_disconnected():
-                    yield await self._line(version, *window.popleft())
+                    yield await self._line(record, version, *window.popleft())
                 if fatal is not None:
                     yield _line_of(_told(fatal))
             finally:
-                for _, job in window:
+                for _, _, job in window:
                     if not isinstance(job, RequestError):
                         version.batcher.give_up(job, "cancelled")
 
@@ -203,7 +205,9 @@ class Answerer:
         except RequestError as error:
             return error
 
-    async def _line(self, version: Version, number: int, job: Any) -> bytes:
+    async def _line(
+        self, record: Record, version: Version, number: int, text: Text | RequestError, job: Any
+    ) -> bytes:
         error, answer = None, None
         if isinstance(job, RequestError):
             error = job
@@ -213,6 +217,11 @@ class Answerer:
                 error, answer = outcome.error, outcome.answer
             except RequestError as refusal:
                 error = refusal
+            record.queued_s = max(record.queued_s, job.queued_s)
+        if self.service.settings.log_texts and not isinstance(text, RequestError):
+            record.said = record.said or []
+            if len(record.said) < _SAID:
+                record.said.append({"text": text, "answer": answer})
         if error is not None:
             return _line_of({"index": number, **_told(error)})
         return _line_of({"index": number, **(answer or {})})

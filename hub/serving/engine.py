@@ -15,7 +15,7 @@ from hub.inference.loading import Answering
 from hub.serving.answers import document, summary
 from hub.tasks import AnswerOptions, Task
 from hub.tasks.answering import run
-from hub.tasks.passages import encode
+from hub.tasks.passages import Passage, encode
 from hub.tokenizers import Text
 
 logger = logging.getLogger(__name__)
@@ -135,6 +135,8 @@ class Engine:
             _check_pair(text, task)
         long_text = wish.long_text or self._model.long_text
         passages = encode(tokenizer, texts, self.max_seq_len, long_text, task.needs_offsets)
+        if task.name == "fill-mask":
+            _check_masks(passages, tokenizer.mask_token_id)
         task.check(passages, tokenizer)
         computed.tokenize_s += time.perf_counter() - begun
 
@@ -180,6 +182,13 @@ def _check_pair(text: Text, task: Task) -> None:
         raise InputError("The model compares two texts: give a pair, as a list of two.")
 
 
+def _check_masks(passages: Sequence[Passage], mask: int) -> None:
+    """What the task checks too, here with words that repeat nothing of the text."""
+    for passage in passages:
+        if "[MASK]" not in passage.text and mask not in passage.input_ids:
+            raise InputError("The text has no [MASK] to fill.")
+
+
 def _refusal(error: Exception, text: Text) -> RequestError:
     """The answer to a text that could not be answered; it repeats nothing of the text."""
     if isinstance(error, RequestError):
@@ -187,7 +196,8 @@ def _refusal(error: Exception, text: Text) -> RequestError:
     if isinstance(error, InputError):
         message = str(error)
         parts = [text] if isinstance(text, str) else list(text)
-        if any(len(part) > 1 and part in message for part in parts):
+        # A message may quote a text's beginning.
+        if any(len(part) > 1 and part[:10] in message for part in parts):
             message = "The model cannot answer this text."
         return RequestError(422, "unanswerable", message)
     logger.error("a text could not be computed", exc_info=error)

@@ -66,7 +66,10 @@ def _operation(tag: str, summary: str, answer: Json, refused: str = "Refused", *
         "tags": [tag],
         "summary": summary,
         "operationId": "".join(ch if ch.isalnum() else "_" for ch in summary.lower())[:60],
-        "responses": {"200": answer, "4XX": reference, "503": reference, "504": reference},
+        "responses": {
+            "200": answer,
+            **dict.fromkeys(("4XX", "500", "503", "504"), reference),
+        },
         **more,
     }
 

@@ -84,14 +84,32 @@ class Pages:
         The page is open to everybody: where callers need a key, it names no model.
         """
         settings = self._service.settings
-        host = request.headers.get("host", "")
-        address = f"{request.url.scheme}://{host}" if _HOST.fullmatch(host) else settings.address
+        address = _address_of(request) or settings.address
         if settings.api_keys is not None:
             return Examples(address, needs_key=True)
         served = next(iter(self._service.models.values()), None)
         if served is None:  # it is still loading
             return Examples(address)
         return Examples(address, served.plan.name, served.traffic.versions[0])
+
+
+def _address_of(request: Request) -> str | None:
+    """The address by which the reader came here, if it can stand in a command.
+
+    A gateway that ends TLS says what it was before. It may say anything: only these commands, shown
+    to who sent the request, hang on it.
+    """
+    headers = request.headers
+    # Of several gateways the first one met the reader.
+    scheme, host = (
+        headers.get(f"x-forwarded-{name}", "").partition(",")[0].strip()
+        for name in ("proto", "host")
+    )
+    if scheme.lower() not in ("http", "https"):
+        scheme = request.url.scheme
+    if not _HOST.fullmatch(host):
+        host = headers.get("host", "")
+    return f"{scheme.lower()}://{host}" if _HOST.fullmatch(host) else None
 
 
 def _page(text: str) -> tuple[str, dict[str, str]]:

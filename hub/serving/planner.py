@@ -7,11 +7,12 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from hub.errors import HubError, RequestError
 from hub.serving.logs import event
+from hub.serving.metrics import Metrics
 from hub.serving.plans import (
     ModelPlan,
     deployed,
@@ -24,6 +25,21 @@ from hub.serving.service import as_refusal
 from hub.serving.settings import ModelSpec, check_model_name
 from hub.serving.sources import Resolved, is_watchable, public_reason, resolve
 from hub.serving.traffic import Traffic, traffic_from
+
+# What cannot be read may be half copied: it is told when so many looks found it alike, or looks
+# over so many seconds. By default both are a minute.
+_LOOKS = 12
+_PATIENCE_S = 60.0
+
+
+@dataclass
+class _Unreadable:
+    """A source that could not be read when it was looked at."""
+
+    reason: str
+    since: float
+    looks: int = 0
+    told: bool = False
 
 
 class Member(Protocol):
@@ -40,17 +56,28 @@ class Planner:
     Args:
         members: the processes that serve, as they are at the moment.
         specs: what to begin with.
+        metrics: where refused versions are counted.
     """
 
-    def __init__(self, members: Callable[[], Iterable[Member]], specs: Sequence[ModelSpec]) -> None:
+    def __init__(
+        self,
+        members: Callable[[], Iterable[Member]],
+        specs: Sequence[ModelSpec],
+        metrics: Metrics | None = None,
+    ) -> None:
         self._members = members
         self._specs = list(specs)
+        self._metrics = metrics or Metrics()
         self._lock = asyncio.Lock()
         self.plans: dict[str, ModelPlan] = {}
         # Model -> why its last new version was refused.
         self.refusals: dict[str, dict[str, Any]] = {}
         # Source -> digest of what was tried there in vain: it is not tried again.
         self._refused: dict[str, str] = {}
+        # Sources of which the log does not say yet that what was rolled back still lies there.
+        self._rolled_back: set[str] = set()
+        # Model and source -> why it cannot be read, as long as the watch finds it so.
+        self._unreadable: dict[tuple[str, str], _Unreadable] = {}
 
     async def start(self) -> None:
         """Load what the service begins with.
@@ -100,7 +127,10 @@ class Planner:
                 self.refusals.pop(name, None)
                 if change["do"] == "rollback" and plan.before is not None:
                     # What somebody went back from is not taken again because it still lies there.
-                    self._refused.update({old.source: old.digest for old in plan.before.versions})
+                    now = {version.digest for version in plan.now.versions}
+                    left = {v.source: v.digest for v in plan.before.versions if v.digest not in now}
+                    self._refused.update(left)
+                    self._rolled_back.update(left)
                 took = round(time.monotonic() - begun, 3)
                 event("traffic_changed", model=name, do=change["do"], took_s=took)
                 return {"model": name, "took_s": took}
@@ -255,13 +285,43 @@ class Planner:
             try:
                 resolved = await asyncio.to_thread(resolve, source, True)
             except HubError as error:
-                if not only_watchable:
+                # Half copied, or the catalogue is away: the next look may find it.
+                if not only_watchable or self._lasts(plan.name, source, error):
                     errors.append(error)
-                continue  # half copied, or the catalogue is away: the next look may find it
-            if only_watchable and self._refused.get(source) == resolved.digest:
-                continue  # it was tried, and nothing has changed since
+                continue
+            self._can_be_read(plan.name, source)
+            if self._refused.get(source) != resolved.digest:
+                # Something else lies there: if the refused one comes back, somebody wants it.
+                self._refused.pop(source, None)
+                self._rolled_back.discard(source)
+            elif only_watchable:
+                # It was tried or rolled back, and nothing has changed since.
+                if source in self._rolled_back:
+                    self._rolled_back.discard(source)
+                    event("rolled_back_skipped", model=plan.name, version=resolved.version)
+                continue
             found[source] = resolved
         return found
+
+    def _lasts(self, model: str, source: str, error: HubError) -> bool:
+        """Whether the watch found a source unreadable for so long that it is to be told now."""
+        now = time.monotonic()
+        known = self._unreadable.get((model, source))
+        if known is None or known.reason != public_reason(error):
+            known = self._unreadable[model, source] = _Unreadable(public_reason(error), now)
+        known.looks += 1
+        lasts = known.looks >= _LOOKS or now - known.since >= _PATIENCE_S
+        if known.told or not lasts:
+            return False
+        known.told = True
+        return True
+
+    def _can_be_read(self, model: str, source: str) -> None:
+        """A source is whole again: what was told of it is over."""
+        known = self._unreadable.pop((model, source), None)
+        refusal = self.refusals.get(model)
+        if known is not None and known.told and refusal and refusal["reason"] == known.reason:
+            del self.refusals[model]
 
     def _note_refusal(self, model: str, error: BaseException) -> None:
         reason = public_reason(error)
@@ -269,6 +329,7 @@ class Planner:
             "reason": reason,
             "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         }
+        self._metrics.reloads.labels(model, "failed").inc()
         event("version_not_taken", logging.ERROR, model=model, reason=str(error))
 
     async def _remember_refused(self, tried: Mapping[str, Resolved]) -> None:

@@ -44,13 +44,18 @@ else:
             self._head += len(data)
             super().data_received(data)
             if self._head > _LONGEST_HEAD and not self.transport.is_closing():
-                if self.cycle is None or self.cycle.response_complete:
-                    self.transport.write(_HEAD_TOO_LONG)
-                self.transport.close()
+                self._refuse()
 
         def on_headers_complete(self) -> None:
             self._head = 0
+            # Their end may come with what made them too long: then nothing was noticed before.
+            size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+            if size > _LONGEST_HEAD:
+                self._refuse()
+                raise ValueError("The headers are too long.")  # ends the parsing
             super().on_headers_complete()
+            if self.scope["http_version"] == "1.0":
+                _send_without_chunks(self.cycle)
 
         def on_body(self, body: bytes) -> None:
             self._head = 0
@@ -60,7 +65,37 @@ else:
             self._head = 0
             super().on_message_complete()
 
+        def _refuse(self) -> None:
+            if self.cycle is None or self.cycle.response_complete:
+                self.transport.write(_HEAD_TOO_LONG)
+            self.transport.close()
+
     _Protocol = _Bounded  # type: ignore[assignment,misc]
+
+
+def _send_without_chunks(cycle: Any) -> None:
+    """Let the end of the connection end an answer of unknown length, as HTTP/1.0 has no chunks.
+
+    Args:
+        cycle: uvicorn's side of the request. It closes the connection of an HTTP/1.0 client, and
+            yet knows no third way between chunks and a length.
+    """
+    send = cycle.send
+    has_length = False
+
+    async def send_plain(message: Any) -> None:
+        nonlocal has_length
+        if message["type"] == "http.response.start":
+            has_length = any(
+                name.lower() == b"content-length" for name, _ in message.get("headers", [])
+            )
+            if not has_length:
+                cycle.chunked_encoding = False
+        elif not has_length:
+            cycle.expected_content_length = len(message.get("body", b""))
+        await send(message)
+
+    cycle.send = send_plain
 
 
 def bind(settings: Settings, shared: bool = False) -> socket.socket:
@@ -73,16 +108,27 @@ def bind(settings: Settings, shared: bool = False) -> socket.socket:
     Raises:
         InputError: the address cannot be had.
     """
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    # With its protocol named: asyncio switches Nagle's algorithm off only where it sees TCP.
-    found = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    found = None
     try:
+        addresses = socket.getaddrinfo(
+            settings.host or None,
+            settings.port,
+            type=socket.SOCK_STREAM,
+            proto=socket.IPPROTO_TCP,
+            flags=socket.AI_PASSIVE,
+        )
+        # Of a name that has both, as `localhost`, the address that every client knows.
+        addresses.sort(key=lambda address: address[0] != socket.AF_INET)
+        family, _, _, _, address = addresses[0]
+        # With its protocol named: asyncio switches Nagle's algorithm off only where it sees TCP.
+        found = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if shared:
             found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        found.bind((settings.host, settings.port))
-    except (OSError, OverflowError) as error:
-        found.close()
+        found.bind(address)
+    except (OSError, UnicodeError) as error:
+        if found is not None:
+            found.close()
         if getattr(error, "errno", None) == errno.EADDRINUSE:
             raise InputError(
                 f"Port {settings.port} of {settings.host} is in use: choose another with --port."
@@ -296,7 +342,7 @@ class Process:
             log_config=None,
             access_log=False,
             server_header=False,
-            proxy_headers=False,  # nothing here depends on who the caller says to be
+            proxy_headers=False,  # who the caller says to be changes no answer but /docs (`pages`)
             timeout_graceful_shutdown=int(settings.drain_s),
             timeout_keep_alive=30,
             ssl_certfile=settings.tls_certificate,

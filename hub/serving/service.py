@@ -117,7 +117,6 @@ class Service:
                         self._loader, open_version, version, self.settings, like, force
                     )
                 except HubError as error:
-                    self.metrics.reloads.labels(plan.name, "failed").inc()
                     event(
                         "version_refused",
                         logging.ERROR,
@@ -140,6 +139,8 @@ class Service:
                     loaded = self._prepared.pop(key)
                     loaded.batcher.start()
                     self.metrics.reloads.labels(plan.name, "loaded").inc()
+                    # Counted by the planner. Prometheus sees a rise only of what it saw before.
+                    self.metrics.reloads.labels(plan.name, "failed").inc(0)
                     self.metrics.begin(plan.name, version.version, version.digest)
                 versions[version.version] = loaded
             self.models[plan.name] = Served(plan, versions)

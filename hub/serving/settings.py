@@ -5,6 +5,7 @@ Sizes are in bytes, times in seconds unless the name says otherwise.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -17,6 +18,8 @@ DEFAULT_PORT = 8866
 # A name in an address, a metric and a log line; looser than a catalogue's: folders are called
 # anything.
 _MODEL_NAME = re.compile(r"[A-Za-z0-9_\u4e00-\u9fff](?:[\w.-]{0,98}[\w])?")
+# What looks like a weight and is none, as 90% is.
+_WEIGHT = re.compile(r"[-+.\d][^/\\]*")
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+_-]{0,99}")
 
 
@@ -47,7 +50,8 @@ def check_model_name(name: str) -> str:
     """
     if not _MODEL_NAME.fullmatch(name):
         raise InputError(
-            f"A model cannot be served as {name!r}: use letters, digits, '.', '-' and '_'."
+            f"A model cannot be served as {name!r}: a name begins with a Latin letter, a Chinese "
+            "character, a digit or '_', and has letters, digits, '.', '-' and '_'."
         )
     return name
 
@@ -84,22 +88,35 @@ def parse_spec(text: str) -> ModelSpec:
             source, shadow, weight = head, True, 0.0
         elif colon and re.fullmatch(r"\d+(\.\d+)?", tail):
             source, weight = head, float(tail)
+        elif _WEIGHT.fullmatch(tail) and head and not os.path.exists(source):
+            raise InputError(
+                f"The weight {tail!r} of {text!r} is no number: write one such as 90, or 'shadow'."
+            )
     if not source:
         raise InputError(f"{text!r} names no folder: write NAME@VERSION=FOLDER:WEIGHT.")
     name, at, version = left.partition("@")
     if at and not version:
         raise InputError(f"{text!r} has no version after the '@'.")
-    if not name:
-        name = _name_of(source)
+    try:
+        check_model_name(name or _name_of(source))
+    except InputError as error:
+        if name:
+            raise
+        raise InputError(f"{error} Give it another name with NAME={source}.") from None
     return ModelSpec(
-        check_model_name(name), source, check_version_name(version) if at else None, weight, shadow
+        name or _name_of(source),
+        source,
+        check_version_name(version) if at else None,
+        weight,
+        shadow,
     )
 
 
 def _name_of(source: str) -> str:
     """A model is called like its folder, or like itself without the version."""
     if Path(source).is_dir():
-        return Path(source).resolve().name
+        # As it was given: a link to one release after the other keeps its name.
+        return os.path.basename(os.path.abspath(source))
     return re.split(r"[/\\]", source.rstrip("/\\"))[-1].partition("@")[0]
 
 
@@ -184,7 +201,7 @@ class Settings:
         drain_delay_s: how long `/readyz` says no before the listening socket closes.
         drain_s: how long requests in flight may take to end.
         json_logs: log JSON lines; otherwise sentences.
-        log_texts: texts and answers are logged too.
+        log_texts: texts and answers are logged too; of a batch the first 100.
         page: whether there is a page at `/` to try the models.
     """
 
@@ -212,6 +229,8 @@ class Settings:
     page: bool = True
 
     def __post_init__(self) -> None:
+        if self.host.startswith("[") and self.host.endswith("]"):  # as an address in a URL has it
+            object.__setattr__(self, "host", self.host[1:-1])
         if not 0 <= self.port <= 65535:
             raise InputError(f"The port must be from 0 to 65535, not {self.port}.")
         for name in ("workers", "batch_size", "batch_tokens"):

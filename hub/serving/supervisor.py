@@ -23,7 +23,7 @@ from hub.machine import thread_count
 from hub.serving.channel import Channel
 from hub.serving.keys import reload_keys
 from hub.serving.logs import event
-from hub.serving.metrics import add_up
+from hub.serving.metrics import Metrics, add_up
 from hub.serving.planner import Planner
 from hub.serving.plans import ModelPlan, to_json
 from hub.serving.server import bind, open_keys, run_loop
@@ -150,7 +150,8 @@ class Supervisor:
         self._ended = asyncio.Event()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._started = False
-        self.planner = Planner(self._members, specs)
+        self._metrics = Metrics()  # what the planner counts
+        self.planner = Planner(self._members, specs, self._metrics)
 
     async def run(self) -> None:
         """Start, supervise, and end the workers."""
@@ -208,7 +209,8 @@ class Supervisor:
 
         await asyncio.gather(*(ask(c) for c in self._children if c is not asking))
         texts = [child.reported for child in self._children]
-        return await asyncio.to_thread(add_up, [*texts, self._departed])
+        own = only_counts(self._metrics.text())
+        return await asyncio.to_thread(add_up, [*texts, self._departed, own])
 
     def _members(self) -> list[_Child]:
         # One that takes a dead one's place learns everything at once, by `Planner.join`.
@@ -310,7 +312,10 @@ def _slower(delay_s: float) -> float:
 
 
 def only_counts(text: str) -> str:
-    """Metrics without gauges: a dead worker's queue is gone, what it answered is not."""
+    """Metrics without gauges: a dead worker's queue is gone, what it answered is not.
+
+    Nor has the supervisor a queue of its own.
+    """
     from prometheus_client.parser import text_string_to_metric_families
 
     gauges = {f.name for f in text_string_to_metric_families(text) if f.type == "gauge"}

@@ -18,6 +18,7 @@ class Answer:
     headers: dict[str, str]
     body: bytes
     seconds: float
+    client: int = 0  # which of several clients had it; each sends one request after the other
 
     def json(self) -> Any:
         """The body."""
@@ -76,19 +77,20 @@ async def closed_loop(
     more: list[Answer] = []
     numbers = iter(range(len(bodies))) if done is None else iter(range(1 << 60))
 
-    async def client() -> None:
+    async def client(who: int) -> None:
         connection = Connection(port)
         for number in numbers:
             if done is not None and done():
                 break
             answer = await connection.request("POST", path, bodies[number % len(bodies)])
+            answer.client = who
             if done is None:
                 answers[number] = answer
             else:
                 more.append(answer)
         connection.close()
 
-    await asyncio.gather(*(client() for _ in range(clients)))
+    await asyncio.gather(*(client(who) for who in range(clients)))
     return answers if done is None else more
 
 

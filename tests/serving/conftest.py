@@ -278,7 +278,8 @@ class Threaded:
     async def _serve(self) -> None:
         self.loop = asyncio.get_running_loop()
         self.service = service = Service(self.settings, self.metrics)
-        planner = Planner(lambda: [LocalMember(service)], [parse_spec(f"travel@1={self._folder}")])
+        specs = [parse_spec(f"travel@1={self._folder}")]
+        planner = Planner(lambda: [LocalMember(service)], specs, self.metrics)
         listener = bind(self.settings)
         self.port = listener.getsockname()[1]
         self.process = Process(service, self.settings, listener, planner.refresh)

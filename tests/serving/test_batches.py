@@ -75,6 +75,24 @@ def test_as_many_lines_as_are_allowed_are_answered_and_no_more(
     assert stream(few.port, numbered(4))[0] == 413
 
 
+def test_the_first_texts_of_a_batch_are_logged_where_texts_are(
+    threaded: Callable[..., Threaded], caplog: pytest.LogCaptureFixture
+) -> None:
+    """And how long one of them waited, in any case."""
+    caplog.set_level("INFO", "hub.serving")
+    service = threaded(log_texts=True)
+    body = "3\n" + numbered(150)
+    assert stream(service.port, body)[0] == 200
+    quiet = threaded()
+    assert stream(quiet.port, body)[0] == 200
+    facts = [record.facts for record in caplog.records if record.message == "request"]
+    said = facts[0]["said"]
+    assert [item["text"] for item in said] == [f"第{number}条" for number in range(100)]
+    assert all(item["answer"]["label"] for item in said)
+    assert "said" not in facts[1]
+    assert facts[0]["queue_ms"] > 0 and facts[1]["queue_ms"] > 0
+
+
 def test_options_of_a_batch_are_its_bodys_or_its_querys(
     start: Start, exported: Path, tmp_path: Path
 ) -> None:
@@ -113,6 +131,22 @@ def test_the_mark_with_which_windows_begins_a_file_is_no_part_of_it(travel: Prog
     body = '\ufeff{"text": "今天"}'.encode()
     answer = requests.post(f"{travel.address}/v1/models/travel:predict", body, timeout=20)
     assert answer.status_code == 200
+
+
+def test_who_speaks_http_1_0_is_sent_no_chunks(travel: Program) -> None:
+    """It would take their sizes for lines; the end of the connection is the end of the answer."""
+    body = json.dumps({"texts": ["今天", "听歌", "买车票"]}).encode()
+    for path, count in ((BATCH, 3), ("/v1/models/travel:predict", 1)):
+        head = f"POST {path} HTTP/1.0\r\nContent-Length: {len(body)}\r\n\r\n"
+        with socket.create_connection(("127.0.0.1", travel.port), timeout=20) as client:
+            client.sendall(head.encode() + body)
+            answer = b""
+            while part := client.recv(1 << 16):
+                answer += part
+        headers, _, content = answer.partition(b"\r\n\r\n")
+        assert b" 200 " in headers.splitlines()[0]
+        assert b"transfer-encoding" not in headers and b"connection: close" in headers
+        assert len([json.loads(line) for line in content.splitlines()]) == count
 
 
 @pytest.mark.parametrize("begun", [b"", b'7\r\n"ab', b'5\r\n"ab"\n\r\n'])

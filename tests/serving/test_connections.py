@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -10,7 +11,9 @@ from typing import Any
 import pytest
 import uvicorn
 
-from hub.serving.server import Impatient
+from hub.errors import InputError
+from hub.serving.server import Impatient, bind
+from hub.serving.settings import Settings
 
 _PART, _PARTS = 1 << 20, 40  # more than the kernel keeps for a client
 
@@ -69,3 +72,30 @@ def test_who_reads_slowly_gets_everything(path: str, monkeypatch: pytest.MonkeyP
         return got
 
     assert asyncio.run(exchange(path, slow, monkeypatch)) > _PART * _PARTS
+
+
+@pytest.mark.parametrize(
+    ("host", "found"),
+    [("127.0.0.1", "127.0.0.1"), ("localhost", "127.0.0.1"), ("", "0.0.0.0"), ("::1", "::1"),
+     ("[::1]", "::1"), ("six", "::1")],
+)  # fmt: skip
+def test_it_listens_where_the_host_says(
+    host: str, found: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An address of either kind, in brackets too, and a name that has either or both."""
+    asked = socket.getaddrinfo
+
+    def names(name: str | None, *others: Any, **more: Any) -> Any:
+        known = {"six": ["::1"], "localhost": ["::1", "127.0.0.1"]}.get(str(name), [name])
+        return [entry for address in known for entry in asked(address, *others, **more)]
+
+    monkeypatch.setattr(socket, "getaddrinfo", names)
+    with bind(Settings(host=host, port=0)) as listener:
+        assert listener.getsockname()[0] == found
+    assert Settings(host="[::1]", port=80).address == "http://[::1]:80"
+
+
+def test_a_host_that_is_none_is_told() -> None:
+    for host in ("nowhere.invalid", "a" * 70, "1.2.3.4.5"):
+        with pytest.raises(InputError, match="cannot be bound"):
+            bind(Settings(host=host, port=0))

@@ -161,6 +161,23 @@ def test_headers_without_an_end_are_cut_off(travel: Program, begin: bytes) -> No
     assert travel.label()[1] == "1"
 
 
+@pytest.mark.parametrize("length", [60_000, 70_000, 100_000, 125_000])
+@pytest.mark.parametrize("names", [1, 100])
+def test_headers_of_more_than_64_kb_are_refused_though_they_end(
+    travel: Program, length: int, names: int
+) -> None:
+    """Nor is what comes with them answered."""
+    line = b"X-Padding: " + b"a" * (length // names - 13) + b"\r\n"
+    request = b"GET /healthz HTTP/1.1\r\nHost: x\r\n"
+    with socket.create_connection(("127.0.0.1", travel.port), timeout=20) as client:
+        client.sendall(request + line * names + b"\r\n" + request + b"Connection: close\r\n\r\n")
+        answer = b""
+        while part := client.recv(1 << 16):
+            answer += part
+    codes = [part[:3] for part in answer.split(b"HTTP/1.1 ")[1:]]
+    assert codes == ([b"200", b"200"] if length <= 64 << 10 else [b"431"])
+
+
 def test_a_long_body_has_no_long_head(travel: Program) -> None:
     """Its parts are no headers, and one after the other of a connection does not add up."""
     session = requests.Session()

@@ -20,7 +20,7 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
 from tests.golden import layouts
-from tests.serving.conftest import ROOT, Program
+from tests.serving.conftest import ROOT, Program, Start
 
 pytestmark = pytest.mark.slow
 IMAGE = ROOT / "docs" / "images" / "page.png"
@@ -159,6 +159,29 @@ def test_entities_are_marked_in_the_text(browser: webdriver.Chrome, pages: Progr
         "c.querySelectorAll('small').forEach(n => n.remove()); return c.textContent"
     )
     assert whole == text
+
+
+def test_every_mask_has_its_own_bars(start: Start, tmp_path: Path) -> None:
+    layouts.write_folder(tmp_path / "masked", layouts.layouts()["ernie-tiny"], "ForMaskedLM")
+    service = start(tmp_path / "masked", "--task", "fill-mask")
+    driver = open_browser(tmp_path, "--lang=en")
+    try:
+        driver.get(service.address + "/")
+        until(driver, lambda: Select(by(driver, "model")).options)
+        by(driver, "texts").send_keys("今[MASK]天[MASK]气\n今[MASK]气")
+        by(driver, "send").click()
+        until(driver, lambda: len(cards(driver)) == 2)
+        body = {"texts": ["今[MASK]天[MASK]气", "今[MASK]气"]}
+        two, one = service.post("/v1/models/masked:predict", body).json()["predictions"]
+        wanted = (two["predictions"], [one["predictions"]])
+        for card, masks in zip(cards(driver), wanted, strict=True):
+            lists = card.find_elements(By.CLASS_NAME, "bars")
+            assert len(lists) == len(masks)
+            for bars, tokens in zip(lists, masks, strict=True):
+                shares = [share.text for share in bars.find_elements(By.CLASS_NAME, "share")]
+                assert shares == [f"{100 * token['score']:.1f} %" for token in tokens]
+    finally:
+        driver.quit()
 
 
 def test_it_works_with_a_keyboard_alone(browser: webdriver.Chrome) -> None:

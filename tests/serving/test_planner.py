@@ -9,14 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from hub.errors import RequestError, ServingError
+from hub.errors import DownloadError, RequestError, ServingError
+from hub.serving import planner as planner_module
 from hub.serving.fleet import LocalMember
 from hub.serving.metrics import Metrics
 from hub.serving.planner import Planner
 from hub.serving.plans import ModelPlan
 from hub.serving.service import Service
 from hub.serving.settings import Settings, parse_spec
-from hub.serving.sources import check_unchanged, resolve
+from hub.serving.sources import Resolved, check_unchanged, resolve
 from tests.serving.test_versions import rewrite
 
 
@@ -224,5 +225,106 @@ def test_the_watch_does_not_undo_a_rollback(folders: tuple[Path, Path]) -> None:
         assert await planner.refresh(only_watchable=True) == [] and shares(planner) == first
         rewrite(folder, base_model="a3")
         assert await planner.refresh(only_watchable=True) == ["travel"]
+
+    asyncio.run(work())
+
+
+def test_what_was_rolled_back_is_taken_when_somebody_points_to_it_again(
+    folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An alias that was moved away, to what is served, and back."""
+    first, second = (resolve(str(folder)) for folder in folders)
+    alias = first
+    monkeypatch.setattr(planner_module, "resolve", lambda source, look=False: alias)
+    caplog.set_level("INFO", "hub.serving")
+
+    async def work() -> None:
+        nonlocal alias
+        planner = Planner(lambda: [Loading()], [parse_spec("travel=travel@prod")])
+        await planner.start()
+        alias = second
+        assert await planner.refresh(only_watchable=True) == ["travel"]
+        await planner.apply({"do": "rollback", "model": "travel"})
+        for _ in range(3):
+            assert await planner.refresh(only_watchable=True) == []
+        alias = first
+        assert await planner.refresh(only_watchable=True) == []
+        alias = second
+        assert await planner.refresh(only_watchable=True) == ["travel"]
+        assert shares(planner) == [second.digest]
+
+    asyncio.run(work())
+    skipped = [record for record in caplog.records if record.message == "rolled_back_skipped"]
+    assert len(skipped) == 1
+
+
+def refusals(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """Why new versions were not taken, as the log tells it."""
+    found = [record for record in caplog.records if record.message == "version_not_taken"]
+    return [record.facts["reason"] for record in found]  # type: ignore[attr-defined]
+
+
+def test_the_watch_tells_once_of_a_folder_that_stays_other_than_its_manifest(
+    folders: tuple[Path, Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    """A copy in progress looks the same: it is given a minute, or twelve looks."""
+    folder = folders[0]
+    model = folder / "model.onnx"
+    whole = model.read_bytes()
+
+    async def work() -> None:
+        planner = Planner(lambda: [Loading()], [parse_spec(f"travel={folder}")])
+        await planner.start()
+        rewrite(folder, base_model="a2")
+        model.write_bytes(whole[:1000])
+        for _ in range(11):
+            await planner.refresh(only_watchable=True)
+        assert planner.refusals == {} and refusals(caplog) == []
+        for _ in range(20):
+            await planner.refresh(only_watchable=True)
+        assert len(refusals(caplog)) == 1
+        assert "model.onnx is not the file" in planner.refusals["travel"]["reason"]
+        model.unlink()  # another matter, with a minute of its own
+        for _ in range(11):
+            await planner.refresh(only_watchable=True)
+        assert len(refusals(caplog)) == 1
+        await planner.refresh(only_watchable=True)
+        assert "model.onnx is missing" in planner.refusals["travel"]["reason"]
+        model.write_bytes(whole)
+        rewrite(folder, base_model="a1")  # as it was: nothing is taken, and nothing refused
+        assert await planner.refresh(only_watchable=True) == [] and planner.refusals == {}
+
+    asyncio.run(work())
+
+
+def test_the_watch_tells_of_a_catalogue_that_stays_away(
+    folders: tuple[Path, Path], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Looks that are far from each other need not be twelve."""
+    there = resolve(str(folders[0]))
+    away = False
+
+    def look(source: str, look: bool = False) -> Resolved:
+        if away:
+            raise DownloadError("The catalogue does not answer.")
+        return there
+
+    monkeypatch.setattr(planner_module, "resolve", look)
+
+    async def work() -> None:
+        nonlocal away
+        planner = Planner(lambda: [Loading()], [parse_spec("travel=travel@prod")])
+        await planner.start()
+        away = True
+        await planner.refresh(only_watchable=True)
+        assert refusals(caplog) == []
+        monkeypatch.setattr(planner_module, "_PATIENCE_S", 0.0)
+        for _ in range(3):
+            await planner.refresh(only_watchable=True)
+        assert refusals(caplog) == ["The catalogue does not answer."]
+        assert planner.refusals["travel"]["reason"] == "The catalogue does not answer."
+        away = False
+        await planner.refresh(only_watchable=True)
+        assert planner.refusals == {}
 
     asyncio.run(work())

@@ -19,7 +19,9 @@ import requests
 
 import hub
 from hub.inference.export import export
+from hub.serving.openapi import describe
 from hub.serving.server import Joining
+from hub.serving.settings import Limits
 from tests.golden import layouts
 from tests.serving.conftest import ROOT, Program, Start, Threaded
 
@@ -327,8 +329,14 @@ def test_masks_are_filled_where_that_is_asked(
         "predictions"
     ]
     assert len(answer["predictions"]) == 3
-    without = service.post("/v1/models/mask:predict", {"text": "今天的秘密"})
-    assert without.status_code == 422 and "秘密" not in without.text
+    for text in ("今天的秘密", "今天的秘密" * 20, "今天的秘密\n"):
+        without = service.post("/v1/models/mask:predict", {"texts": ["今[MASK]气", text]})
+        assert without.status_code == 422 and "秘密" not in without.text
+        message = without.json()["error"]["message"]
+        assert message == "Text 1: The text has no [MASK] to fill."
+    cut = service.post("/v1/models/mask:predict", {"text": "今天的秘密" * 1000 + "[MASK]"})
+    assert cut.status_code == 422 and "秘密" not in cut.text
+    assert "stands after its first" in cut.json()["error"]["message"]
 
 
 def test_paddlehubs_spelling_starts_a_model_by_its_name(start: Start) -> None:
@@ -337,6 +345,28 @@ def test_paddlehubs_spelling_starts_a_model_by_its_name(start: Start) -> None:
     answer = service.post("/predict/ernie_pocket_zh", {"data": [["今天是个好日子"]]}).json()
     assert answer["status"] == "000" and len(answer["results"][0]) > 100
     assert service.post("/predict/ernie-pocket-zh", {"data": ["今天"]}).json()["status"] == "000"
+
+
+def test_every_error_is_in_the_documentation() -> None:
+    """Of those for a wrong body, 422, there are too many, and their messages say enough."""
+    documented = (ROOT / "docs" / "serving.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (\d{3}(?:, \d{3})*) \| (.*?) \|", documented, re.MULTILINE)
+    known = {
+        (status, code)
+        for statuses, codes in rows
+        for status in statuses.split(", ")
+        for code in re.findall(r"`(\w+)`", codes)
+    }
+    raised = set()
+    for path in (ROOT / "hub" / "serving").glob("*.py"):
+        source = path.read_text(encoding="utf-8")
+        raised |= set(re.findall(r'RequestError\(\s*(\d{3}),\s*"(\w+)"', source))
+    assert len(raised) > 30
+    public = {(status, code) for status, code in raised if status not in ("422", "499")}
+    assert public | {("422", "version_refused"), ("422", "unanswerable")} <= known
+    paths = describe(Limits())["paths"]
+    for operation in (operation for methods in paths.values() for operation in methods.values()):
+        assert {"200", "4XX", "500", "503", "504"} <= set(operation["responses"])
 
 
 def test_the_description_is_whole_and_its_page_needs_no_internet(travel: Program) -> None:
@@ -370,7 +400,16 @@ def test_the_description_is_whole_and_its_page_needs_no_internet(travel: Program
     other = travel.get("/docs", headers={"Host": "hub.example:80"}).text
     assert "http://hub.example:80/v1/models/travel:predict" in other
     for host in ("x$(id)", "its;evil", "<evil>"):  # what no command should hold
-        assert host not in html.unescape(travel.get("/docs", headers={"Host": host}).text)
+        for name in ("Host", "X-Forwarded-Host", "X-Forwarded-Proto"):
+            assert host not in html.unescape(travel.get("/docs", headers={name: host}).text)
+    for proto, host, address in (
+        ("https", "hub.example", "https://hub.example/v1"),
+        ("https, http", "hub.example:8443, inner", "https://hub.example:8443/v1"),
+        ("https", "", f"https://127.0.0.1:{travel.port}/v1"),
+        ("ftp", "hub.example", "http://hub.example/v1"),
+    ):
+        forwarded = {"X-Forwarded-Proto": proto, "X-Forwarded-Host": host}
+        assert f"{address}/models/travel:predict" in travel.get("/docs", headers=forwarded).text
     schema = {
         "$ref": "#/components/schemas/Answers",
         "components": description["components"],

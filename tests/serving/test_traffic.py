@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from hub.errors import InputError, RequestError
@@ -62,14 +64,30 @@ def test_what_the_command_line_says_is_understood() -> None:
     assert parse_spec("t=C:/runs/v3") == ModelSpec("t", "C:/runs/v3")
     with pytest.raises(InputError, match="served as"):
         parse_spec("bad name=x")
+    for weight in ("90%", "-5", "1e3", "9O"):
+        with pytest.raises(InputError, match=f"The weight '{weight}' of .* is no number"):
+            parse_spec(f"travel@3=runs/v3:{weight}")
+    with pytest.raises(InputError, match="another name with NAME=runs/テスト"):
+        parse_spec("runs/テスト")
+    assert parse_spec("test=runs/テスト").source == "runs/テスト"
     with pytest.raises(InputError, match="given twice"):
         check_specs([parse_spec("a@1=x"), parse_spec("a@1=y")])
 
 
+def test_a_folder_is_served_under_the_name_that_was_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A link to one release after the other keeps its name; the current folder has one too."""
+    (tmp_path / "rel1").mkdir()
+    (tmp_path / "cur").symlink_to("rel1")
+    for given in ("cur", "cur/", "cur/."):
+        assert parse_spec(f"{tmp_path}/{given}").name == "cur"
+    monkeypatch.chdir(tmp_path / "rel1")
+    assert parse_spec(".").name == "rel1"
+
+
 def found(digest: str) -> Resolved:
     """What a source resolves to."""
-    from pathlib import Path
-
     return Resolved(Path("/models") / digest, digest * 8, digest)
 
 

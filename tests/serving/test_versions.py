@@ -78,6 +78,13 @@ def replace(service: Threaded, source: Path) -> None:
     asyncio.run_coroutine_threadsafe(switch(), service.loop).result(20)
 
 
+def failed_reloads(service: Program) -> float:
+    """How many versions were refused, as `/metrics` counts them."""
+    sample = 'hub_model_reloads_total{model="travel",result="failed"} '
+    lines = service.get("/metrics").text.splitlines()
+    return float(next(line for line in lines if line.startswith(sample)).removeprefix(sample))
+
+
 @pytest.fixture
 def service(start: Start, exported: Path, token_file: Path) -> Program:
     """Version 1, with an administrator."""
@@ -111,8 +118,13 @@ def test_a_hundred_hot_updates_under_load_fail_no_request(
         body = answer.json()
         assert answer.headers["x-model-version"] == body["version"]
         assert len(body["predictions"]) == 3
-    versions = [int(answer.json()["version"]) for answer in answers]
-    assert len(set(versions)) > 50
+    met: dict[int, list[int]] = {}
+    for answer in answers:
+        met.setdefault(answer.client, []).append(int(answer.headers["x-model-version"]))
+    assert len(met) == 8
+    for versions in met.values():
+        assert versions == sorted(versions)  # nobody meets an older one than before
+    assert len({version for versions in met.values() for version in versions}) > 50
     assert service.memory_mb() < 1.15 * before + 10
     status = service.get("/v1/models/travel").json()
     assert [version["version"] for version in status["versions"]] == ["100", "101"]
@@ -242,15 +254,28 @@ def test_eight_broken_versions_change_nothing(
     status = service.admin("GET", "/models").json()["models"][0]
     assert status["refused"]["reason"] == reasons[7]
     assert [version["version"] for version in status["versions"]] == ["1"]
-    failed = 'hub_model_reloads_total{model="travel",result="failed"} '
-    count = next(x for x in service.get("/metrics").text.splitlines() if x.startswith(failed))
-    # `missing` and `truncated` are told by their sizes, before anything is loaded.
-    assert float(count.removeprefix(failed)) == 6
+    # Those too that are refused by their files' sizes, before anything is loaded.
+    assert failed_reloads(service) == 8
     (golden / "golden.json").write_text(
         json.dumps([{"text": "今天下雨", "label": expected}]), encoding="utf-8"
     )
     good = {"source": str(golden), "version": "10"}
     assert service.admin("POST", "/models/travel/versions", good).status_code == 200
+
+
+def test_several_processes_refuse_a_version_once(
+    start: Start, exported: Path, tmp_path: Path, token_file: Path
+) -> None:
+    """Whether each of them tried it or none; before the first there is a zero to rise from."""
+    service = start(f"travel@1={exported}", "--workers", "2", "--admin-token", token_file)
+    assert failed_reloads(service) == 0
+    missing, labels = copy(exported, tmp_path, "missing"), copy(exported, tmp_path, "labels")
+    (missing / "model.onnx").unlink()
+    rewrite(labels, labels=["天气", "音乐"])
+    for count, folder in enumerate((missing, labels), start=1):
+        body = {"source": str(folder), "version": "2"}
+        assert service.admin("POST", "/models/travel/versions", body).status_code == 422
+        assert failed_reloads(service) == count
 
 
 def test_fewer_labels_need_to_be_meant(
@@ -347,6 +372,18 @@ def test_a_private_catalogues_alias_is_followed(
     while service.label()[1] != "3.0.0" and time.monotonic() < end + 20:
         time.sleep(0.05)
     assert service.label()[1] == "3.0.0"
+
+
+def test_a_service_that_still_starts_is_not_ended_by_a_hangup(start: Start, exported: Path) -> None:
+    """Whoever renewed a folder tells the service so, not knowing what it is about."""
+    service = start(f"travel@1={exported}", ready=False)
+    status = Path(f"/proc/{service.pid}/status")
+    end = time.monotonic() + 20
+    while not int(status.read_text().partition("SigIgn:")[2].split()[0], 16) & 1:
+        assert not service.events("ready") and time.monotonic() < end
+        time.sleep(0.002)
+    service.signal(signal.SIGHUP)
+    assert service.wait_until_ready().label()[1] == "1"
 
 
 def test_a_batch_that_is_being_streamed_ends_with_the_version_it_began_with(
