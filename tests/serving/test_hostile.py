@@ -170,12 +170,20 @@ def test_headers_of_more_than_64_kb_are_refused_though_they_end(
     line = b"X-Padding: " + b"a" * (length // names - 13) + b"\r\n"
     request = b"GET /healthz HTTP/1.1\r\nHost: x\r\n"
     with socket.create_connection(("127.0.0.1", travel.port), timeout=20) as client:
-        client.sendall(request + line * names + b"\r\n" + request + b"Connection: close\r\n\r\n")
-        answer = b""
-        while part := client.recv(1 << 16):
-            answer += part
+        answer, cut_off = b"", False
+        try:
+            client.sendall(
+                request + line * names + b"\r\n" + request + b"Connection: close\r\n\r\n"
+            )
+            while part := client.recv(1 << 16):
+                answer += part
+        except (BrokenPipeError, ConnectionResetError):
+            cut_off = True  # by a server that closed with the rest of them unread
     codes = [part[:3] for part in answer.split(b"HTTP/1.1 ")[1:]]
-    assert codes == ([b"200", b"200"] if length <= 64 << 10 else [b"431"])
+    if length <= 64 << 10:
+        assert codes == [b"200", b"200"] and not cut_off
+    else:
+        assert codes == [b"431"] or (cut_off and not codes)
 
 
 def test_a_long_body_has_no_long_head(travel: Program) -> None:
