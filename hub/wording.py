@@ -10,3 +10,19 @@ def counted(count: int, thing: str) -> str:
     ('1 row', '2,000 rows')
     """
     return f"{count:,} {thing}{'' if count == 1 else 's'}"
+
+
+def duration(seconds: float) -> str:
+    """A length of time in words, as exact as one plans by.
+
+    >>> duration(0.84), duration(42.3), duration(204), duration(7_500)
+    ('0.8 s', '42 s', '3 min 24 s', '2 h 5 min')
+    """
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"

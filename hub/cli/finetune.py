@@ -139,6 +139,12 @@ def _check_trackers(
 @shard_option
 @click.option("--resume", is_flag=True, help="Go on with the unfinished run in --output.")
 @click.option("--overwrite", is_flag=True, help="Replace the model in --output.")
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Check data and settings, take a few steps, and say how long the run would take and how "
+    "much memory; nothing is kept.",
+)
 @click.option("--quiet", "-q", is_flag=True, help="No progress bar.")
 @json_option
 def finetune_command(
@@ -158,6 +164,7 @@ def finetune_command(
     random_weights: bool,
     resume: bool,
     overwrite: bool,
+    dry_run: bool,
     quiet: bool,
     as_json: bool,
     device: str,
@@ -179,6 +186,7 @@ def finetune_command(
       hub finetune train.tsv --dev dev.tsv --output runs/travel
       hub finetune data.csv --text-column 句子 --label-column 意图 --output runs/bank
       hub finetune entities.conll --crf --output runs/ner
+      hub finetune train.tsv --output runs/travel --dry-run
       hub finetune train.tsv --output runs/travel --resume
     """
     from hub.training.finetune import finetune
@@ -205,11 +213,13 @@ def finetune_command(
         device=device,
         callbacks=trackers(track, output, mlflow_model),
         command=shlex.join(["hub", *sys.argv[1:]]),
+        dry_run=dry_run,
         progress=not quiet,
         say=say,
     )
     if not result.summary:  # one of several processes, of which the first has written all
         return
-    say(f"written   {output}: the model, report.md, metrics.json")
+    if not dry_run:
+        say(f"written   {output}: the model, report.md, metrics.json")
     if as_json:
         print_json(result.summary)

@@ -49,6 +49,12 @@ class EncodedPassages(Sequence[Passage]):
         """In how many windows each text is read, int64 [N]."""
         return np.ones(len(self), np.int64) if self.firsts is None else np.diff(self.firsts)
 
+    def rows_of(self, windows: np.ndarray) -> np.ndarray:
+        """The number of the text that each of these windows, given by number, is of."""
+        if self.firsts is None:
+            return windows
+        return np.searchsorted(self.firsts, windows, side="right") - 1
+
     def __len__(self) -> int:
         return len(self.texts)
 

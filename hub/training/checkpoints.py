@@ -112,7 +112,7 @@ class CheckpointStore:
             temporary.mkdir(parents=True)
             # One after the other, so that two copies of everything are never in memory.
             weights = copy_weights(network)
-            _check_finite(weights, state.step)
+            check_finite(weights, state.step)
             _save_arrays(weights, temporary / _WEIGHTS)
             del weights
             tensors, scheduler = _optimizer_tensors(network, optimizer)
@@ -281,7 +281,7 @@ def _other_weights(network: paddle.nn.Layer, weights: dict[str, np.ndarray]) -> 
     return [] if odd is None else [f"the shape of {odd} was {was.get(odd)} and is {now.get(odd)}"]
 
 
-def _check_finite(weights: dict[str, np.ndarray], step: int) -> None:
+def check_finite(weights: dict[str, np.ndarray], step: int) -> None:
     """See that what is kept can be gone on from.
 
     Raises:

@@ -37,9 +37,10 @@ from hub.training.loop import compute_outputs
 from hub.training.output_folder import check_output, occupied, writing
 from hub.training.parallel import be_silent, join, where_it_computes
 from hub.training.provenance import versions
+from hub.training.rehearsal import Estimate
 from hub.training.report import Evaluation, write_report
 from hub.training.trainer import Trainer, check_metric, default_arguments
-from hub.wording import counted
+from hub.wording import counted, duration
 
 Say = Callable[[str], None]
 _BASELINE_FILE = "baseline.json"
@@ -76,6 +77,7 @@ def finetune(
     callbacks: Sequence[Callback] = (),
     teacher: Teacher | None = None,
     command: str = "",
+    dry_run: bool = False,
     progress: bool = True,
     say: Say = print,
 ) -> FinetuneResult:
@@ -107,6 +109,8 @@ def finetune(
         callbacks: more things to do along the run.
         teacher: a model to learn from beside the labels.
         command: what the user typed, for the model card.
+        dry_run: only say how long the run would take and how much memory, from a few of its steps;
+            the result's summary is that estimate, and `output` is left as it is.
         progress: show a progress bar.
         say: told what happens, a line at a time.
 
@@ -167,6 +171,11 @@ def finetune(
     )
     trainer.check(arguments)
     _describe_model(module, arguments.precision, say)
+    if dry_run:
+        trainer.checkpoint_dir = None
+        estimate = trainer.rehearse(train_data, dev_data)
+        _describe_estimate(estimate, say)
+        return FinetuneResult(folder, estimate.to_dict())
     with occupied(folder, resume, overwrite, group.is_first):
         baseline = None
         if group.is_first:
@@ -333,6 +342,19 @@ def _describe_model(module: Module, precision: str, say: Say) -> None:
     )
     if precision == "fp32" and paddle.get_device() == "cpu" and has_bfloat16():
         say("          this processor trains faster with --precision bf16")
+
+
+def _describe_estimate(estimate: Estimate, say: Say) -> None:
+    memory = estimate.memory_mb
+    say(
+        f"dry run   {counted(estimate.steps, 'step')} an epoch: {duration(estimate.epoch_s)}, and "
+        f"{duration(estimate.evaluation_s)} to measure the dev rows after it"
+    )
+    say(
+        f"          at most {duration(estimate.total_s)} for {counted(estimate.epochs, 'epoch')}"
+        f"{'' if memory is None else f', {memory:,.0f} MB of memory'}"
+    )
+    say("          nothing was written; the same command without --dry-run begins the run")
 
 
 def _show(metrics: Metrics, task: LabelledTask) -> str:

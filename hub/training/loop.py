@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -13,7 +12,7 @@ import numpy as np
 from hub.backend import paddle
 from hub.data.batches import collate, shuffled_batches
 from hub.data.encoded import EncodedTexts
-from hub.errors import InputError, TrainingError
+from hub.errors import InputError
 from hub.module import Module
 from hub.tasks import LabelledTask, MultiLabelClassification
 from hub.tasks.answering import run
@@ -22,19 +21,15 @@ from hub.tasks.encoded_passages import EncodedPassages
 from hub.tasks.passages import Passage
 from hub.training.arguments import TrainingArguments
 from hub.training.callbacks import Callback
-from hub.training.checkpoints import CheckpointStore, copy_weights, set_weights
+from hub.training.checkpoints import CheckpointStore, check_finite, copy_weights, set_weights
 from hub.training.distillation.teacher import Lessons
 from hub.training.keeping import Keeper
+from hub.training.nonfinite import NonFiniteGradientsError, NonFiniteSteps
 from hub.training.parallel import LostWorkerError
 from hub.training.signals import StopRequests
 from hub.training.state import TrainingState
 from hub.training.techniques import adversarial_embeddings, divergence, hide_tokens
 from hub.training.update import Update
-
-logger = logging.getLogger(__name__)
-
-# Steps in a row that may be left out because their loss is not a number.
-_MOST_NONFINITE = 3
 
 
 @dataclass(frozen=True)
@@ -112,7 +107,8 @@ class TrainingLoop:
         self.store = store
         self.callbacks = callbacks
         self.lessons = lessons
-        self.nonfinite = 0
+        folder = store.folder if store is not None and store.writes else None
+        self.nonfinite = NonFiniteSteps(train.passages, arguments.skip_nonfinite, folder)
         self.computed = 0  # tokens of the step in progress, with padding
         self.best: dict[str, np.ndarray] | None = None  # where no store keeps them
         self.keeper = Keeper(state, update, store, arguments.checkpoint_minutes)
@@ -160,7 +156,7 @@ class TrainingLoop:
         for rows in order[state.batch :]:
             if state.step >= state.total_steps:
                 break
-            loss = self._step(rows, stop)
+            loss = self.step(rows, stop)
             state.step += 1
             state.batch += 1
             if loss is None:
@@ -174,8 +170,15 @@ class TrainingLoop:
             if self.update.save_is_due:
                 self.keeper.save()
 
-    def _step(self, rows: np.ndarray, stop: StopRequests) -> float | None:
-        """Learn from a batch; its mean loss, or None if it was left out."""
+    def step(self, rows: np.ndarray, stop: StopRequests) -> float | None:
+        """Learn from a batch, given by the numbers of its rows.
+
+        Returns:
+            Its mean loss; None if it was left out.
+
+        Raises:
+            TrainingError: its loss is not a number.
+        """
         update, step = self.update, self.state.step
         update.begin(step)
         self.computed = 0
@@ -184,13 +187,18 @@ class TrainingLoop:
             with adversarial_embeddings(self.network, length, update.group):
                 self._add_gradients(rows)
         value = update.add_up(value, stop, self.keeper.is_due)
-        if math.isfinite(value):
-            self.nonfinite = 0
-            update.apply(step)
+        wrong = ("loss", value)
+        if is_finite := math.isfinite(value):
+            try:
+                update.apply(step)
+            except NonFiniteGradientsError as error:
+                is_finite, wrong = False, ("gradient norm", error.norm)
+        if is_finite:
+            self.nonfinite.passed()
         else:
-            self._refuse(value, rows)
+            self.nonfinite.refuse(*wrong, step + 1, rows, update.optimizer.get_lr())
         update.end(self.computed)
-        return value if math.isfinite(value) else None
+        return value if is_finite else None
 
     def _add_gradients(self, rows: np.ndarray) -> float:
         """Add the gradients of this process's rows of a batch; their part of its mean loss."""
@@ -254,24 +262,6 @@ class TrainingLoop:
         batch = None if whole_targets is None else (whole, whole_targets)
         return self.lessons.loss(loss, logits, targets, rows, batch)
 
-    def _refuse(self, value: float, rows: np.ndarray) -> None:
-        """Stop at a loss that is not a number, or leave its step out if that is asked for.
-
-        Raises:
-            TrainingError: it stops.
-        """
-        self.nonfinite += 1
-        shown = ", ".join(str(row + 1) for row in rows[:8])
-        told = (
-            f"The loss of step {self.state.step + 1} is {value} (rows {shown}, ... of the training "
-            "data)"
-        )
-        if self.arguments.skip_nonfinite and self.nonfinite < _MOST_NONFINITE:
-            logger.warning("%s: the step is left out.", told)
-            return
-        rate = self.update.optimizer.get_lr()
-        raise TrainingError(f"{told}: the run diverged. Lower the learning rate ({rate:.1e}).")
-
     def _end_epoch(self) -> None:
         state = self.state
         self.keeper.note_time()
@@ -307,6 +297,7 @@ class TrainingLoop:
         state.best_metric, state.best_epoch = metrics[self.metric], state.epoch + 1
         state.stale_epochs = 0
         best = copy_weights(self.network)
+        check_finite(best, state.step)
         if self.store is not None:
             self.store.save_best(best)
         if self.store is None or not self.store.writes:

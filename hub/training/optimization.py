@@ -6,6 +6,7 @@ import math
 
 from hub.backend import paddle
 from hub.training.arguments import TrainingArguments
+from hub.training.nonfinite import NonFiniteGradientsError
 from hub.training.sharding import Shares
 from hub.training.techniques import divide_learning_rate
 
@@ -34,6 +35,9 @@ class ClipByGlobalNorm(paddle.nn.ClipGradByGlobalNorm):
     Args:
         clip_norm: the limit; infinity scales nothing.
         shares: leave the optimizer the gradients of this process's share alone; the norm is of all.
+
+    Raises:
+        NonFiniteGradientsError: at a step, on the CPU and with a limit: the norm is not a number.
     """
 
     def __init__(self, clip_norm: float, shares: Shares | None = None) -> None:
@@ -57,6 +61,8 @@ class ClipByGlobalNorm(paddle.nn.ClipGradByGlobalNorm):
             return super()._dygraph_clip(params_grads)
         flat = [gradient.reshape([-1]) for gradient in there]
         norm = math.sqrt(sum(float(paddle.matmul(g, g)) for g in flat))
+        if not math.isfinite(norm):
+            raise NonFiniteGradientsError(norm)
         if norm <= self.clip_norm:
             return params_grads
         for gradient in there:

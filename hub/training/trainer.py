@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from hub.training.optimization import default_optimizer
 from hub.training.parallel import Group, join
 from hub.training.precision import check_precision
 from hub.training.quantization_aware import rounded
+from hub.training.rehearsal import Estimate, rehearse
 from hub.training.sharding import Shares
 from hub.training.signals import StopRequests
 from hub.training.state import TrainingState
@@ -179,6 +180,19 @@ class Trainer:
         self._fit_labels(train, arguments)
         self._run(train, dev, arguments, resume)
 
+    def rehearse(self, train_data: Any, dev_data: Any = None, **changes: Any) -> Estimate:
+        """How long a run would take and how much memory, from a few of its steps.
+
+        The module has learned from them afterwards: load it anew for the run itself. The arguments
+        and errors are `finetune_and_eval`'s.
+        """
+        arguments = self.arguments.with_changes(**changes)
+        train = self._load(train_data, "train")
+        train, dev = with_dev(train, train_data, dev_data, arguments.seed)
+        self._fit_labels(train, arguments)
+        with self._prepared(train, dev, arguments) as loop, loop.update.waiting:
+            return rehearse(loop)
+
     def evaluate(self, data: Any, batch_size: int | None = None) -> Metrics:
         """The module's metrics on labelled texts, as fractions of 1.
 
@@ -232,6 +246,18 @@ class Trainer:
         arguments: TrainingArguments,
         resume: bool,
     ) -> None:
+        with self._prepared(train_data, dev_data, arguments, resume) as loop:
+            self._learn(loop)
+
+    @contextmanager
+    def _prepared(
+        self,
+        train_data: TextDataset,
+        dev_data: TextDataset | None,
+        arguments: TrainingArguments,
+        resume: bool = False,
+    ) -> Iterator[TrainingLoop]:
+        """The loop of a run; what it changes of the network is taken back after it."""
         self.check(arguments)
         long_text = arguments.long_text or self.module.long_text
         length = arguments.max_seq_len
@@ -249,13 +275,16 @@ class Trainer:
         self.state = TrainingState()
         lessons = self._lessons(train, arguments)
         taught = nullcontext() if lessons is None else lessons.given_to(network, arguments.seed)
-        with (
-            low_rank(network, arguments.lora, arguments.seed, arguments.freeze_layers),
-            rounded(network, arguments.quantization_aware),
-            taught,
-        ):
-            self._learn(train, dev, arguments, resume, lessons)
-        self.module.adopt_weights()
+        try:
+            with (
+                low_rank(network, arguments.lora, arguments.seed, arguments.freeze_layers),
+                rounded(network, arguments.quantization_aware),
+                taught,
+            ):
+                yield self._loop(train, dev, arguments, resume, lessons)
+        finally:
+            self.module.eval()
+            self.module.adopt_weights()
 
     def _lessons(self, train: EncodedData, arguments: TrainingArguments) -> Lessons | None:
         """What the teacher, if there is one, says of the training rows."""
@@ -265,16 +294,15 @@ class Trainer:
             self.task, self.module, train.passages, arguments.eval_batch_size
         )
 
-    def _learn(
+    def _loop(
         self,
         train: EncodedData,
         dev: EncodedData | None,
         arguments: TrainingArguments,
         resume: bool,
-        lessons: Lessons | None = None,
-    ) -> None:
+        lessons: Lessons | None,
+    ) -> TrainingLoop:
         network = self.module.network
-        metric = check_metric(arguments.metric, self.task)
         group = join()
         batches = math.ceil(len(train.encodings) / arguments.batch_size)
         steps = batches * arguments.epochs
@@ -293,23 +321,25 @@ class Trainer:
             if store is None:
                 raise InputError("There is nothing to resume from without a checkpoint_dir.")
             self.state = store.load(network, optimizer, update)
-        callbacks = self.callbacks if group.is_first else []
-        loop = TrainingLoop(
+        return TrainingLoop(
             self.module,
             self.state,
             arguments,
             train,
             dev,
-            metric,
+            check_metric(arguments.metric, self.task),
             update,
             store,
-            callbacks,
+            self.callbacks if group.is_first else [],
             lessons,
         )
-        for callback in callbacks:
-            callback.on_train_begin(arguments, self.state, len(train.encodings), metric)
+
+    def _learn(self, loop: TrainingLoop) -> None:
+        update, arguments, dev = loop.update, loop.arguments, loop.dev
+        for callback in loop.callbacks:
+            callback.on_train_begin(arguments, self.state, len(loop.train.encodings), loop.metric)
         try:
-            with update.waiting, StopRequests(is_launched=group.size > 1) as stop:
+            with update.waiting, StopRequests(is_launched=update.group.size > 1) as stop:
                 loop.run(stop)
             if dev is not None and self.task.is_tuned:
                 outputs = compute_outputs(self.module, dev.passages, arguments.eval_batch_size)
@@ -317,7 +347,7 @@ class Trainer:
         finally:
             self.module.eval()
             self.module.adopt_weights()
-            for callback in callbacks:
+            for callback in loop.callbacks:
                 callback.on_train_end(self.state)
 
     def _checkpoint_store(

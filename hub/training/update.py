@@ -116,6 +116,7 @@ class Update:
 
         Raises:
             LostWorkerError: another process has ended, while it had a share of the weights.
+            NonFiniteGradientsError: the gradients are not numbers; no weight has changed.
         """
         self._precision.step(self.optimizer)
         if self.shares is not None:

@@ -383,6 +383,67 @@ def test_three_such_steps_in_a_row_stop_the_run(
         make(skip_nonfinite=True).finetune_and_eval(ROWS, DEV)
 
 
+def test_weights_that_are_no_numbers_are_never_the_best(make: Make) -> None:
+    """An epoch's last step may spoil them: the epoch is measured right after."""
+
+    class Damage(Callback):
+        def on_step(self, state: Any, loss: float, rows: int) -> None:
+            if state.step == 3:
+                bias = trainer.module.network.classifier.bias
+                bias.set_value(paddle.full_like(bias, float("inf")))
+
+    trainer = make(callbacks=[Damage()])
+    with pytest.raises(TrainingError, match=r"After step 3 classifier\.bias holds"):
+        trainer.finetune_and_eval(ROWS, DEV)
+
+
+def test_gradients_that_are_no_numbers_stop_their_step_before_it_changes_a_weight(
+    make: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The loss is a number and its gradient is none, as where a root is taken of 0."""
+    original, calls, before = TextClassification.loss, [0], {}
+
+    def loss(self: Any, *arguments: Any) -> Any:
+        calls[0] += 1
+        value = original(self, *arguments)
+        if calls[0] != 5:
+            return value
+        before.update(weights(trainer))
+        return value + paddle.sqrt(value * 0.0)
+
+    monkeypatch.setattr(TextClassification, "loss", loss)
+    trainer = make(folder=tmp_path, checkpoint_minutes=0)
+    with pytest.raises(TrainingError, match="The gradient norm of step 5 is nan") as caught:
+        trainer.finetune_and_eval(ROWS, DEV)
+    after = weights(trainer)
+    assert all((after[name] == value).all() for name, value in before.items())
+    kept = tmp_path / "nonfinite-step-5.jsonl"
+    assert str(kept) in str(caught.value)
+    lines = [json.loads(line) for line in kept.read_text().splitlines()]
+    assert len(lines) == ARGUMENTS.batch_size
+    assert all(ROWS[line["row"] - 1][0] == line["text"] for line in lines)
+    monkeypatch.setattr(TextClassification, "loss", original)
+    rest = Losses()
+    make(folder=tmp_path, callbacks=[rest], checkpoint_minutes=0).finetune_and_eval(
+        ROWS, DEV, resume=True
+    )
+    assert sorted(rest.values) == [5, 6]
+
+
+def test_a_step_of_windows_names_the_rows_that_they_are_of(
+    make: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    _break(monkeypatch, {1})
+    rows = [(text * 10, label) for text, label in ROWS]
+    trainer = make(folder=tmp_path, long_text="window", max_seq_len=16, batch_size=4)
+    with pytest.raises(TrainingError, match="The loss of step 1 is nan"):
+        trainer.finetune_and_eval(rows, DEV)
+    lines = (tmp_path / "nonfinite-step-1.jsonl").read_text().splitlines()
+    found = [json.loads(line) for line in lines]
+    assert 1 <= len(found) <= 4
+    assert all(rows[line["row"] - 1][0] == line["text"] for line in found)
+
+
 def test_weights_that_are_no_numbers_are_never_saved(make: Make, tmp_path: Path) -> None:
     class Damage(Callback):
         def __init__(self) -> None:

@@ -14,6 +14,7 @@ from hub.tasks.masked_language_modelling import MaskedBatch, MaskedLanguageModel
 from hub.training.callbacks import Callback
 from hub.training.checkpoints import CheckpointStore
 from hub.training.keeping import Keeper
+from hub.training.nonfinite import NonFiniteGradientsError
 from hub.training.parallel import LostWorkerError
 from hub.training.pretraining.arguments import PretrainingArguments
 from hub.training.pretraining.packed_corpus import PackedCorpus
@@ -102,13 +103,20 @@ class PretrainingLoop:
         value = self._add_gradients(numbers)
         value = update.add_up(value, stop, self.keeper.is_due)
         if not math.isfinite(value):
-            raise TrainingError(
-                f"The loss of step {self.state.step + 1} is {value}: the run diverged. Lower the "
-                f"learning rate ({update.optimizer.get_lr():.1e})."
-            )
-        update.apply(step)
+            raise self._diverged("loss", value)
+        try:
+            update.apply(step)
+        except NonFiniteGradientsError as error:
+            raise self._diverged("gradient norm", error.norm) from error
         update.end(len(numbers) * self.arguments.max_seq_len)
         return value
+
+    def _diverged(self, what: str, value: float) -> TrainingError:
+        rate = self.update.optimizer.get_lr()
+        return TrainingError(
+            f"The {what} of step {self.state.step + 1} is {value}: the run diverged. Lower the "
+            f"learning rate ({rate:.1e})."
+        )
 
     def _add_gradients(self, numbers: np.ndarray) -> float:
         """Learn from this process's sequences of a batch; their part of the batch's mean loss."""
