@@ -2,7 +2,7 @@
 
     python benchmarks/serving.py [--fastapi PYTHON] [--paddlehub PYTHON] [--simple-server PYTHON]
                                  [--seconds 10] [--overload-s 300] [--updates 100] [--soak-s 0]
-                                 [--json FILE]
+                                 [--wrk] [--json FILE]
 
 The model is `ernie-pocket-zh`, fine-tuned for a few steps on the example (its speed does not depend
 on how well it learned), exported to ONNX in int8. The texts are the example's test sentences, one a
@@ -11,7 +11,8 @@ FastAPI with a pipeline of transformers (PyTorch); PaddleHub's serving of a modu
 with PaddleNLP, a process for each processor; PaddleNLP's SimpleServer, which needs PaddlePaddle 2.
 
 Each figure comes from a client in a process of its own on the same processors: what it takes, the
-service does not have. Read the ratios.
+service does not have. Read the ratios. With --wrk that is `wrk` (Debian's package) where every
+client asks again as soon as it is answered: it takes less of the processors than one in Python.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ ROOT = Path(__file__).parents[1]
 EXAMPLE = ROOT / "examples" / "crosswoz_intent"
 TOKEN = "benchmark-admin-token"
 CLIENTS = 64
+WITH_WRK = False  # main's option
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,8 @@ def load(
 ) -> dict[str, Any]:
     """What a client in another process measured; see `load_client.py`."""
     peer = next(peer for peer in (OURS, *PEERS) if peer.path == path)
+    if rate is None and WITH_WRK:
+        return _load_by_wrk(port, peer, seconds, clients)
     bodies = json.dumps([peer.body(text) for text in sentences()])
     command = [sys.executable, str(ROOT / "benchmarks" / "load_client.py"), str(port), path]
     command += [str(seconds), "--clients", str(clients)]
@@ -115,6 +119,51 @@ def load(
     done = subprocess.run(command, input=bodies, capture_output=True, text=True, check=True)
     result: dict[str, Any] = json.loads(done.stdout)
     return result
+
+
+# wrk's: every request is the next of the bodies; at the end the figures as JSON.
+_SCRIPT = """
+wrk.method = "POST"
+wrk.headers["Content-Type"] = "application/json"
+local number = 0
+function request()
+  number = number % #BODIES + 1
+  return wrk.format(nil, nil, nil, BODIES[number])
+end
+local threads = {}
+function setup(thread) table.insert(threads, thread) end
+function done(summary, latency, requests)
+  local errors = summary.errors
+  local bad = errors.connect + errors.read + errors.write + errors.timeout
+  io.write(string.format('{"asked": %d, "refused": %d, "failed": %d, "us": %d, '
+    .. '"p50_us": %d, "p99_us": %d}', summary.requests, errors.status, bad, summary.duration,
+    latency:percentile(50), latency:percentile(99)))
+end
+"""
+
+
+def _load_by_wrk(port: int, peer: Peer, seconds: float, clients: int) -> dict[str, Any]:
+    """What `wrk` measured on one thread, in the shape of `load_client.py`'s figures."""
+    bodies = [json.dumps(peer.body(text), ensure_ascii=False) for text in sentences()]
+    with tempfile.NamedTemporaryFile("w", suffix=".lua", encoding="utf-8") as script:
+        # JSON's strings are Lua's: what they escape, both escape alike.
+        quoted = ", ".join(json.dumps(body, ensure_ascii=False) for body in bodies)
+        script.write(f"local BODIES = {{{quoted}}}\n{_SCRIPT}")
+        script.flush()
+        done = subprocess.run(
+            ["wrk", "-t1", f"-c{clients}", f"-d{max(1, round(seconds))}", "--timeout", "30",
+             "-s", script.name, f"http://127.0.0.1:{port}{peer.path}"],
+            capture_output=True, text=True, check=True,
+        )  # fmt: skip
+    found = json.loads(done.stdout[done.stdout.rindex("{") :])
+    answered = found["asked"] - found["refused"]
+    statuses = {"200": answered, "others": found["refused"], "0": found["failed"]}
+    return {
+        "per_s": round(answered / found["us"] * 1e6, 1),
+        "p50_ms": round(found["p50_us"] / 1000, 2),
+        "p99_ms": round(found["p99_us"] / 1000, 2),
+        "statuses": {status: count for status, count in statuses.items() if count},
+    }
 
 
 # --- the model -----------------------------------------------------------------------------------
@@ -161,9 +210,16 @@ class Service:
     """`hub serve`, or the peer, until the end of a `with`."""
 
     def __init__(
-        self, command: Sequence[str], port: int, path: str, scratch: Path, **environment: str
+        self,
+        command: Sequence[str],
+        port: int,
+        path: str,
+        scratch: Path,
+        answers: Callable[[Service], bool] | None = None,
+        **environment: str,
     ) -> None:
         self.port, self.path, self._scratch = port, path, scratch
+        self._answers = answers or _answers
         self._command, self._environment = list(command), environment
 
     def __enter__(self) -> Service:
@@ -175,17 +231,18 @@ class Service:
         self.pid = self._process.pid
         end = time.monotonic() + 120
         while time.monotonic() < end:
-            try:
-                if load(self.port, self.path, 0.2, 1)["statuses"].get("200"):
-                    return self
-            except subprocess.CalledProcessError:
-                time.sleep(0.3)
+            if self._answers(self):
+                return self
         self._log.seek(0)
         raise SystemExit(f"the service did not start: {self._log.read().decode()[-2000:]}")
 
     def __exit__(self, *_: object) -> None:
         self._process.terminate()
-        self._process.wait(60)
+        self.wait(60)
+
+    def wait(self, timeout: float) -> int:
+        """The exit code, once it has ended."""
+        return self._process.wait(timeout)
 
     def memory_mb(self) -> float:
         """Its resident memory, with that of its workers."""
@@ -196,13 +253,24 @@ class Service:
         return round(pages * os.sysconf("SC_PAGE_SIZE") / 1e6, 1)
 
 
-def hub_service(folder: Path, port: int, *options: str, scratch: Path | None = None) -> Service:
+def _answers(service: Service) -> bool:
+    """Whether a service has answered a text."""
+    try:
+        return bool(load(service.port, service.path, 0.2, 1)["statuses"].get("200"))
+    except subprocess.CalledProcessError:
+        time.sleep(0.3)
+        return False
+
+
+def hub_service(
+    folder: Path, port: int, *options: str, answers: Callable[[Service], bool] | None = None
+) -> Service:
     """`hub serve` of an exported folder."""
-    token = (scratch or folder.parent) / "token"
+    token = folder.parent / "token"
     token.write_text(TOKEN)
     command = [sys.executable, "-m", "hub", "serve", f"travel@1={folder}", "--port", str(port)]
     command += ["--admin-token", str(token), *options]
-    return Service(command, port, OURS.path, token.parent)
+    return Service(command, port, OURS.path, token.parent, answers)
 
 
 def peer_service(peer: Peer, python: str, run: Path, scratch: Path, port: int) -> Service:
@@ -312,8 +380,11 @@ def main() -> None:
     parser.add_argument("--overload-s", type=float, default=300.0)
     parser.add_argument("--updates", type=int, default=100)
     parser.add_argument("--soak-s", type=float, default=0.0)
+    parser.add_argument("--wrk", action="store_true", help="ask with wrk")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
+    global WITH_WRK
+    WITH_WRK = given.wrk
     peers = [(peer, python) for peer in PEERS if (python := getattr(given, peer.name))]
     results: dict[str, Any] = {}
 
