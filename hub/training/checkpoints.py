@@ -217,7 +217,8 @@ class CheckpointStore:
         if changed:
             raise OtherRunError(
                 f"The checkpoint in {self.folder} is of another run: {'; '.join(changed)}. "
-                "Resume with the same arguments and data, or start without --resume."
+                "Resume with the same arguments and data, or start again: --overwrite instead of "
+                "--resume."
             )
         set_weights(network, weights)
         shares = None if companion is None else companion.shares
