@@ -5,8 +5,8 @@
 It searches the travel questions in `examples/crosswoz_intent/dev.tsv`. Vectors that `hub embed FILE
 --output vectors.npy` wrote are used with `--vectors`; without, the texts are embedded at once.
 
-`ernie-pocket-zh` is not pretrained: with it, texts are alike that share characters. Try
-`--model ernie-3.0-nano-zh`, or a model that was fine-tuned on your own texts.
+No model of the catalogue but RocketQA's was taught to compare sentences: with a pretrained one, texts
+are alike that share words. One that was fine-tuned on your own labels brings together what they do.
 """
 
 from __future__ import annotations
