@@ -69,6 +69,29 @@ def create_app(
         keys: the callers' keys; None lets everybody in.
         admin_keys: the administrators'; None closes the administration.
     """
+    # Not a whole `Starlette`: that answers errors itself, before the gate can.
+    app: ASGIApp = Gate(
+        Router(_routes(service, fleet), redirect_slashes=False),
+        service.metrics,
+        keys,
+        admin_keys,
+        service.settings.log_texts,
+        service.settings.limits.requests,
+        span_maker(),
+    )
+    if service.settings.cors:
+        app = CORSMiddleware(
+            app,
+            allow_origins=list(service.settings.cors),
+            allow_methods=["GET", "POST"],
+            allow_headers=[*_HEADERS, service.settings.user_header],
+            expose_headers=["retry-after", "x-model-version", "x-request-id", TENSORS_HEADER],
+        )
+    return app
+
+
+def _routes(service: Service, fleet: Fleet) -> list[Route]:
+    """What is at which address; the most asked for first, as they are looked through in turn."""
     answerer = Answerer(service)
     own, paddlehub = OwnProtocol(answerer), PaddleHubProtocol(answerer)
     v2, admin = OpenInferenceProtocol(answerer), Admin(service, fleet)
@@ -93,7 +116,7 @@ def create_app(
 
     v2_model = "/v2/models/{name}"
     v2_version = "/v2/models/{name}/versions/{version}"
-    routes = [
+    return [
         post("/v1/models/{name}:predict", own.predict),
         post("/predict/{name}", paddlehub.predict),
         post(f"{v2_model}/infer", v2.infer),
@@ -125,23 +148,3 @@ def create_app(
         post("/admin/models/{name}/rollback", admin.rollback),
         post("/admin/reload", admin.reload),
     ]
-    # Not a whole `Starlette`: that answers errors itself, before the gate can.
-    router = Router(routes, redirect_slashes=False)
-    app: ASGIApp = Gate(
-        router,
-        service.metrics,
-        keys,
-        admin_keys,
-        service.settings.log_texts,
-        service.settings.limits.requests,
-        span_maker(),
-    )
-    if service.settings.cors:
-        app = CORSMiddleware(
-            app,
-            allow_origins=list(service.settings.cors),
-            allow_methods=["GET", "POST"],
-            allow_headers=[*_HEADERS, service.settings.user_header],
-            expose_headers=["retry-after", "x-model-version", "x-request-id", TENSORS_HEADER],
-        )
-    return app

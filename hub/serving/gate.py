@@ -10,8 +10,9 @@ import logging
 import random
 import re
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any
 
 from starlette.datastructures import Headers
@@ -23,6 +24,7 @@ from hub.errors import HubError, RequestError
 from hub.serving.keys import KeyFile
 from hub.serving.logs import Thinned, event
 from hub.serving.metrics import Metrics
+from hub.serving.tracing import no_span
 
 logger = logging.getLogger(__name__)
 
@@ -106,7 +108,6 @@ class Gate:
         record = Record(_request_id(headers), _protocol_of(path))
         scope["hub.record"] = record
         scope["app"] = self  # so that the router raises what it refuses
-        own_headers = [(b"x-request-id", record.request_id.encode()), *_HEADERS]
         status, begun = 0, False
 
         async def answer(message: Message) -> None:
@@ -114,9 +115,7 @@ class Gate:
             if message["type"] == "http.response.start":
                 status, begun = message["status"], True
                 found = message.setdefault("headers", [])
-                found.extend(own_headers)
-                if record.version is not None:
-                    found.append((b"x-model-version", record.version.encode()))
+                found.extend(self._own_headers(record))
                 names = {name for name, _ in found}
                 if b"content-security-policy" not in names:
                     found.append(_STRICT_POLICY)
@@ -142,6 +141,55 @@ class Gate:
             finally:
                 self._in_hand -= 1
         self._note(path, scope["method"], record, status)
+
+    def refuse(
+        self,
+        path: str,
+        headers: Sequence[tuple[bytes, bytes]],
+        model: str,
+        version: str | None,
+        refusal: Callable[[], RequestError],
+    ) -> bytes | None:
+        """Refuse a `POST` before anything else of it is looked at; noted as any answer.
+
+        Args:
+            path: where it goes.
+            headers: its own, with names in lower case.
+            model: the model that it is for.
+            version: the version, if there is only one.
+            refusal: why; called if the request would have been let in.
+
+        Returns:
+            The answer as it is sent, without its `date`; None if the request would not have been
+            let in, which is then told in the usual way, or if it is to be traced.
+        """
+        if self._span is not no_span:
+            return None
+        found = Headers(raw=list(headers))
+        record = Record(_request_id(found), _protocol_of(path), counted=True, model=model)
+        try:
+            self._admit(path, "POST", found, record)
+        except RequestError:
+            return None
+        record.version = version
+        reason = refusal()
+        record.code = reason.code
+        lines, body = _message(reason, record)
+        lines += self._own_headers(record)
+        lines += [_STRICT_POLICY, (b"cache-control", b"no-store")]
+        head = b"".join(b"%b: %b\r\n" % line for line in lines)
+        self._note(path, "POST", record, reason.status)
+        return b"HTTP/1.1 %d %b\r\n%b\r\n%b" % (
+            reason.status, HTTPStatus(reason.status).phrase.encode(), head, body
+        )  # fmt: skip
+
+    @staticmethod
+    def _own_headers(record: Record) -> list[tuple[bytes, bytes]]:
+        """What every answer has."""
+        own = [(b"x-request-id", record.request_id.encode()), *_HEADERS]
+        if record.version is not None:
+            own.append((b"x-model-version", record.version.encode()))
+        return own
 
     def _admit(self, path: str, method: str, headers: Headers, record: Record) -> None:
         """Let a request in, or not.
@@ -276,9 +324,8 @@ def error_body(refusal: RequestError, record: Record) -> dict[str, Any]:
     }
 
 
-async def _send_refusal(
-    refusal: RequestError, record: Record, send: Callable[[Message], Awaitable[None]]
-) -> None:
+def _message(refusal: RequestError, record: Record) -> tuple[list[tuple[bytes, bytes]], bytes]:
+    """The headers and the body that tell of a refusal."""
     body = encode_json(error_body(refusal, record))
     headers = [
         (b"content-type", b"application/json"),
@@ -292,5 +339,12 @@ async def _send_refusal(
         headers.append((b"www-authenticate", b"Bearer"))
     if refusal.status in (408, 413):
         headers.append((b"connection", b"close"))
+    return headers, body
+
+
+async def _send_refusal(
+    refusal: RequestError, record: Record, send: Callable[[Message], Awaitable[None]]
+) -> None:
+    headers, body = _message(refusal, record)
     await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

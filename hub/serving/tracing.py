@@ -9,6 +9,11 @@ from typing import Any
 from starlette.types import Scope
 
 
+def no_span(scope: Scope) -> Any:
+    """Instead of a span: nothing."""
+    return contextlib.nullcontext()
+
+
 def span_maker() -> Callable[[Scope], Any]:
     """What makes a request's span: a context manager, which does nothing without OpenTelemetry.
 
@@ -18,7 +23,7 @@ def span_maker() -> Callable[[Scope], Any]:
     try:
         from opentelemetry import propagate, trace
     except ImportError:
-        return lambda scope: contextlib.nullcontext()
+        return no_span
     tracer = trace.get_tracer("hub.serving")
 
     def span(scope: Scope) -> Any:
@@ -34,5 +39,5 @@ def span_maker() -> Callable[[Scope], Any]:
 
     # Without a provider every span would be made for nothing.
     if isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
-        return lambda scope: contextlib.nullcontext()
+        return no_span
     return span

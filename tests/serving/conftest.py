@@ -287,8 +287,8 @@ class Threaded:
         engine = service.models["travel"].versions["1"].engine
         engine._model = self.model
         self._started.set()
-        app = create_app(service, LocalFleet(planner, self.metrics), None, None)
-        await self.process.serve(app)
+        self.gate = create_app(service, LocalFleet(planner, self.metrics), None, None)
+        await self.process.serve(self.gate)
 
     @property
     def batcher(self) -> Any:

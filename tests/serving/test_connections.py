@@ -12,7 +12,8 @@ import pytest
 import uvicorn
 
 from hub.errors import InputError
-from hub.serving.server import Impatient, bind
+from hub.serving.connections import Connection
+from hub.serving.server import bind
 from hub.serving.settings import Settings
 
 _PART, _PARTS = 1 << 20, 40  # more than the kernel keeps for a client
@@ -31,8 +32,8 @@ async def send_much(scope: Any, receive: Any, send: Any) -> None:
 
 async def exchange(path: str, client: Client, monkeypatch: pytest.MonkeyPatch) -> int:
     """What `client` makes of the connection; the server has none when it ends."""
-    monkeypatch.setattr(Impatient, "unread_s", 0.5)
-    config = uvicorn.Config(send_much, port=0, http=Impatient, lifespan="off", log_config=None)
+    monkeypatch.setattr(Connection, "unread_s", 0.5)
+    config = uvicorn.Config(send_much, port=0, http=Connection, lifespan="off", log_config=None)
     server = uvicorn.Server(config)
     serving = asyncio.create_task(server.serve())
     while not server.started:

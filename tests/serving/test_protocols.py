@@ -19,8 +19,8 @@ import requests
 
 import hub
 from hub.inference.export import export
+from hub.serving.connections import Joining
 from hub.serving.openapi import describe
-from hub.serving.server import Joining
 from hub.serving.settings import Limits
 from tests.golden import layouts
 from tests.serving.conftest import ROOT, Program, Start, Threaded
@@ -230,7 +230,7 @@ def test_an_answer_is_one_packet(threaded: Callable[..., Threaded]) -> None:
             super()._send()
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("hub.serving.server.Joining", Watched)
+        patch.setattr("hub.serving.connections.Joining", Watched)
         for body in (b'{"text": "a"}', b"{}"):
             requests.post(f"http://127.0.0.1:{service.port}/v1/models/travel:predict", body)
     packets = [packet for packet in written if packet]
