@@ -181,6 +181,31 @@ def test_an_interrupted_pull_goes_on(
     assert sorted(fetched + again) == ["weights.bin", "词表.txt"]
 
 
+def test_a_pull_does_not_go_on_with_another_catalogues_files(
+    catalogue: TeamCatalogue,
+    mine: Store,
+    theirs: Store,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    catalogue.publish(registered(mine, "travel", "1.0.0", "one"))
+    other = TeamCatalogue(str(tmp_path / "another"))
+    other.publish(registered(Store(tmp_path / "another's"), "travel", "1.0.0", "two"))
+    fetch = catalogue._storage.fetch
+
+    def cut(path: str, target: Path, expected: object) -> None:
+        fetch(path, target, expected)  # type: ignore[arg-type]
+        if target.name == "weights.bin":
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(catalogue._storage, "fetch", cut)
+    with pytest.raises(KeyboardInterrupt):
+        catalogue.pull("travel", "1.0.0", theirs)
+    model = other.pull("travel", "1.0.0", theirs)
+    assert (model.folder / "weights.bin").read_text() == "two"
+    assert theirs.verify(model) is None
+
+
 def test_the_index_names_every_version_for_servers_that_cannot_list(
     catalogue: TeamCatalogue, mine: Store, tmp_path: Path
 ) -> None:
