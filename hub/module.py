@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -58,6 +59,7 @@ from hub.tasks.networks import (
 )
 from hub.tasks.passages import check_long_text
 from hub.tokenizers import TOKENIZER_FILES, Text, Tokenizer, load_tokenizer
+from hub.wording import must_be_one_of
 
 if TYPE_CHECKING:
     from hub.inference.export import Exported
@@ -529,7 +531,7 @@ def _pooling_by(asked: str | None, config: ErnieConfig) -> ErnieConfig:
     if asked is None:
         return config
     if asked not in POOLINGS:
-        raise InputError(f"classifier_pooling is {asked!r}; there is {', '.join(POOLINGS)}.")
+        raise InputError(must_be_one_of("classifier_pooling", POOLINGS, asked))
     return dataclasses.replace(config, classifier_pooling=asked)
 
 
@@ -578,4 +580,6 @@ def _locate(
 def _name_of(entry: ModelEntry | None, manifest: Manifest | None, folder: Path) -> str:
     if entry is not None:
         return entry.name
-    return manifest.name if manifest and manifest.name else folder.name
+    if manifest and manifest.name:
+        return manifest.name
+    return Path(os.path.abspath(folder)).name  # "." has a name

@@ -42,9 +42,10 @@ def open_dataset(name: str, split: str) -> Table:
     try:
         return open_loaded(datasets.load_dataset(name), split, name)
     except Exception as error:  # every layer below has errors of its own
+        reason = ": ".join([type(error).__name__, *str(error).splitlines()[:1]])
         raise DataError(
             f"There is no file or folder {name}, and no data set of that name could be fetched "
-            f"from the Hugging Face Hub ({type(error).__name__}: {str(error).splitlines()[0]})."
+            f"from the Hugging Face Hub ({reason})."
         ) from error
 
 

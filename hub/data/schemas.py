@@ -151,7 +151,7 @@ def cell(row: Mapping[str, Any], column: str) -> Any:
         DataError: it is not there, or null.
     """
     if column not in row:
-        raise DataError(f"no {column!r}; there is {', '.join(map(repr, row))}")
+        raise DataError(f"no {column!r}, only {', '.join(map(repr, row))}")
     if row[column] is None:
         raise DataError(f"{column!r} is null")
     return row[column]
@@ -175,12 +175,13 @@ def _string(value: Any, column: str) -> str:
 
 
 def named(value: Any, column: str) -> str:
-    """A label's name, without the space around it.
+    """A label's name, without the space around it; JSON's true and false as it writes them.
 
     Raises:
         DataError: nothing is left.
     """
-    name = str(_number(value)).strip()
+    number = _number(value)
+    name = str(number).lower() if isinstance(number, bool) else str(number).strip()
     if not name:
         raise DataError("the label is empty")
     return sys.intern(name)  # a million rows share a few labels

@@ -161,7 +161,7 @@ def _text(item: Any, column: str) -> str | BadRow:
     if isinstance(value, str):
         return value
     if column not in row:
-        return BadRow(number, f"no {column!r}; there is {', '.join(map(repr, row))}")
+        return BadRow(number, f"no {column!r}, only {', '.join(map(repr, row))}")
     kind = "null" if value is None else f"{type(value).__name__}, not text"
     return BadRow(number, f"{column!r} is {kind}")
 

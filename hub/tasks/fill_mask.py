@@ -10,7 +10,7 @@ import numpy as np
 
 from hub.data.batches import Batch
 from hub.errors import InputError
-from hub.tasks.base import AnswerOptions, Task, softmax
+from hub.tasks.base import AnswerOptions, Task, check_no_probabilities, softmax
 from hub.tasks.passages import Passage
 from hub.tokenizers import Encoding, Tokenizer
 from hub.tokenizers.windows import Window, owned
@@ -108,7 +108,11 @@ class FillMask(Task):
         For a text with one `[MASK]` a list of dictionaries, the likeliest first: `score`, `token`
         (its id), `token_str` and `sequence` (the text with it). For one with several, such a list
         for each.
+
+        Raises:
+            InputError: probabilities are asked for.
         """
+        check_no_probabilities(self.name, options)
         return [
             _answer(output, passage, tokenizer, options.top_k or _TOP_K)
             for output, passage in zip(outputs, passages, strict=True)

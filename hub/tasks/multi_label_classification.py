@@ -9,10 +9,10 @@ import numpy as np
 
 from hub.data.examples import Example, Text, TextDataset
 from hub.errors import DataError, InputError
-from hub.tasks.base import AnswerOptions, LabelScore, Metrics, Targets, sigmoid
+from hub.tasks.base import AnswerOptions, LabelScore, Metrics, Targets, not_trained_for, sigmoid
 from hub.tasks.losses import LossSettings, binary_cross_entropy
 from hub.tasks.passages import Passage
-from hub.tasks.sequence_classification import SequenceClassification, has_pairs, unknown_label
+from hub.tasks.sequence_classification import SequenceClassification, has_pairs
 from hub.tokenizers import Tokenizer
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class MultiLabelClassification(SequenceClassification):
         Raises:
             DataError: no row has a label.
         """
-        labels = sorted({label for example in data for label in _labels(example, data.source)})
+        labels = sorted({label for example in data for label in _labels(example, data)})
         if not labels:
             raise DataError(f"No row of {data.source} has a label: there is nothing to learn.")
         return cls(labels, **{"pairs": has_pairs(data), **options})
@@ -98,9 +98,10 @@ class MultiLabelClassification(SequenceClassification):
         self.check_texts(data)
         rows = np.zeros((len(data), len(self.labels)), bool)
         for row, example in enumerate(data):
-            for label in _labels(example, data.source):
+            for label in _labels(example, data):
                 if label not in self._numbers:
-                    raise DataError(unknown_label(example, label, data.source, self.labels))
+                    complaint = not_trained_for(f"the label {label!r}", self.labels)
+                    raise DataError(f"{data.place(example)}: {complaint}")
                 rows[row, self._numbers[label]] = True
         return rows
 
@@ -187,14 +188,14 @@ class MultiLabelClassification(SequenceClassification):
         return [label["label"] for label in given]
 
 
-def _labels(example: Example, source: str) -> tuple[str, ...]:
+def _labels(example: Example, data: TextDataset) -> tuple[str, ...]:
     label = example.label
     if isinstance(label, str):
         return (label,)
     if isinstance(label, tuple) and all(isinstance(part, str) for part in label):
         return tuple(str(part) for part in label)
     raise DataError(
-        f"{source}, line {example.line}: labels are needed here, not entities: give --task ner."
+        f"{data.place(example)}: labels are needed here, not entities: give --task ner."
     )
 
 

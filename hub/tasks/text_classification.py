@@ -10,10 +10,10 @@ import numpy as np
 
 from hub.data.examples import Example, Text, TextDataset
 from hub.errors import DataError
-from hub.tasks.base import AnswerOptions, LabelScore, Metrics, Targets, softmax
+from hub.tasks.base import AnswerOptions, LabelScore, Metrics, Targets, not_trained_for, softmax
 from hub.tasks.losses import LossSettings, cross_entropy, share_of
 from hub.tasks.passages import Passage
-from hub.tasks.sequence_classification import SequenceClassification, has_pairs, unknown_label
+from hub.tasks.sequence_classification import SequenceClassification, has_pairs
 from hub.tokenizers import Tokenizer
 
 if TYPE_CHECKING:
@@ -77,7 +77,8 @@ class TextClassification(SequenceClassification):
         numbers = {name: self.number_of(name) for name in set(classes)}
         if None in numbers.values():
             row = next(row for row, name in enumerate(classes) if numbers[name] is None)
-            raise DataError(unknown_label(data[row], classes[row], data.source, self.labels))
+            complaint = not_trained_for(f"the label {classes[row]!r}", self.labels)
+            raise DataError(f"{data.place(data[row])}: {complaint}")
         return np.array([numbers[name] for name in classes], np.int64)
 
     def knows(self, example: Example) -> bool:

@@ -18,6 +18,7 @@ from typing import Any
 
 from hub.errors import InputError
 from hub.files import read_utf8
+from hub.wording import must_be_one_of
 
 BACKENDS = ("auto", "jieba", "rjieba")
 # What jieba takes for letters, next to something that both take for one.
@@ -50,7 +51,7 @@ class Segmenter:
         self, dictionary: str | Path | None = None, hmm: bool = True, backend: str = "auto"
     ) -> None:
         if backend not in BACKENDS:
-            raise InputError(f"The backend is {backend!r}; there is {', '.join(BACKENDS)}.")
+            raise InputError(must_be_one_of("backend", BACKENDS, backend))
         if backend == "rjieba" and not _has_rjieba():
             raise InputError("rjieba is not installed: pip install rjieba, or use backend='auto'.")
         self.dictionary = None if dictionary is None else Path(dictionary)

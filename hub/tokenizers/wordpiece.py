@@ -25,6 +25,7 @@ from hub.errors import ModelError
 from hub.files import write_text
 from hub.tokenizers.base import SPECIAL_TOKENS, Pieces, Tokenizer, read_vocabulary
 from hub.tokenizers.plain import PlainTexts, is_plain
+from hub.wording import must_be_one_of
 
 # A longer word becomes [UNK], as in the originals.
 MAX_WORD_CHARACTERS = 100
@@ -70,7 +71,7 @@ class WordPieceTokenizer(Tokenizer):
             ModelError: a special token is missing, or there is no such style.
         """
         if style not in STYLES:
-            raise ModelError(f"The tokenizer's style is {style!r}; there is {', '.join(STYLES)}.")
+            raise ModelError(must_be_one_of("The tokenizer's style", STYLES, style))
         ids = {entry: index for index, entry in enumerate(entries)}
         missing = [token for token in SPECIAL_TOKENS if token not in ids]
         if missing:

@@ -38,6 +38,14 @@ def batch_of(module: hub.Module, texts: list[str]) -> Batch:
     return collate(encodings, np.arange(len(texts)), module.tokenizer.pad_token_id)
 
 
+def test_the_folder_one_stands_in_has_a_name(
+    module: hub.Module, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module.save(tmp_path / "travel")
+    monkeypatch.chdir(tmp_path / "travel")
+    assert hub.Module(directory=".").name == "travel"
+
+
 @pytest.mark.parametrize(
     "name", ["ernie-pocket-zh", "ernie_pocket_zh", "ERNIE_Pocket-ZH", "pocket"]
 )
@@ -82,7 +90,7 @@ def test_labels_are_taken_as_a_map_a_list_or_a_number(tiny_folder: Path) -> None
         ({"task": "seq-cls", "label_map": ["a", "b"], "num_classes": 3}, "num_classes is 3"),
         ({"task": "seq-cls", "label_map": ["a", "a"]}, "stands twice"),
         ({"label_map": ["a", "b"]}, "say task='seq-cls'"),
-        ({"task": "translation"}, "no task 'translation'"),
+        ({"task": "translation"}, "not 'translation'"),
         ({"task": "seq-cls", "label_map": "天气"}, "must be a dictionary or a list"),
         ({"task": "seq-cls", "label_map": {"天气", "音乐"}}, "must be a dictionary or a list"),
         ({"task": "seq-cls", "label_map": {}}, "strings, one or more"),
