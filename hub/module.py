@@ -80,7 +80,8 @@ class Module(paddle.nn.Layer):
             on this machine is fetched, checked and kept (`HUB_HOME`).
         version: the version, if `name` does not hold it.
         directory: a model folder: one this package wrote, which brings its task and labels, or any
-            Hugging Face folder of an ERNIE or BERT model with `model.safetensors`.
+            Hugging Face folder of an ERNIE or BERT model, with its weights as `model.safetensors`,
+            `pytorch_model.bin` or PaddleNLP's `.pdparams`.
         task: "text-classification" (or "seq-cls"; for pairs "text-matching"),
             "multi-label-classification" ("multi-label"), "token-classification" ("token-cls",
             "ner"), "intent-slots" ("joint"), "fill-mask" or "sentence-embedding" ("embedding",

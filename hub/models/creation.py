@@ -22,6 +22,7 @@ def read_shape(shape: str) -> ErnieConfig:
     """The configuration that a `config.json`, the folder of one, or a catalogue's name stands for.
 
     Raises:
+        InputError: there is no such file.
         ModelError: the file is damaged, or is no encoder's.
         UnknownModelError: there is neither a file nor a model of this name.
     """
