@@ -32,7 +32,7 @@ from hub.models.ernie.config import (
     read_config,
 )
 from hub.models.ernie.heads import ErnieForSentenceEmbedding
-from hub.models.ernie.initialization import initialize, teach_order
+from hub.models.ernie.initialization import initialize, initialize_untrained
 from hub.models.installation import locate
 from hub.registry import ModelEntry
 from hub.registry.catalogue import known_model
@@ -159,7 +159,8 @@ class Module(paddle.nn.Layer):
         self.base_model = manifest.base_model if manifest else self.name
         self.tokenizer = load_tokenizer(folder, self.config.model_type)
         check_vocabulary(self.tokenizer, self.config, folder)
-        self.max_seq_len = self._length_limit(max_seq_len, manifest)
+        own_length = manifest.max_seq_len if manifest else default_length(self.config)
+        self.max_seq_len = self._length_limit(max_seq_len, own_length)
         self.length_given = max_seq_len is not None or bool(manifest and manifest.labels)
         self.long_text = check_long_text(long_text or (manifest.long_text if manifest else "cut"))
         chosen = choose_task(task, labels_of(label_map, num_classes), task_options, manifest, raw)
@@ -176,10 +177,11 @@ class Module(paddle.nn.Layer):
 
     # --- making ----------------------------------------------------------------------------------
 
-    def _length_limit(self, asked: int | None, manifest: Manifest | None) -> int:
+    def _length_limit(self, asked: int | None, otherwise: int) -> int:
+        """How many tokens are read at a time: as many as were asked for, if any were."""
         limit = self.config.max_position_embeddings
         if asked is None:
-            return manifest.max_seq_len if manifest else default_length(self.config)
+            return otherwise
         if not isinstance(asked, Integral) or not 3 <= asked <= limit:
             raise InputError(f"max_seq_len is {asked}; {self.name} takes 3 to {limit} tokens.")
         return int(asked)
@@ -189,8 +191,7 @@ class Module(paddle.nn.Layer):
     ) -> paddle.nn.Layer:
         network = build_network(self.config, self.task)
         if not pretrained:
-            initialize(network, self.config, seed)
-            teach_order(network.encoder, self.config, seed)
+            initialize_untrained(network, self.config, seed)
         elif self.entry is not None and not self.entry.pretrained:
             if self.task is not None and not self.task.labels:
                 logger.warning("%s is not pretrained: its answers are random.", self.name)
@@ -345,8 +346,7 @@ class Module(paddle.nn.Layer):
         texts = data if texts is None else texts
         if texts is None:
             raise InputError("There is no text to answer: give a list of texts.")
-        if use_gpu is not None:
-            use_device("gpu" if use_gpu else "cpu")
+        _use_gpu(use_gpu)
         if self.task is None:
             raise InputError(
                 f"{self.name} was loaded without a task and cannot answer: fine-tune it first, or "
@@ -359,9 +359,7 @@ class Module(paddle.nn.Layer):
             self.tokenizer,
             self.compute,
             texts,
-            max_seq_len=(
-                self.max_seq_len if max_seq_len is None else self._length_limit(max_seq_len, None)
-            ),
+            max_seq_len=self._length_limit(max_seq_len, self.max_seq_len),
             batch_size=batch_size,
             long_text=long_text or self.long_text,
             options=AnswerOptions(probabilities, top_k),
@@ -432,8 +430,7 @@ class Module(paddle.nn.Layer):
         Raises:
             InputError: a text is none, or a pair; or an argument is out of its limits.
         """
-        if use_gpu is not None:
-            use_device("gpu" if use_gpu else "cpu")
+        _use_gpu(use_gpu)
         if self.task is None and self.entry is not None and not self.entry.pretrained:
             logger.warning("%s is not pretrained: its vectors are random.", self.name)
         own = self.task.options if isinstance(self.task, SentenceEmbedding) else {}
@@ -449,9 +446,7 @@ class Module(paddle.nn.Layer):
             self.tokenizer,
             partial(_output_of, network),
             data,
-            max_seq_len=(
-                self.max_seq_len if max_seq_len is None else self._length_limit(max_seq_len, None)
-            ),
+            max_seq_len=self._length_limit(max_seq_len, self.max_seq_len),
             batch_size=batch_size,
             long_text=long_text or self.long_text,
         )
@@ -526,6 +521,12 @@ class Module(paddle.nn.Layer):
         text = json.dumps(config, ensure_ascii=False, indent=2)
         write_text(folder / CONFIG_FILE, text + "\n")
         self.tokenizer.save(folder, self.max_seq_len)
+
+
+def _use_gpu(wanted: bool | None) -> None:
+    """Compute on the GPU, or on the CPU; None is wherever Paddle computes."""
+    if wanted is not None:
+        use_device("gpu" if wanted else "cpu")
 
 
 def _pooling_by(asked: str | None, config: ErnieConfig) -> ErnieConfig:

@@ -221,10 +221,6 @@ class TextDataset(Sequence[Example]):
             return self.examples.select(rows)
         return [self.examples[row] for row in rows]
 
-    def strata(self) -> list[str]:
-        """For each example the name to stratify by: its rarest one, empty if it has none."""
-        return rarest_of(self.names())
-
     def names(self) -> list[tuple[str, ...]]:
         """For each example all that it is an example of: see `names_to_learn`."""
         shared: dict[tuple[str, ...], tuple[str, ...]] = {}

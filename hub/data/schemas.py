@@ -109,7 +109,7 @@ class Classes(Schema):
         value = _number(value)
         if value is None or isinstance(value, dict | list | tuple | float):
             raise DataError(f"{self.columns.label!r} is {type(value).__name__}, not one label")
-        return named(value, self.columns.label)
+        return label_name(value)
 
 
 class SeveralLabels(Schema):
@@ -141,7 +141,7 @@ class SeveralLabels(Schema):
         for part in value:
             if not isinstance(part, str | int):
                 raise DataError(f"{column!r} has a {type(part).__name__} among the labels")
-        return tuple(dict.fromkeys(named(part, column) for part in value))
+        return tuple(dict.fromkeys(map(label_name, value)))
 
 
 def cell(row: Mapping[str, Any], column: str) -> Any:
@@ -174,7 +174,7 @@ def _string(value: Any, column: str) -> str:
     return value
 
 
-def named(value: Any, column: str) -> str:
+def label_name(value: Any) -> str:
     """A label's name, without the space around it; JSON's true and false as it writes them.
 
     Raises:

@@ -124,12 +124,12 @@ def _answer(output: np.ndarray, passage: Passage, tokenizer: Tokenizer, top_k: i
     pairs = zip(passage.input_ids, passage.offsets, strict=True)
     places = [span for number, span in pairs if number == mask]
     filled = []
-    for shares, (start, end) in zip(softmax(output.astype(np.float64)), places, strict=True):
-        best = np.argsort(-shares, kind="stable")[:top_k]
+    for probabilities, (start, end) in zip(softmax(output.astype(np.float64)), places, strict=True):
+        best = np.argsort(-probabilities, kind="stable")[:top_k]
         filled.append(
             [
                 {
-                    "score": float(shares[number]),
+                    "score": float(probabilities[number]),
                     "token": int(number),
                     "token_str": token,
                     "sequence": text[:start] + _written(token) + text[end:],

@@ -273,11 +273,11 @@ class IntentSlots(LabelledTask):
         slots = self.slots.decode(tags, passages, tokenizer, AnswerOptions(top_k=options.top_k))
         answers = []
         for logits, found in zip(intents, slots, strict=True):
-            shares = softmax(logits.astype(np.float64))
-            best = int(shares.argmax())
-            answer = {"intent": self.intents.labels[best], "score": float(shares[best])}
+            probabilities = softmax(logits.astype(np.float64))
+            best = int(probabilities.argmax())
+            answer = {"intent": self.intents.labels[best], "score": float(probabilities[best])}
             if options.probabilities:
-                every = zip(self.intents.labels, map(float, shares), strict=True)
+                every = zip(self.intents.labels, map(float, probabilities), strict=True)
                 answer["probabilities"] = dict(every)
             answers.append({**answer, "slots": found})
         return answers

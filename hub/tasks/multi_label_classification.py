@@ -117,9 +117,9 @@ class MultiLabelClassification(SequenceClassification):
         It lies midway between two probabilities that occurred there; a label that does not occur
         there keeps its threshold.
         """
-        shares, truth = sigmoid(np.stack(outputs).astype(np.float64)), np.stack(targets)
+        probabilities, truth = sigmoid(np.stack(outputs).astype(np.float64)), np.stack(targets)
         for number in np.flatnonzero(truth.any(axis=0)):
-            self.thresholds[number] = _best_threshold(shares[:, number], truth[:, number])
+            self.thresholds[number] = _best_threshold(probabilities[:, number], truth[:, number])
 
     def decide(
         self, outputs: Sequence[np.ndarray], passages: Sequence[Passage], tokenizer: Tokenizer
@@ -168,19 +168,19 @@ class MultiLabelClassification(SequenceClassification):
         """The labels of each text, the likeliest first; with `top_k` that many of the likeliest
         with their scores, given or not; with `probabilities` the labels with their scores, and
         every label's probability."""
-        shares = sigmoid(np.stack(outputs).astype(np.float64))
-        return [self._answer(row, options) for row in shares]
+        probabilities = sigmoid(np.stack(outputs).astype(np.float64))
+        return [self._answer(row, options) for row in probabilities]
 
-    def _answer(self, shares: np.ndarray, options: AnswerOptions) -> Any:
-        order = np.argsort(-shares, kind="stable")
-        ranked = [{"label": self.labels[n], "score": float(shares[n])} for n in order]
+    def _answer(self, probabilities: np.ndarray, options: AnswerOptions) -> Any:
+        order = np.argsort(-probabilities, kind="stable")
+        ranked = [{"label": self.labels[n], "score": float(probabilities[n])} for n in order]
         given = [
             label
             for label, number in zip(ranked, order, strict=True)
-            if shares[number] >= self.thresholds[number]
+            if probabilities[number] >= self.thresholds[number]
         ]
         if options.probabilities:
-            every = dict(zip(self.labels, map(float, shares), strict=True))
+            every = dict(zip(self.labels, map(float, probabilities), strict=True))
             best = given if options.top_k is None else ranked[: options.top_k]
             return {"labels": best, "probabilities": every}
         if options.top_k is not None:
@@ -199,10 +199,10 @@ def _labels(example: Example, data: TextDataset) -> tuple[str, ...]:
     )
 
 
-def _best_threshold(shares: np.ndarray, truth: np.ndarray) -> float:
-    """The threshold between two of `shares` [N] at which F1 against `truth` [N] is highest."""
-    order = np.argsort(-shares, kind="stable")
-    ranked = shares[order]
+def _best_threshold(probabilities: np.ndarray, truth: np.ndarray) -> float:
+    """The threshold between two `probabilities` [N] at which F1 against `truth` [N] is highest."""
+    order = np.argsort(-probabilities, kind="stable")
+    ranked = probabilities[order]
     right = truth[order].cumsum()
     f1 = 2 * right / (np.arange(1, len(ranked) + 1) + truth.sum())
     # Texts of the same probability have the label together.

@@ -138,18 +138,18 @@ class TextClassification(SequenceClassification):
         logits = np.stack(outputs)
         if not options.probabilities and options.top_k is None:
             return [self.labels[number] for number in logits.argmax(axis=-1)]
-        return [self._ranked(shares, options) for shares in softmax(logits.astype(np.float64))]
+        return [self._ranked(row, options) for row in softmax(logits.astype(np.float64))]
 
-    def _ranked(self, shares: np.ndarray, options: AnswerOptions) -> Any:
-        ranked = np.argsort(-shares, kind="stable")
+    def _ranked(self, probabilities: np.ndarray, options: AnswerOptions) -> Any:
+        ranked = np.argsort(-probabilities, kind="stable")
         best = [
-            {"label": self.labels[number], "score": float(shares[number])}
+            {"label": self.labels[number], "score": float(probabilities[number])}
             for number in ranked[: options.top_k or 1]
         ]
         if not options.probabilities:
             return best
         shown = range(len(self.labels)) if options.top_k is None else ranked[: options.top_k]
-        some = {self.labels[number]: float(shares[number]) for number in shown}
+        some = {self.labels[number]: float(probabilities[number]) for number in shown}
         return {**best[0], "probabilities": some}
 
 

@@ -296,15 +296,15 @@ class TokenClassification(LabelledTask):
             output[[word.first for word in its_words]].astype(np.float64)
             for output, its_words in zip(outputs, words, strict=True)
         ]
-        tags, shares = self._choose(logits)
+        tags, probabilities = self._choose(logits)
         found = []
-        for its_words, its_tags, its_shares in zip(words, tags, shares, strict=True):
+        for its_words, its_tags, its_probabilities in zip(words, tags, probabilities, strict=True):
             spans = spans_of([self._read_labels[number] for number in its_tags])
             found.append(
                 [
                     (
                         Entity(its_words[s.start].start, its_words[s.end - 1].end, s.type),
-                        float(its_shares[s.start : s.end].mean()),
+                        float(its_probabilities[s.start : s.end].mean()),
                     )
                     for s in spans
                 ]

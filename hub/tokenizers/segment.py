@@ -74,7 +74,7 @@ class Segmenter:
         """
         rust = self._rust
         # Half a surrogate pair is no text that Rust takes.
-        if rust is None or not _is_plain(text):
+        if rust is None or not _is_utf8(text):
             return list(self._jieba.cut(text, HMM=self.hmm))
         differing = _DIFFERING if self.hmm else _DIFFERING_BY_DICTIONARY
         if not differing.search(text):
@@ -136,7 +136,7 @@ def _has_rjieba() -> bool:
     return find_spec("rjieba") is not None
 
 
-def _is_plain(text: str) -> bool:
+def _is_utf8(text: str) -> bool:
     try:
         text.encode()
     except UnicodeEncodeError:
