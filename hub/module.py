@@ -327,7 +327,8 @@ class Module(paddle.nn.Layer):
             max_seq_len: the tokens read at a time; None is the module's own limit.
             batch_size: texts computed at a time.
             use_gpu: compute on the GPU; None is wherever Paddle computes.
-            probabilities: give every label's probability too.
+            probabilities: give every label's probability too; entities and masks have none, but
+                every answer its score.
             top_k: for text classification and fill-mask, give so many of the best answers.
             long_text: "cut" or "window", as in the class; None is the module's own.
             data: PaddleHub's name for `texts`.

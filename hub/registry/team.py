@@ -226,7 +226,7 @@ class TeamCatalogue:
         if not versions:
             return f"{self.location} has no model {name!r}."
         there = tell_versions(versions, self.aliases(name))
-        return f"{self.location} has no {name}@{version}; there are {there}."
+        return f"{self.location} has no {name}@{version}, only {there}."
 
 
 def _to_json(values: Any) -> bytes:

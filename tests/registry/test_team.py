@@ -94,7 +94,7 @@ def test_aliases_move_and_the_newest_is_the_default(
 
 def test_an_alias_points_to_a_version_and_is_none(catalogue: TeamCatalogue, mine: Store) -> None:
     catalogue.publish(registered(mine, "travel", "1.0.0", "one"))
-    with pytest.raises(UnknownModelError, match=r"there are 1\.0\.0"):
+    with pytest.raises(UnknownModelError, match=r"only 1\.0\.0"):
         catalogue.set_alias("travel", "prod", "2.0.0")
     with pytest.raises(CatalogueError, match="is a version"):
         catalogue.set_alias("travel", "1.0.0", "1.0.0")
