@@ -22,7 +22,7 @@ Span = tuple[int, int]
 # A text's own tokens, without [CLS] and [SEP]: their ids and, if asked for, where they stand.
 Pieces = tuple[list[int], list[Span] | None]
 
-# In ERNIE's order, whose ids are 0 to 4.
+# In ERNIE's order: [PAD] is 0, [CLS] 1, [SEP] 2, [MASK] 3.
 SPECIAL_TOKENS = ("[PAD]", "[CLS]", "[SEP]", "[MASK]", "[UNK]")
 
 _NOWHERE: Span = (0, 0)
@@ -46,6 +46,9 @@ class Encoding:
 
 class Tokenizer(ABC):
     """Turns texts into the ids that a model was trained with."""
+
+    # Who has one token more of a pair that is cut to an odd sum: see `lengths_kept`.
+    _odd_to_longer = False
 
     @property
     @abstractmethod
@@ -110,9 +113,6 @@ class Tokenizer(ABC):
         if number is None:  # a tokenizer.json of somebody else's
             raise ModelError(f"The tokenizer has no {token}.")
         return number
-
-    # Who has one token more of a pair that is cut to an odd sum: see `lengths_kept`.
-    _odd_to_longer = False
 
     @abstractmethod
     def _pieces(self, texts: list[str], return_offsets: bool) -> Iterator[Pieces]:
