@@ -122,7 +122,7 @@ def put_together(folder: Path, parts: tuple[str, str], scratch: Path) -> Path:
 
 def find(folder: Path, part: str) -> Path | None:
     """The file of a part of a data set."""
-    names = (folder / f"{part}.{suffix}" for suffix in ("tsv", "conll", "jsonl"))
+    names = (folder / f"{part}.{suffix}" for suffix in ("tsv", "conll", "jsonl", "json"))
     return next((path for path in names if path.exists()), None)
 
 

@@ -5,8 +5,9 @@
 It searches the travel questions in `examples/crosswoz_intent/dev.tsv`. Vectors that `hub embed FILE
 --output vectors.npy` wrote are used with `--vectors`; without, the texts are embedded at once.
 
-Only RocketQA's models in the catalogue were taught to compare sentences: a merely pretrained one
-finds texts that share words. One fine-tuned on your labels groups texts as the labels do.
+Only RocketQA's models and SimBERT in the catalogue were taught to compare sentences: a merely
+pretrained one finds texts that share words. One fine-tuned on your labels groups texts as the
+labels do.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from hub.data.examples import TextDataset
 from hub.data.headerless import read_by_position
 from hub.data.loading import load_dataset
 from hub.data.named import open_named
-from hub.errors import DataError
+from hub.files import read_utf8
 
 __all__ = [
     "LCQMC",
@@ -46,6 +46,7 @@ class _FileDataset(TextDataset):
 
     Raises:
         DataError: the file cannot be read, or has unusable rows.
+        InputError: the file of labels cannot be read.
     """
 
     kind_of_data: ClassVar[str]
@@ -164,7 +165,5 @@ def _take_over(made: TextDataset, read: TextDataset) -> None:
 
 
 def _lines(path: Path) -> list[str]:
-    try:
-        return path.read_text(encoding="utf-8-sig").split()
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror or error}.") from error
+    lines = (line.strip() for line in read_utf8(path).split("\n"))
+    return [line for line in lines if line]

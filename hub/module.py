@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -31,7 +32,7 @@ from hub.models.ernie.config import (
     read_config,
 )
 from hub.models.ernie.heads import ErnieForSentenceEmbedding
-from hub.models.ernie.initialization import initialize, teach_order
+from hub.models.ernie.initialization import initialize, initialize_untrained
 from hub.models.installation import locate
 from hub.registry import ModelEntry
 from hub.registry.catalogue import known_model
@@ -58,6 +59,7 @@ from hub.tasks.networks import (
 )
 from hub.tasks.passages import check_long_text
 from hub.tokenizers import TOKENIZER_FILES, Text, Tokenizer, load_tokenizer
+from hub.wording import must_be_one_of
 
 if TYPE_CHECKING:
     from hub.inference.export import Exported
@@ -78,7 +80,8 @@ class Module(paddle.nn.Layer):
             on this machine is fetched, checked and kept (`HUB_HOME`).
         version: the version, if `name` does not hold it.
         directory: a model folder: one this package wrote, which brings its task and labels, or any
-            Hugging Face folder of an ERNIE or BERT model with `model.safetensors`.
+            Hugging Face folder of an ERNIE or BERT model, with its weights as `model.safetensors`,
+            `pytorch_model.bin` or PaddleNLP's `.pdparams`.
         task: "text-classification" (or "seq-cls"; for pairs "text-matching"),
             "multi-label-classification" ("multi-label"), "token-classification" ("token-cls",
             "ner"), "intent-slots" ("joint"), "fill-mask" or "sentence-embedding" ("embedding",
@@ -156,7 +159,8 @@ class Module(paddle.nn.Layer):
         self.base_model = manifest.base_model if manifest else self.name
         self.tokenizer = load_tokenizer(folder, self.config.model_type)
         check_vocabulary(self.tokenizer, self.config, folder)
-        self.max_seq_len = self._length_limit(max_seq_len, manifest)
+        own_length = manifest.max_seq_len if manifest else default_length(self.config)
+        self.max_seq_len = self._length_limit(max_seq_len, own_length)
         self.length_given = max_seq_len is not None or bool(manifest and manifest.labels)
         self.long_text = check_long_text(long_text or (manifest.long_text if manifest else "cut"))
         chosen = choose_task(task, labels_of(label_map, num_classes), task_options, manifest, raw)
@@ -173,10 +177,11 @@ class Module(paddle.nn.Layer):
 
     # --- making ----------------------------------------------------------------------------------
 
-    def _length_limit(self, asked: int | None, manifest: Manifest | None) -> int:
+    def _length_limit(self, asked: int | None, otherwise: int) -> int:
+        """How many tokens are read at a time: as many as were asked for, if any were."""
         limit = self.config.max_position_embeddings
         if asked is None:
-            return manifest.max_seq_len if manifest else default_length(self.config)
+            return otherwise
         if not isinstance(asked, Integral) or not 3 <= asked <= limit:
             raise InputError(f"max_seq_len is {asked}; {self.name} takes 3 to {limit} tokens.")
         return int(asked)
@@ -186,8 +191,7 @@ class Module(paddle.nn.Layer):
     ) -> paddle.nn.Layer:
         network = build_network(self.config, self.task)
         if not pretrained:
-            initialize(network, self.config, seed)
-            teach_order(network.encoder, self.config, seed)
+            initialize_untrained(network, self.config, seed)
         elif self.entry is not None and not self.entry.pretrained:
             if self.task is not None and not self.task.labels:
                 logger.warning("%s is not pretrained: its answers are random.", self.name)
@@ -323,7 +327,8 @@ class Module(paddle.nn.Layer):
             max_seq_len: the tokens read at a time; None is the module's own limit.
             batch_size: texts computed at a time.
             use_gpu: compute on the GPU; None is wherever Paddle computes.
-            probabilities: give every label's probability too.
+            probabilities: give every label's probability too; entities and masks have none, but
+                every answer its score.
             top_k: for text classification and fill-mask, give so many of the best answers.
             long_text: "cut" or "window", as in the class; None is the module's own.
             data: PaddleHub's name for `texts`.
@@ -342,8 +347,7 @@ class Module(paddle.nn.Layer):
         texts = data if texts is None else texts
         if texts is None:
             raise InputError("There is no text to answer: give a list of texts.")
-        if use_gpu is not None:
-            use_device("gpu" if use_gpu else "cpu")
+        _use_gpu(use_gpu)
         if self.task is None:
             raise InputError(
                 f"{self.name} was loaded without a task and cannot answer: fine-tune it first, or "
@@ -356,9 +360,7 @@ class Module(paddle.nn.Layer):
             self.tokenizer,
             self.compute,
             texts,
-            max_seq_len=(
-                self.max_seq_len if max_seq_len is None else self._length_limit(max_seq_len, None)
-            ),
+            max_seq_len=self._length_limit(max_seq_len, self.max_seq_len),
             batch_size=batch_size,
             long_text=long_text or self.long_text,
             options=AnswerOptions(probabilities, top_k),
@@ -429,8 +431,7 @@ class Module(paddle.nn.Layer):
         Raises:
             InputError: a text is none, or a pair; or an argument is out of its limits.
         """
-        if use_gpu is not None:
-            use_device("gpu" if use_gpu else "cpu")
+        _use_gpu(use_gpu)
         if self.task is None and self.entry is not None and not self.entry.pretrained:
             logger.warning("%s is not pretrained: its vectors are random.", self.name)
         own = self.task.options if isinstance(self.task, SentenceEmbedding) else {}
@@ -446,9 +447,7 @@ class Module(paddle.nn.Layer):
             self.tokenizer,
             partial(_output_of, network),
             data,
-            max_seq_len=(
-                self.max_seq_len if max_seq_len is None else self._length_limit(max_seq_len, None)
-            ),
+            max_seq_len=self._length_limit(max_seq_len, self.max_seq_len),
             batch_size=batch_size,
             long_text=long_text or self.long_text,
         )
@@ -525,11 +524,17 @@ class Module(paddle.nn.Layer):
         self.tokenizer.save(folder, self.max_seq_len)
 
 
+def _use_gpu(wanted: bool | None) -> None:
+    """Compute on the GPU, or on the CPU; None is wherever Paddle computes."""
+    if wanted is not None:
+        use_device("gpu" if wanted else "cpu")
+
+
 def _pooling_by(asked: str | None, config: ErnieConfig) -> ErnieConfig:
     if asked is None:
         return config
     if asked not in POOLINGS:
-        raise InputError(f"classifier_pooling is {asked!r}; there is {', '.join(POOLINGS)}.")
+        raise InputError(must_be_one_of("classifier_pooling", POOLINGS, asked))
     return dataclasses.replace(config, classifier_pooling=asked)
 
 
@@ -578,4 +583,6 @@ def _locate(
 def _name_of(entry: ModelEntry | None, manifest: Manifest | None, folder: Path) -> str:
     if entry is not None:
         return entry.name
-    return manifest.name if manifest and manifest.name else folder.name
+    if manifest and manifest.name:
+        return manifest.name
+    return Path(os.path.abspath(folder)).name  # "." has a name

@@ -1,6 +1,8 @@
-"""How numbers are told."""
+"""How numbers, times and choices are told."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 
 def counted(count: int, thing: str) -> str:
@@ -26,3 +28,12 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60} s"
     return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def must_be_one_of(what: str, choices: Iterable[str], given: object) -> str:
+    """The sentence for a value that is none of those there are.
+
+    >>> must_be_one_of("pooling", ("cls", "mean"), "max")
+    "pooling must be one of cls, mean, not 'max'."
+    """
+    return f"{what} must be one of {', '.join(choices)}, not {given!r}."

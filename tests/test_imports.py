@@ -17,19 +17,19 @@ import hub
 
 PACKAGE = Path(hub.__file__).parent
 
-# A package imports those of lower numbers, and those of its own number.
+# As docs/architecture.md has them. A package imports those of lower numbers, and of its own.
 FLOORS = {
     "hub.registry": 0,
     "hub.data": 1,
     "hub.datasets": 1,
     "hub.tokenizers": 1,
-    "hub.models": 1,
-    "hub.tasks": 2,
-    "hub.inference": 3,
-    "hub.training": 4,
-    "hub.serving": 4,
-    "hub.compression": 5,
-    "hub.cli": 6,
+    "hub.models": 2,
+    "hub.tasks": 3,
+    "hub.inference": 4,
+    "hub.training": 5,
+    "hub.serving": 5,
+    "hub.compression": 6,
+    "hub.cli": 7,
 }
 FOUNDATIONS = {
     "hub.constants",
@@ -43,7 +43,7 @@ FOUNDATIONS = {
 }
 # `hub.module` stands on the tasks, and these stand on it.
 ABOVE_MODULE = {"hub.inference", "hub.training", "hub.compression", "hub.cli"}
-MODULE_STANDS_ON = 2
+MODULE_STANDS_ON = 3
 
 
 # --- fresh processes -----------------------------------------------------------------------------
@@ -246,6 +246,7 @@ def test_the_graph_holds_the_imports_that_are_there() -> None:
     [
         ("hub.registry.catalogue", "from hub.data import load_dataset"),
         ("hub.data.loading", "def f():\n    import hub.tasks.base"),
+        ("hub.tokenizers.base", "from hub.models.ernie.config import ErnieConfig"),
         ("hub.models.ernie.heads", "from hub import module"),
         ("hub.tasks.base", "if x:\n    from hub.module import Module"),
         ("hub.tasks.base", "class A:\n    def f(self):\n        from ..training import state"),

@@ -262,7 +262,7 @@ def _tell(data: TextDataset) -> None:
 def _print_report(report: CheckReport) -> None:
     unusable = f", and {report.unusable:,} that cannot be used" if report.unusable else ""
     lengths = ", ".join(f"{name} {value:,}" for name, value in report.lengths.items())
-    long = f"{report.long_texts:,} too long" if report.long_texts else "none too long"
+    long = f"{report.long_texts:,} may be too long" if report.long_texts else "none too long"
     lines = [
         ("file", report.source),
         *report.facts.items(),

@@ -15,10 +15,10 @@ _NAMED = re.compile(r"'[^']*'|\d[\d-]*")
 _MOST_REASONS = 10_000
 
 
-def fault_in(reason: str) -> str:
+def without_specifics(reason: str) -> str:
     """A reason without what is the row's own.
 
-    >>> fault_in("1 columns instead of 2")
+    >>> without_specifics("1 columns instead of 2")
     '… columns instead of …'
     """
     return _NAMED.sub("…", reason)
@@ -37,7 +37,7 @@ class BadRows(Sequence[BadRow]):
         """Put a row behind the others."""
         reason = row.reason
         if len(self._reasons) >= _MOST_REASONS and reason not in self._reasons:
-            reason = fault_in(reason)
+            reason = without_specifics(reason)
         number = self._reasons.setdefault(reason, len(self._listed))
         if number == len(self._listed):
             self._listed.append(reason)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from hub.data.bad_rows import fault_in
+from hub.data.bad_rows import without_specifics
 from hub.data.characters import folded
 from hub.data.examples import BadRow, Label, Text, TextDataset, entities_in
 from hub.data.survey import SHOWN, Places, Survey, joined, repetitions, shared
@@ -135,7 +135,8 @@ def _unusable(skipped: Sequence[BadRow]) -> Iterable[Finding]:
     faults: dict[str, str] = {}
     by_fault: dict[str, Places] = {}
     for row in skipped:
-        fault = faults.get(row.reason) or faults.setdefault(row.reason, fault_in(row.reason))
+        if (fault := faults.get(row.reason)) is None:
+            fault = faults[row.reason] = without_specifics(row.reason)
         places = by_fault.setdefault(fault, Places(examples=[row.reason]))
         places.add(row.line)
     for places in by_fault.values():

@@ -10,6 +10,7 @@ from hub.data.annotations import looks_like_entities
 from hub.data.columns import Chosen, find, find_texts
 from hub.data.tables import Row, Table
 from hub.errors import DataError, InputError
+from hub.wording import must_be_one_of
 
 KINDS = (
     "text-classification",
@@ -17,14 +18,21 @@ KINDS = (
     "token-classification",
     "intent-slots",
 )
-_SPELLINGS = {
+# Every spelling people use, and the kind that it means; `hub.tasks` takes the same.
+KIND_NAMES = {
+    "text-classification": "text-classification",
     "seq-cls": "text-classification",
+    "sequence-classification": "text-classification",
+    "multi-label-classification": "multi-label-classification",
     "multi-label": "multi-label-classification",
+    "token-classification": "token-classification",
     "token-cls": "token-classification",
     "ner": "token-classification",
+    "intent-slots": "intent-slots",
+    "joint": "intent-slots",
 }
 # Classification of two texts together: the same kind of label, but there must be a second text.
-_OF_PAIRS = "text-matching"
+OF_PAIRS = "text-matching"
 
 
 def kind_name(spelling: str) -> str:
@@ -34,11 +42,9 @@ def kind_name(spelling: str) -> str:
         InputError: there is no such kind.
     """
     name = spelling.lower().replace("_", "-")
-    name = _SPELLINGS.get(name, name)
-    if name not in (*KINDS, _OF_PAIRS):
-        raise InputError(
-            f"There is no kind of data {spelling!r}; there is {', '.join((*KINDS, _OF_PAIRS))}."
-        )
+    name = KIND_NAMES.get(name, name)
+    if name not in (*KINDS, OF_PAIRS):
+        raise InputError(must_be_one_of("The kind of data", (*KINDS, OF_PAIRS), spelling))
     return name
 
 
@@ -90,7 +96,7 @@ def choose_columns(
         chosen = _choose_entities(kind, columns, sample, text, label)
     else:
         first, second = (text, pair) if text or pair else find_texts(columns)
-        if kind == _OF_PAIRS and pair is None and second is None:
+        if kind == OF_PAIRS and pair is None and second is None:
             second = "text_b"  # reported as missing
             first = first or "text_a"
         several = kind == "multi-label-classification"

@@ -67,7 +67,7 @@ def write_dataset(
         raise DataError(f"{data.source} has single texts and pairs: a file holds one or the other.")
     columns = columns_of(data.kind, pairs)
     if path.name.lower().endswith(_DOCCANO):
-        rows = _each(data, path, lambda e: doccano_record(e, data.kind))
+        rows = _each(data, path, doccano_record)
     elif extension in FLAT:
         rows = _each(data, path, lambda e: flat_record(e, data.kind))
     else:

@@ -117,7 +117,7 @@ def _text_of(line: str, column: str | None, place: str) -> tuple[str, str]:
     text = row.get(column) if column is not None else None
     if column is None or not isinstance(text, str):
         raise DataError(
-            f"{place}: no text in {column or 'text'!r}; there is {', '.join(map(repr, row))}. "
+            f"{place}: no text in {column or 'text'!r}, only in {', '.join(map(repr, row))}. "
             "Name the column with --text-column."
         )
     return text, column

@@ -11,7 +11,7 @@ from hub.data.columns import Chosen
 from hub.data.examples import BadRow, Entity, Example, Label, Text, Utterance
 from hub.data.kept_rows import KeptRows
 from hub.data.offsets import Located, locate
-from hub.data.schemas import Schema, cell, named
+from hub.data.schemas import Schema, cell, label_name
 from hub.data.tables import LINES, Row, Rows, divided
 from hub.data.tags import (
     detect_scheme,
@@ -33,7 +33,7 @@ class _Entities(Schema):
 
     def _with_intent(self, entities: tuple[Entity, ...], row: Mapping[str, Any]) -> Label:
         column = self.columns.intent
-        return entities if column is None else Utterance(named(cell(row, column), column), entities)
+        return entities if column is None else Utterance(label_name(cell(row, column)), entities)
 
 
 class SpanEntities(_Entities):

@@ -149,7 +149,7 @@ class TextDataset(Sequence[Example]):
         """
         classes = [label for label in self.labels if isinstance(label, str)]
         if len(classes) < len(self):
-            return [class_of(example, self.source) for example in self.examples]  # says which
+            return [class_of(example, self.place(example)) for example in self]  # says which
         return classes
 
     def label_counts(self) -> dict[str, int]:
@@ -221,10 +221,6 @@ class TextDataset(Sequence[Example]):
             return self.examples.select(rows)
         return [self.examples[row] for row in rows]
 
-    def strata(self) -> list[str]:
-        """For each example the name to stratify by: its rarest one, empty if it has none."""
-        return rarest_of(self.names())
-
     def names(self) -> list[tuple[str, ...]]:
         """For each example all that it is an example of: see `names_to_learn`."""
         shared: dict[tuple[str, ...], tuple[str, ...]] = {}
@@ -270,15 +266,12 @@ def entities_in(label: Label) -> tuple[Entity, ...]:
     return tuple(part for part in label if isinstance(part, Entity))
 
 
-def class_of(example: Example, source: str) -> str:
-    """The example's only label.
+def class_of(example: Example, place: str) -> str:
+    """The only label of the example that stands at `place`.
 
     Raises:
         DataError: it has entities, or may have several labels.
     """
     if not isinstance(example.label, str):
-        raise DataError(
-            f"{source}, line {example.line}: one label a text is needed here, not several and no "
-            "entities."
-        )
+        raise DataError(f"{place}: one label a text is needed here, not several and no entities.")
     return example.label

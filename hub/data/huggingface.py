@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from hub.constants import offline
-from hub.data.parquet import named
+from hub.data.parquet import class_name_of
 from hub.data.tables import Rows, Table
 from hub.errors import DataError
 
@@ -42,9 +42,10 @@ def open_dataset(name: str, split: str) -> Table:
     try:
         return open_loaded(datasets.load_dataset(name), split, name)
     except Exception as error:  # every layer below has errors of its own
+        reason = ": ".join([type(error).__name__, *str(error).splitlines()[:1]])
         raise DataError(
             f"There is no file or folder {name}, and no data set of that name could be fetched "
-            f"from the Hugging Face Hub ({type(error).__name__}: {str(error).splitlines()[0]})."
+            f"from the Hugging Face Hub ({reason})."
         ) from error
 
 
@@ -66,7 +67,7 @@ def open_loaded(data: Any, split: str, source: str) -> Table:
     def rows() -> Rows:
         for number, row in enumerate(data, start=1):
             for column, labels in names.items():
-                row[column] = named(row[column], labels)
+                row[column] = class_name_of(row[column], labels)
             yield number, row
 
     return Table(rows(), columns, source, "Hugging Face data set")

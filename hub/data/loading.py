@@ -17,7 +17,7 @@ from hub.data.examples import BadRow, TextDataset
 from hub.data.named import dataset_of, has_dev, open_named
 from hub.data.readers import read_table
 from hub.data.schemas import Classes, Schema, SeveralLabels
-from hub.data.tables import LINES, Rows, Table, peek, tell_bad_rows
+from hub.data.tables import Rows, Table, column_names, peek, tell_bad_rows
 from hub.errors import DataError
 
 
@@ -63,8 +63,7 @@ def load_dataset(
     kind = None if kind is None else kind_name(kind)
     table = _open(data, split, text_column or "text", label_column or "label")
     sample, rows = peek(table.rows)
-    columns = table.columns or list(dict.fromkeys(name for row in sample for name in row))
-    columns = [column for column in columns if column != LINES]
+    columns = column_names(table, sample)
     kind = kind or detect_kind(columns, sample)
     given = (text_column, text_pair_column, label_column)
     chosen = choose_columns(

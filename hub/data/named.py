@@ -19,6 +19,7 @@ from hub.data.readers import EXTENSIONS, read_table
 from hub.data.tables import Row, Table, peek
 from hub.errors import ChecksumError, DataError, DownloadError, HubError, OfflineError
 from hub.registry.catalogue import SourceFile
+from hub.wording import must_be_one_of
 
 logger = logging.getLogger(__name__)
 
@@ -41,12 +42,12 @@ def locate(entry: DatasetEntry, mode: str) -> Path:
     """
     mode = "dev" if mode in ("validation", "valid", "val") else mode
     if mode not in _MODES:
-        raise DataError(f"There is no part {mode!r} of a data set; there is {', '.join(_MODES)}.")
+        raise DataError(must_be_one_of("The part of a data set", _MODES, mode))
     folder = _folder(entry.name) or _fetch(entry)
     if (path := _part(folder, mode)) is not None:
         return path
     found = ", ".join(sorted(path.name for path in folder.iterdir())) or "nothing"
-    raise DataError(f"{folder} has no file for {mode!r}; there is {found}.")
+    raise DataError(f"{folder} has no file for {mode!r}. It holds {found}.")
 
 
 def open_named(entry: DatasetEntry, mode: str) -> Table:

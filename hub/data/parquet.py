@@ -36,7 +36,7 @@ def read_parquet(path: Path) -> Table:
                 for row in batch.to_pylist():
                     number += 1
                     for column, labels in names.items():
-                        row[column] = named(row[column], labels)
+                        row[column] = class_name_of(row[column], labels)
                     yield number, row
         except (OSError, pyarrow.ArrowException) as error:
             raise DataError(f"{path} is damaged behind row {number:,}: {error}.") from error
@@ -44,10 +44,10 @@ def read_parquet(path: Path) -> Table:
     return Table(rows(), list(schema.names), str(path), "Parquet", unit="row")
 
 
-def named(value: Any, labels: list[str]) -> Any:
+def class_name_of(value: Any, labels: list[str]) -> Any:
     """The name of a class, or of every class in a list; None where there is none."""
     if isinstance(value, list):
-        return [named(part, labels) for part in value]
+        return [class_name_of(part, labels) for part in value]
     # Data sets mark hidden test labels with -1.
     return labels[value] if value is not None and 0 <= value < len(labels) else None
 

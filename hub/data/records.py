@@ -55,7 +55,7 @@ def flat_record(example: Example, kind: str) -> Row:
     return row
 
 
-def doccano_record(example: Example, kind: str) -> Row:
+def doccano_record(example: Example) -> Row:
     """An example as a line of doccano's JSONL.
 
     Raises:

@@ -109,7 +109,7 @@ class Classes(Schema):
         value = _number(value)
         if value is None or isinstance(value, dict | list | tuple | float):
             raise DataError(f"{self.columns.label!r} is {type(value).__name__}, not one label")
-        return named(value, self.columns.label)
+        return label_name(value)
 
 
 class SeveralLabels(Schema):
@@ -141,7 +141,7 @@ class SeveralLabels(Schema):
         for part in value:
             if not isinstance(part, str | int):
                 raise DataError(f"{column!r} has a {type(part).__name__} among the labels")
-        return tuple(dict.fromkeys(named(part, column) for part in value))
+        return tuple(dict.fromkeys(map(label_name, value)))
 
 
 def cell(row: Mapping[str, Any], column: str) -> Any:
@@ -151,7 +151,7 @@ def cell(row: Mapping[str, Any], column: str) -> Any:
         DataError: it is not there, or null.
     """
     if column not in row:
-        raise DataError(f"no {column!r}; there is {', '.join(map(repr, row))}")
+        raise DataError(f"no {column!r}, only {', '.join(map(repr, row))}")
     if row[column] is None:
         raise DataError(f"{column!r} is null")
     return row[column]
@@ -174,13 +174,14 @@ def _string(value: Any, column: str) -> str:
     return value
 
 
-def named(value: Any, column: str) -> str:
-    """A label's name, without the space around it.
+def label_name(value: Any) -> str:
+    """A label's name, without the space around it; JSON's true and false as it writes them.
 
     Raises:
         DataError: nothing is left.
     """
-    name = str(_number(value)).strip()
+    number = _number(value)
+    name = str(number).lower() if isinstance(number, bool) else str(number).strip()
     if not name:
         raise DataError("the label is empty")
     return sys.intern(name)  # a million rows share a few labels

@@ -43,29 +43,70 @@ def assign_parts(data: TextDataset, fractions: Mapping[str, float], seed: int) -
         InputError: a share is not between 0 and 1, or nothing is left for training.
         DataError: there are too few rows.
     """
+    _check_fractions(fractions)
+    generator = np.random.default_rng(seed)
+    clusters = _clusters(data)
+    names = data.names()
+    parts = _deal_out(_by_label(names, clusters), _only_ones(names, clusters), fractions, generator)
+    part_of = [parts.get(row, "train") for row in range(len(data))]
+    aside = [cluster for cluster in clusters if cluster[0] in parts]
+    for cluster, is_needed in zip(aside, needed_to_learn(names, aside), strict=True):
+        if is_needed:
+            for row in cluster:
+                part_of[row] = "train"
+    for name, fraction in fractions.items():
+        if fraction and name not in part_of:
+            raise DataError(
+                f"{data.source} has too few rows ({len(data):,}, {len(clusters):,} that can be "
+                f"apart) to set {fraction:.0%} aside as {name}."
+            )
+    return part_of
+
+
+def _check_fractions(fractions: Mapping[str, float]) -> None:
     for name, fraction in fractions.items():
         if not 0 <= fraction < 1:
             raise InputError(f"--{name} must be 0 or more and less than 1, not {fraction}.")
     if sum(fractions.values()) >= 1:
         raise InputError("The shares set aside leave nothing to train on.")
-    generator = np.random.default_rng(seed)
-    clusters = _clusters(data)
-    names = data.names()
+
+
+def _by_label(names: Names, clusters: Sequence[list[int]]) -> list[list[list[int]]]:
+    """The sets of rows by the rarest label in them, the labels with the fewest sets first."""
     strata = rarest_of(names)
     counts = Counter(strata)
-    only = _only_ones(names, clusters)
-    by_label: dict[str, list[list[int]]] = {}
+    found: dict[str, list[list[int]]] = {}
     for cluster in clusters:
         # A group with a rare label is dealt out with that label's.
         label = min(
-            (strata[i] for i in cluster), key=lambda name: counts[name] if name else len(data)
+            (strata[row] for row in cluster),
+            key=lambda name: counts[name] if name else len(names),
         )
-        by_label.setdefault(label, []).append(cluster)
-    parts = ["train"] * len(data)
+        found.setdefault(label, []).append(cluster)
+    return [found[label] for label in sorted(found, key=lambda name: (len(found[name]), name))]
+
+
+def _deal_out(
+    by_label: Iterable[Sequence[list[int]]],
+    only: set[int],
+    fractions: Mapping[str, float],
+    generator: np.random.Generator,
+) -> dict[int, str]:
+    """Set each label's share of rows aside.
+
+    Args:
+        by_label: the sets of rows that stay together, label by label.
+        only: the first rows of the sets that training cannot do without.
+        fractions: the share of each part but "train".
+        generator: draws the sets.
+
+    Returns:
+        The part of each row that was set aside.
+    """
+    parts: dict[int, str] = {}
     seen = 0
     assigned = dict.fromkeys(fractions, 0)
-    for label in sorted(by_label, key=lambda name: (len(by_label[name]), name)):
-        members = by_label[label]
+    for members in by_label:
         order = [members[i] for i in generator.permutation(len(members))]
         order.sort(key=len, reverse=True)  # large ones first: the small ones even it out
         rows = sum(map(len, order))
@@ -79,9 +120,7 @@ def assign_parts(data: TextDataset, fractions: Mapping[str, float], seed: int) -
         room = {name: min(wanted[name], most[name]) for name in fractions}
         for number, cluster in enumerate(order):
             name = max(room, key=room.__getitem__, default="train")
-            if number == len(order) - 1 and not any(
-                parts[i] == "train" for earlier in order[:number] for i in earlier
-            ):
+            if number == len(order) - 1 and all(earlier[0] in parts for earlier in order[:number]):
                 continue  # a label's last rows are for training
             if cluster[0] in only:
                 continue
@@ -89,19 +128,7 @@ def assign_parts(data: TextDataset, fractions: Mapping[str, float], seed: int) -
                 continue
             room[name] -= len(cluster)
             assigned[name] += len(cluster)
-            for i in cluster:
-                parts[i] = name
-    aside = [cluster for cluster in clusters if parts[cluster[0]] != "train"]
-    for cluster, is_needed in zip(aside, needed_to_learn(names, aside), strict=True):
-        if is_needed:
-            for i in cluster:
-                parts[i] = "train"
-    for name, fraction in fractions.items():
-        if fraction and name not in parts:
-            raise DataError(
-                f"{data.source} has too few rows ({len(data):,}, {len(clusters):,} that can be "
-                f"apart) to set {fraction:.0%} aside as {name}."
-            )
+            parts |= dict.fromkeys(cluster, name)
     return parts
 
 

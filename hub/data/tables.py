@@ -59,6 +59,12 @@ def peek(rows: Rows) -> tuple[list[Row], Rows]:
     return [item[1] for item in first if not isinstance(item, BadRow)], chain(first, rows)
 
 
+def column_names(table: Table, sample: Sequence[Row]) -> list[str]:
+    """The columns of a table, or where its format does not fix them those of its first rows."""
+    columns = table.columns or list(dict.fromkeys(name for row in sample for name in row))
+    return [name for name in columns if name != LINES]
+
+
 def tell_bad_rows(bad: Sequence[BadRow], table: Table, head: str) -> str:
     """`head`, and under it the first of the bad rows of a table."""
     place = f"{table.source}, {table.unit}"

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from hub.errors import InputError
+from hub.wording import must_be_one_of
 
 _BEGINS, _GOES_ON, _ENDS, _ALONE = "B", "IM", "EL", "SU"
 _MARKS = frozenset(_BEGINS + _GOES_ON + _ENDS + _ALONE)
@@ -52,7 +53,7 @@ def scheme_name(spelling: str) -> str:
     """
     name = _SPELLINGS.get(spelling.upper(), spelling.upper())
     if name not in SCHEMES:
-        raise InputError(f"There is no tag scheme {spelling!r}; there is {', '.join(SCHEMES)}.")
+        raise InputError(must_be_one_of("The tag scheme", SCHEMES, spelling))
     return name
 
 

@@ -11,7 +11,7 @@ from hub.data.columns import TEXTS, find, find_texts
 from hub.data.encodings import detect_encoding
 from hub.data.examples import BadRow
 from hub.data.readers import read_table
-from hub.data.tables import LINES, Table, peek, tell_bad_rows
+from hub.data.tables import Table, column_names, peek, tell_bad_rows
 from hub.errors import DataError
 
 
@@ -78,8 +78,7 @@ def read_texts(
         return TextFile(path, None, sum(1 for _ in _lines(path)), (note,) if note else ())
     table = read_table(path)
     sample, rows = peek(table.rows)
-    columns = table.columns or list(dict.fromkeys(name for row in sample for name in row))
-    columns = [name for name in columns if name != LINES]
+    columns = column_names(table, sample)
     column, pair_column = _choose(table, columns, column, pair_column, pairs)
     count, bad = 0, []
     for item in rows:
@@ -161,7 +160,7 @@ def _text(item: Any, column: str) -> str | BadRow:
     if isinstance(value, str):
         return value
     if column not in row:
-        return BadRow(number, f"no {column!r}; there is {', '.join(map(repr, row))}")
+        return BadRow(number, f"no {column!r}, only {', '.join(map(repr, row))}")
     kind = "null" if value is None else f"{type(value).__name__}, not text"
     return BadRow(number, f"{column!r} is {kind}")
 

@@ -22,6 +22,7 @@ def read_shape(shape: str) -> ErnieConfig:
     """The configuration that a `config.json`, the folder of one, or a catalogue's name stands for.
 
     Raises:
+        InputError: there is no such file.
         ModelError: the file is damaged, or is no encoder's.
         UnknownModelError: there is neither a file nor a model of this name.
     """
@@ -37,7 +38,7 @@ def read_shape(shape: str) -> ErnieConfig:
 
 def create_model(
     folder: Path, config: ErnieConfig, vocabulary: Path, seed: int, *, lowercase: bool = True
-) -> ErnieConfig:
+) -> None:
     """Write a model folder with random weights and the masked language model's head.
 
     Args:
@@ -47,14 +48,11 @@ def create_model(
         seed: where the weights come from; the same one makes the same weights everywhere.
         lowercase: whether texts are lower-cased, as they were for the vocabulary.
 
-    Returns:
-        The configuration that was written.
-
     Raises:
         InputError: the vocabulary is missing or lacks a special token.
     """
     from hub.models.ernie.heads import ErnieForMaskedLM
-    from hub.models.ernie.initialization import initialize, teach_order
+    from hub.models.ernie.initialization import initialize_untrained
 
     try:
         entries = read_vocabulary(vocabulary)
@@ -65,10 +63,8 @@ def create_model(
         config, vocab_size=tokenizer.id_count, pad_token_id=tokenizer.pad_token_id
     )
     network = ErnieForMaskedLM(config)
-    initialize(network, config, seed)
-    teach_order(network.encoder, config, seed)
+    initialize_untrained(network, config, seed)
     write_model(folder, network, config, tokenizer, min(config.max_position_embeddings, 512))
-    return config
 
 
 def write_model(

@@ -159,8 +159,7 @@ def not_here(reference: Reference, store: Store) -> HubError:
         versions = []
     if versions:
         return UnknownModelError(
-            f"There is no {reference} on this machine; there are "
-            f"{tell_versions(versions, aliases)}."
+            f"There is no {reference} on this machine, only {tell_versions(versions, aliases)}."
         )
     try:
         find_model(reference.given)

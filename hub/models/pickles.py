@@ -40,7 +40,7 @@ class _Refused(Exception):
     """The pickle names something that is not part of a tensor."""
 
 
-def widened(bits: np.ndarray) -> np.ndarray:
+def bfloat16_to_float32(bits: np.ndarray) -> np.ndarray:
     """The float32 numbers of bfloat16 ones, of which NumPy has the bits alone (uint16).
 
     They are the upper half of a float32's.
@@ -103,7 +103,7 @@ def read_paddle(path: Path) -> Arrays:
         {k: v[1] if isinstance(v, tuple) and len(v) == 2 else v for k, v in values.items()},
     )
     # Weights are no whole numbers: `paddle.save` writes the bits of bfloat16 so.
-    return {k: widened(v) if v.dtype == np.uint16 else v for k, v in arrays.items()}
+    return {k: bfloat16_to_float32(v) if v.dtype == np.uint16 else v for k, v in arrays.items()}
 
 
 def read_torch(path: Path) -> Arrays:
@@ -130,7 +130,7 @@ def read_torch(path: Path) -> Arrays:
             if member.compress_type != zipfile.ZIP_STORED:
                 raise _Refused("compressed data")
             values = np.frombuffer(archive.read(member), dtype)[:count]
-            return widened(values) if name == "BFloat16Storage" else values
+            return bfloat16_to_float32(values) if name == "BFloat16Storage" else values
 
         known: dict[tuple[str, str], Any] = {
             ("collections", "OrderedDict"): _own_mapping(),

@@ -90,8 +90,7 @@ def write_converted(source: Path, output: Path) -> None:
         ModelError: it is no whole model, or an exported one.
         OutputError: there is something already, or it cannot be written.
     """
-    if output.exists() and (output.is_file() or any(output.iterdir())):
-        raise OutputError(f"{output} is not empty: choose another --output.")
+    _check_free(output, "--output")
     manifest = read_manifest(source)
     if manifest is not None and manifest.kind != "model":
         raise ModelError(
@@ -138,8 +137,7 @@ def carry(model: StoredModel, place: Path) -> None:
     Raises:
         OutputError: there is something already, or it cannot be written.
     """
-    if place.exists() and (place.is_file() or any(place.iterdir())):
-        raise OutputError(f"{place} is there already: choose a new --to.")
+    _check_free(place, "--to")
     try:
         if is_archive(place):
             place.parent.mkdir(parents=True, exist_ok=True)
@@ -149,3 +147,9 @@ def carry(model: StoredModel, place: Path) -> None:
             copy_model(model.folder, folder, model.manifest)
     except OSError as error:
         raise OutputError(f"{place} cannot be written: {error.strerror or error}.") from error
+
+
+def _check_free(place: Path, option: str) -> None:
+    """See that there is nothing at a place, or an empty folder; `option` is what names it."""
+    if place.exists() and (place.is_file() or any(place.iterdir())):
+        raise OutputError(f"{place} is there already and not empty: choose another {option}.")

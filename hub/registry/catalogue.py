@@ -187,7 +187,7 @@ def find_model(name: str, version: str | None = None) -> ModelEntry:
         )
     if version is not None and version != entry.version:
         raise UnknownModelError(
-            f"{entry.name} has no version {version!r}; there is {entry.version}."
+            f"{entry.name} has no version {version!r}: its only version is {entry.version}."
         )
     return entry
 

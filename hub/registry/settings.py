@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from hub.constants import CATALOGUE_VARIABLE, SOURCES_VARIABLE, home
 from hub.errors import InputError, OutputError
 from hub.files import write_text
+from hub.wording import must_be_one_of
 
 SOURCE_KINDS = ("baidu", "modelscope", "huggingface")
 # Of the addresses of catalogues: fsspec knows more, with packages of their own.
@@ -91,7 +92,7 @@ def change_setting(name: str, value: str | None) -> None:
         OutputError: the file cannot be written.
     """
     if name not in SETTINGS:
-        raise InputError(f"There is no setting {name!r}; there are {', '.join(SETTINGS)}.")
+        raise InputError(must_be_one_of("The setting", SETTINGS, name))
     values = {key: text for key, text in _file().items() if key != name}
     if value is not None and value.strip():
         parts = parse_sources(value) if name == "sources" else [check_location(value.strip())]

@@ -72,7 +72,7 @@ class Store:
 
     def holds(self, folder: Path) -> bool:
         """Whether the folder is one of a model here: its files were checked when they came."""
-        return self.root.resolve() in folder.resolve().parents
+        return (self.root / "models").resolve() in folder.resolve().parents
 
     def get(self, name: str, version: str) -> StoredModel:
         """The model that must be there.

@@ -131,7 +131,8 @@ class TeamCatalogue:
         for file, facts in manifest.files.items():
             expected = Expected(facts["size"], facts["sha256"], known_from=self.location)
             path = f"{name}/files/{facts['sha256']}"
-            if not (waiting / file).exists():  # only whole, verified files have their name
+            # A whole file has its name, but it may be another catalogue's of this name and version.
+            if not (waiting / file).exists() or sha256_of(waiting / file) != facts["sha256"]:
                 self._storage.fetch(path, waiting / file, expected)
         with store.new_folder(name, version) as folder:
             for file in manifest.files:
@@ -225,7 +226,7 @@ class TeamCatalogue:
         if not versions:
             return f"{self.location} has no model {name!r}."
         there = tell_versions(versions, self.aliases(name))
-        return f"{self.location} has no {name}@{version}; there are {there}."
+        return f"{self.location} has no {name}@{version}, only {there}."
 
 
 def _to_json(values: Any) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from hub.data.choosing import KIND_NAMES, OF_PAIRS
 from hub.errors import InputError
 from hub.tasks.answering import predict
 from hub.tasks.base import AnswerOptions, LabelledTask, Task
@@ -14,6 +15,7 @@ from hub.tasks.multi_label_classification import MultiLabelClassification
 from hub.tasks.sentence_embedding import SentenceEmbedding
 from hub.tasks.text_classification import TextClassification
 from hub.tasks.token_classification import TokenClassification
+from hub.wording import must_be_one_of
 
 __all__ = [
     "TASKS",
@@ -43,17 +45,8 @@ TASKS: dict[str, type[Task]] = {
 }  # fmt: skip
 # Every spelling people use, and the one that is stored.
 TASK_NAMES = {
-    "text-classification": TextClassification.name,
-    "seq-cls": TextClassification.name,
-    "sequence-classification": TextClassification.name,
-    "text-matching": TextClassification.name,
-    "multi-label-classification": MultiLabelClassification.name,
-    "multi-label": MultiLabelClassification.name,
-    "token-classification": TokenClassification.name,
-    "token-cls": TokenClassification.name,
-    "ner": TokenClassification.name,
-    "intent-slots": IntentSlots.name,
-    "joint": IntentSlots.name,
+    **KIND_NAMES,
+    OF_PAIRS: TextClassification.name,
     "fill-mask": FillMask.name,
     "masked-lm": FillMask.name,
     "sentence-embedding": SentenceEmbedding.name,
@@ -70,7 +63,7 @@ def task_name(spelling: str) -> str:
     """
     name = TASK_NAMES.get(spelling.lower().replace("_", "-"))
     if name is None:
-        raise InputError(f"There is no task {spelling!r}; there is {', '.join(TASK_NAMES)}.")
+        raise InputError(must_be_one_of("The task", TASK_NAMES, spelling))
     return name
 
 

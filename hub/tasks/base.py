@@ -29,6 +29,8 @@ Metrics = dict[str, float]
 Targets: TypeAlias = Any
 # What an engine does: a batch in, the network's output (float32) out.
 Forward = Callable[[Batch], np.ndarray]
+# As many labels a message names.
+_MOST_SHOWN = 20
 
 
 def check_count(name: str, value: Any) -> None:
@@ -56,6 +58,16 @@ class AnswerOptions:
     def __post_init__(self) -> None:
         if self.top_k is not None:
             check_count("top_k", self.top_k)
+
+
+def check_no_probabilities(task: str, options: AnswerOptions) -> None:
+    """See that nobody asks for probabilities where every answer carries its score.
+
+    Raises:
+        InputError: somebody does.
+    """
+    if options.probabilities:
+        raise InputError(f"{task} has no probabilities to give: its answers carry scores already.")
 
 
 class Task(ABC):
@@ -274,6 +286,19 @@ class LabelledTask(Task):
     @abstractmethod
     def describe(self, target: Any, text: Text) -> str:
         """A target in words, for a report."""
+
+
+def not_trained_for(name: str, known: Sequence[str]) -> str:
+    """The sentence for a label, a type or an intent that the model does not know.
+
+    >>> not_trained_for("the label 'c'", ["a", "b"]).split(". ")[0]
+    "the label 'c' is not one of the 2 the model is trained for (a, b)"
+    """
+    shown = ", ".join(known[:_MOST_SHOWN]) + (", ..." if len(known) > _MOST_SHOWN else "")
+    return (
+        f"{name} is not one of the {len(known)} the model is trained for ({shown}). "
+        "--skip-bad-rows leaves such rows out."
+    )
 
 
 def metric_title(name: str) -> str:

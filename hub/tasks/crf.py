@@ -63,14 +63,14 @@ class CrfDecoder:
             the sequences with this tag here have in all legal sequences.
         """
         tags: list[np.ndarray] = [np.empty(0, np.int64)] * len(emissions)
-        shares: list[np.ndarray] = [np.empty(0)] * len(emissions)
+        probabilities: list[np.ndarray] = [np.empty(0)] * len(emissions)
         for numbers, padded, lengths in _batches(emissions):
             best = self._viterbi(padded, lengths)
             marginals = self._marginals(padded, lengths)
             for row, number in enumerate(numbers):
                 tags[number] = best[row, : lengths[row]]
-                shares[number] = marginals[row, np.arange(lengths[row]), tags[number]]
-        return tags, shares
+                probabilities[number] = marginals[row, np.arange(lengths[row]), tags[number]]
+        return tags, probabilities
 
     def tags(self, emissions: Sequence[np.ndarray]) -> list[np.ndarray]:
         """The tags that `decode` gives, alone."""

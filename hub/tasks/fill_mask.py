@@ -10,7 +10,7 @@ import numpy as np
 
 from hub.data.batches import Batch
 from hub.errors import InputError
-from hub.tasks.base import AnswerOptions, Task, softmax
+from hub.tasks.base import AnswerOptions, Task, check_no_probabilities, softmax
 from hub.tasks.passages import Passage
 from hub.tokenizers import Encoding, Tokenizer
 from hub.tokenizers.windows import Window, owned
@@ -108,7 +108,11 @@ class FillMask(Task):
         For a text with one `[MASK]` a list of dictionaries, the likeliest first: `score`, `token`
         (its id), `token_str` and `sequence` (the text with it). For one with several, such a list
         for each.
+
+        Raises:
+            InputError: probabilities are asked for.
         """
+        check_no_probabilities(self.name, options)
         return [
             _answer(output, passage, tokenizer, options.top_k or _TOP_K)
             for output, passage in zip(outputs, passages, strict=True)
@@ -120,12 +124,12 @@ def _answer(output: np.ndarray, passage: Passage, tokenizer: Tokenizer, top_k: i
     pairs = zip(passage.input_ids, passage.offsets, strict=True)
     places = [span for number, span in pairs if number == mask]
     filled = []
-    for shares, (start, end) in zip(softmax(output.astype(np.float64)), places, strict=True):
-        best = np.argsort(-shares, kind="stable")[:top_k]
+    for probabilities, (start, end) in zip(softmax(output.astype(np.float64)), places, strict=True):
+        best = np.argsort(-probabilities, kind="stable")[:top_k]
         filled.append(
             [
                 {
-                    "score": float(shares[number]),
+                    "score": float(probabilities[number]),
                     "token": int(number),
                     "token_str": token,
                     "sequence": text[:start] + _written(token) + text[end:],

@@ -14,7 +14,15 @@ import numpy as np
 from hub.data.batches import Batch
 from hub.data.examples import Example, Text, TextDataset, Utterance
 from hub.errors import DataError, InputError
-from hub.tasks.base import AnswerOptions, LabelledTask, LabelScore, Metrics, Targets, softmax
+from hub.tasks.base import (
+    AnswerOptions,
+    LabelledTask,
+    LabelScore,
+    Metrics,
+    Targets,
+    not_trained_for,
+    softmax,
+)
 from hub.tasks.losses import LossSettings
 from hub.tasks.passages import Passage
 from hub.tasks.text_classification import TextClassification
@@ -144,14 +152,11 @@ class IntentSlots(LabelledTask):
 
     def _complaint(self, example: Example, data: TextDataset) -> str:
         label = _utterance(example, data)
-        name, known = label.intent, self.intents.labels
-        if name in known:
-            known = self.slots.types
-            name = next(entity.type for entity in label.entities if entity.type not in known)
-        return (
-            f"{name!r} is not one of the {len(known)} the model is trained for "
-            f"({', '.join(known[:20])}). --skip-bad-rows leaves such rows out."
-        )
+        if label.intent not in self.intents.labels:
+            return not_trained_for(f"the intent {label.intent!r}", self.intents.labels)
+        types = self.slots.types
+        unknown = next(entity.type for entity in label.entities if entity.type not in types)
+        return not_trained_for(f"the type {unknown!r}", types)
 
     def window_targets(
         self, passages: Sequence[Passage], targets: Targets, tokenizer: Tokenizer
@@ -268,11 +273,11 @@ class IntentSlots(LabelledTask):
         slots = self.slots.decode(tags, passages, tokenizer, AnswerOptions(top_k=options.top_k))
         answers = []
         for logits, found in zip(intents, slots, strict=True):
-            shares = softmax(logits.astype(np.float64))
-            best = int(shares.argmax())
-            answer = {"intent": self.intents.labels[best], "score": float(shares[best])}
+            probabilities = softmax(logits.astype(np.float64))
+            best = int(probabilities.argmax())
+            answer = {"intent": self.intents.labels[best], "score": float(probabilities[best])}
             if options.probabilities:
-                every = zip(self.intents.labels, map(float, shares), strict=True)
+                every = zip(self.intents.labels, map(float, probabilities), strict=True)
                 answer["probabilities"] = dict(every)
             answers.append({**answer, "slots": found})
         return answers

@@ -9,10 +9,10 @@ import numpy as np
 
 from hub.data.examples import Example, Text, TextDataset
 from hub.errors import DataError, InputError
-from hub.tasks.base import AnswerOptions, LabelScore, Metrics, Targets, sigmoid
+from hub.tasks.base import AnswerOptions, LabelScore, Metrics, Targets, not_trained_for, sigmoid
 from hub.tasks.losses import LossSettings, binary_cross_entropy
 from hub.tasks.passages import Passage
-from hub.tasks.sequence_classification import SequenceClassification, has_pairs, unknown_label
+from hub.tasks.sequence_classification import SequenceClassification, has_pairs
 from hub.tokenizers import Tokenizer
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class MultiLabelClassification(SequenceClassification):
         Raises:
             DataError: no row has a label.
         """
-        labels = sorted({label for example in data for label in _labels(example, data.source)})
+        labels = sorted({label for example in data for label in _labels(example, data)})
         if not labels:
             raise DataError(f"No row of {data.source} has a label: there is nothing to learn.")
         return cls(labels, **{"pairs": has_pairs(data), **options})
@@ -98,9 +98,10 @@ class MultiLabelClassification(SequenceClassification):
         self.check_texts(data)
         rows = np.zeros((len(data), len(self.labels)), bool)
         for row, example in enumerate(data):
-            for label in _labels(example, data.source):
+            for label in _labels(example, data):
                 if label not in self._numbers:
-                    raise DataError(unknown_label(example, label, data.source, self.labels))
+                    complaint = not_trained_for(f"the label {label!r}", self.labels)
+                    raise DataError(f"{data.place(example)}: {complaint}")
                 rows[row, self._numbers[label]] = True
         return rows
 
@@ -116,9 +117,9 @@ class MultiLabelClassification(SequenceClassification):
         It lies midway between two probabilities that occurred there; a label that does not occur
         there keeps its threshold.
         """
-        shares, truth = sigmoid(np.stack(outputs).astype(np.float64)), np.stack(targets)
+        probabilities, truth = sigmoid(np.stack(outputs).astype(np.float64)), np.stack(targets)
         for number in np.flatnonzero(truth.any(axis=0)):
-            self.thresholds[number] = _best_threshold(shares[:, number], truth[:, number])
+            self.thresholds[number] = _best_threshold(probabilities[:, number], truth[:, number])
 
     def decide(
         self, outputs: Sequence[np.ndarray], passages: Sequence[Passage], tokenizer: Tokenizer
@@ -167,19 +168,19 @@ class MultiLabelClassification(SequenceClassification):
         """The labels of each text, the likeliest first; with `top_k` that many of the likeliest
         with their scores, given or not; with `probabilities` the labels with their scores, and
         every label's probability."""
-        shares = sigmoid(np.stack(outputs).astype(np.float64))
-        return [self._answer(row, options) for row in shares]
+        probabilities = sigmoid(np.stack(outputs).astype(np.float64))
+        return [self._answer(row, options) for row in probabilities]
 
-    def _answer(self, shares: np.ndarray, options: AnswerOptions) -> Any:
-        order = np.argsort(-shares, kind="stable")
-        ranked = [{"label": self.labels[n], "score": float(shares[n])} for n in order]
+    def _answer(self, probabilities: np.ndarray, options: AnswerOptions) -> Any:
+        order = np.argsort(-probabilities, kind="stable")
+        ranked = [{"label": self.labels[n], "score": float(probabilities[n])} for n in order]
         given = [
             label
             for label, number in zip(ranked, order, strict=True)
-            if shares[number] >= self.thresholds[number]
+            if probabilities[number] >= self.thresholds[number]
         ]
         if options.probabilities:
-            every = dict(zip(self.labels, map(float, shares), strict=True))
+            every = dict(zip(self.labels, map(float, probabilities), strict=True))
             best = given if options.top_k is None else ranked[: options.top_k]
             return {"labels": best, "probabilities": every}
         if options.top_k is not None:
@@ -187,21 +188,21 @@ class MultiLabelClassification(SequenceClassification):
         return [label["label"] for label in given]
 
 
-def _labels(example: Example, source: str) -> tuple[str, ...]:
+def _labels(example: Example, data: TextDataset) -> tuple[str, ...]:
     label = example.label
     if isinstance(label, str):
         return (label,)
     if isinstance(label, tuple) and all(isinstance(part, str) for part in label):
         return tuple(str(part) for part in label)
     raise DataError(
-        f"{source}, line {example.line}: labels are needed here, not entities: give --task ner."
+        f"{data.place(example)}: labels are needed here, not entities: give --task ner."
     )
 
 
-def _best_threshold(shares: np.ndarray, truth: np.ndarray) -> float:
-    """The threshold between two of `shares` [N] at which F1 against `truth` [N] is highest."""
-    order = np.argsort(-shares, kind="stable")
-    ranked = shares[order]
+def _best_threshold(probabilities: np.ndarray, truth: np.ndarray) -> float:
+    """The threshold between two `probabilities` [N] at which F1 against `truth` [N] is highest."""
+    order = np.argsort(-probabilities, kind="stable")
+    ranked = probabilities[order]
     right = truth[order].cumsum()
     f1 = 2 * right / (np.arange(1, len(ranked) + 1) + truth.sum())
     # Texts of the same probability have the label together.

@@ -10,6 +10,7 @@ from hub.errors import InputError
 from hub.tokenizers import Text, Tokenizer
 from hub.tokenizers.base import Span
 from hub.tokenizers.windows import Window, cut_into_windows, owned
+from hub.wording import must_be_one_of
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +58,7 @@ def check_long_text(value: str) -> str:
         InputError: it is not.
     """
     if value not in LONG_TEXT:
-        raise InputError(f"long_text is {value!r}; there is {', '.join(LONG_TEXT)}.")
+        raise InputError(must_be_one_of("long_text", LONG_TEXT, value))
     return value
 
 

@@ -12,6 +12,7 @@ from hub.tasks.base import AnswerOptions, Task
 from hub.tasks.passages import Passage
 from hub.tokenizers import Tokenizer
 from hub.tokenizers.windows import Window, owned
+from hub.wording import must_be_one_of
 
 if TYPE_CHECKING:
     from hub.backend import paddle
@@ -53,7 +54,7 @@ class SentenceEmbedding(Task):
             raise InputError(f"{self.name} answers with vectors: it takes no labels.")
         super().__init__(labels, **options)
         if pooling not in POOLING:
-            raise InputError(f"pooling is {pooling!r}; there is {', '.join(POOLING)}.")
+            raise InputError(must_be_one_of("pooling", POOLING, pooling))
         if not isinstance(normalize, bool):
             raise InputError(f"normalize is True or False, not {normalize!r}.")
         self.pooling = pooling

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from hub.data.examples import Example, Text, TextDataset
+from hub.data.examples import Text, TextDataset
 from hub.errors import DataError
 from hub.tasks.base import LabelledTask
 from hub.tokenizers import Tokenizer
@@ -79,12 +79,3 @@ class SequenceClassification(LabelledTask):
 def has_pairs(data: TextDataset) -> bool:
     """Whether a data set's texts are pairs."""
     return any(isinstance(text, tuple) for text in data.texts)
-
-
-def unknown_label(example: Example, label: str, source: str, labels: Sequence[str]) -> str:
-    """The sentence for a label that the model is not trained for."""
-    shown = ", ".join(labels[:20]) + (", ..." if len(labels) > 20 else "")
-    return (
-        f"{source}, line {example.line}: the label {label!r} is not one of the {len(labels)} the "
-        f"model is trained for ({shown}). --skip-bad-rows leaves such rows out."
-    )

@@ -10,10 +10,10 @@ import numpy as np
 
 from hub.data.examples import Example, Text, TextDataset
 from hub.errors import DataError
-from hub.tasks.base import AnswerOptions, LabelScore, Metrics, Targets, softmax
+from hub.tasks.base import AnswerOptions, LabelScore, Metrics, Targets, not_trained_for, softmax
 from hub.tasks.losses import LossSettings, cross_entropy, share_of
 from hub.tasks.passages import Passage
-from hub.tasks.sequence_classification import SequenceClassification, has_pairs, unknown_label
+from hub.tasks.sequence_classification import SequenceClassification, has_pairs
 from hub.tokenizers import Tokenizer
 
 if TYPE_CHECKING:
@@ -77,7 +77,8 @@ class TextClassification(SequenceClassification):
         numbers = {name: self.number_of(name) for name in set(classes)}
         if None in numbers.values():
             row = next(row for row, name in enumerate(classes) if numbers[name] is None)
-            raise DataError(unknown_label(data[row], classes[row], data.source, self.labels))
+            complaint = not_trained_for(f"the label {classes[row]!r}", self.labels)
+            raise DataError(f"{data.place(data[row])}: {complaint}")
         return np.array([numbers[name] for name in classes], np.int64)
 
     def knows(self, example: Example) -> bool:
@@ -137,18 +138,18 @@ class TextClassification(SequenceClassification):
         logits = np.stack(outputs)
         if not options.probabilities and options.top_k is None:
             return [self.labels[number] for number in logits.argmax(axis=-1)]
-        return [self._ranked(shares, options) for shares in softmax(logits.astype(np.float64))]
+        return [self._ranked(row, options) for row in softmax(logits.astype(np.float64))]
 
-    def _ranked(self, shares: np.ndarray, options: AnswerOptions) -> Any:
-        ranked = np.argsort(-shares, kind="stable")
+    def _ranked(self, probabilities: np.ndarray, options: AnswerOptions) -> Any:
+        ranked = np.argsort(-probabilities, kind="stable")
         best = [
-            {"label": self.labels[number], "score": float(shares[number])}
+            {"label": self.labels[number], "score": float(probabilities[number])}
             for number in ranked[: options.top_k or 1]
         ]
         if not options.probabilities:
             return best
         shown = range(len(self.labels)) if options.top_k is None else ranked[: options.top_k]
-        some = {self.labels[number]: float(shares[number]) for number in shown}
+        some = {self.labels[number]: float(probabilities[number]) for number in shown}
         return {**best[0], "probabilities": some}
 
 

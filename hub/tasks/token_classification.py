@@ -13,7 +13,16 @@ from hub.data.encoded import NumberRows
 from hub.data.examples import Entity, Example, Text, TextDataset, entities_in
 from hub.data.tags import parse_tag, spans_of, spellings
 from hub.errors import DataError, InputError
-from hub.tasks.base import AnswerOptions, LabelledTask, LabelScore, Metrics, Targets, softmax
+from hub.tasks.base import (
+    AnswerOptions,
+    LabelledTask,
+    LabelScore,
+    Metrics,
+    Targets,
+    check_no_probabilities,
+    not_trained_for,
+    softmax,
+)
 from hub.tasks.crf import CrfDecoder, keeps_the_scheme, likeliest_legal
 from hub.tasks.losses import LossSettings, cross_entropy, share_of
 from hub.tasks.passages import Passage
@@ -128,10 +137,7 @@ class TokenClassification(LabelledTask):
         if not isinstance(label, tuple) or len(entities_in(label)) < len(label):
             return "entities are needed here, not a label."
         unknown = next(e.type for e in entities_in(label) if e.type not in self.types)
-        return (
-            f"the type {unknown!r} is not one of the {len(self.types)} the model is trained for "
-            f"({', '.join(self.types)}). --skip-bad-rows leaves such rows out."
-        )
+        return not_trained_for(f"the type {unknown!r}", self.types)
 
     def window_targets(
         self, passages: Sequence[Passage], targets: Targets, tokenizer: Tokenizer
@@ -260,8 +266,9 @@ class TokenClassification(LabelledTask):
         of its first piece.
 
         Raises:
-            InputError: `options.top_k` was given.
+            InputError: the best of several answers, or probabilities, are asked for.
         """
+        check_no_probabilities(self.name, options)
         if options.top_k is not None:
             raise InputError("top_k is for tasks that rank their answers; entities are not ranked.")
         return [
@@ -289,15 +296,15 @@ class TokenClassification(LabelledTask):
             output[[word.first for word in its_words]].astype(np.float64)
             for output, its_words in zip(outputs, words, strict=True)
         ]
-        tags, shares = self._choose(logits)
+        tags, probabilities = self._choose(logits)
         found = []
-        for its_words, its_tags, its_shares in zip(words, tags, shares, strict=True):
+        for its_words, its_tags, its_probabilities in zip(words, tags, probabilities, strict=True):
             spans = spans_of([self._read_labels[number] for number in its_tags])
             found.append(
                 [
                     (
                         Entity(its_words[s.start].start, its_words[s.end - 1].end, s.type),
-                        float(its_shares[s.start : s.end].mean()),
+                        float(its_probabilities[s.start : s.end].mean()),
                     )
                     for s in spans
                 ]

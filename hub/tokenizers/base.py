@@ -7,11 +7,12 @@ import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from hub.constants import DEFAULT_MAX_SEQ_LEN
-from hub.errors import InputError
+from hub.errors import InputError, ModelError
 from hub.files import sha256_of
 from hub.tokenizers.truncation import check_truncation, lengths_kept
 
@@ -21,6 +22,7 @@ Span = tuple[int, int]
 # A text's own tokens, without [CLS] and [SEP]: their ids and, if asked for, where they stand.
 Pieces = tuple[list[int], list[Span] | None]
 
+# In ERNIE's order: [PAD] is 0, [CLS] 1, [SEP] 2, [MASK] 3.
 SPECIAL_TOKENS = ("[PAD]", "[CLS]", "[SEP]", "[MASK]", "[UNK]")
 
 _NOWHERE: Span = (0, 0)
@@ -45,30 +47,13 @@ class Encoding:
 class Tokenizer(ABC):
     """Turns texts into the ids that a model was trained with."""
 
+    # Who has one token more of a pair that is cut to an odd sum: see `lengths_kept`.
+    _odd_to_longer = False
+
     @property
     @abstractmethod
     def id_count(self) -> int:
         """The highest id and 1: the embeddings a model must have."""
-
-    @property
-    @abstractmethod
-    def pad_token_id(self) -> int:
-        """The id of `[PAD]`."""
-
-    @property
-    @abstractmethod
-    def mask_token_id(self) -> int:
-        """The id of `[MASK]`."""
-
-    @property
-    @abstractmethod
-    def unk_token_id(self) -> int:
-        """The id of `[UNK]`."""
-
-    @property
-    @abstractmethod
-    def special_ids(self) -> frozenset[int]:
-        """The ids of `[PAD]`, `[CLS]`, `[SEP]`, `[MASK]` and `[UNK]`."""
 
     @abstractmethod
     def tokens(self, ids: Iterable[int]) -> list[str]:
@@ -98,13 +83,36 @@ class Tokenizer(ABC):
             self.save(folder, DEFAULT_MAX_SEQ_LEN)
             return " ".join(f"{name} {sha256_of(folder / name)}" for name in sorted(self.files))
 
-    # Who has one token more of a pair that is cut to an odd sum: see `lengths_kept`.
-    _odd_to_longer = False
+    @property
+    def pad_token_id(self) -> int:
+        """The id of `[PAD]`; 0 where somebody else's `tokenizer.json` has none."""
+        return self.token_to_id("[PAD]") or 0
 
     @property
-    @abstractmethod
+    def mask_token_id(self) -> int:
+        """The id of `[MASK]`."""
+        return self._special("[MASK]")
+
+    @property
+    def unk_token_id(self) -> int:
+        """The id of `[UNK]`."""
+        return self._special("[UNK]")
+
+    @property
+    def special_ids(self) -> frozenset[int]:
+        """The ids of `[PAD]`, `[CLS]`, `[SEP]`, `[MASK]` and `[UNK]`."""
+        return frozenset(map(self._special, SPECIAL_TOKENS))
+
+    @cached_property
     def _separators(self) -> tuple[int, int]:
         """The ids of `[CLS]` and `[SEP]`."""
+        return self._special("[CLS]"), self._special("[SEP]")
+
+    def _special(self, token: str) -> int:
+        number = self.token_to_id(token)
+        if number is None:  # a tokenizer.json of somebody else's
+            raise ModelError(f"The tokenizer has no {token}.")
+        return number
 
     @abstractmethod
     def _pieces(self, texts: list[str], return_offsets: bool) -> Iterator[Pieces]:

@@ -95,26 +95,6 @@ class ErnieTinyTokenizer(Tokenizer):
         """The highest id and 1: the embeddings a model must have."""
         return len(self._entries)
 
-    @property
-    def pad_token_id(self) -> int:
-        """The id of `[PAD]`."""
-        return self._ids["[PAD]"]
-
-    @property
-    def mask_token_id(self) -> int:
-        """The id of `[MASK]`."""
-        return self._ids["[MASK]"]
-
-    @property
-    def unk_token_id(self) -> int:
-        """The id of `[UNK]`."""
-        return self._ids["[UNK]"]
-
-    @property
-    def special_ids(self) -> frozenset[int]:
-        """The ids of `[PAD]`, `[CLS]`, `[SEP]`, `[MASK]` and `[UNK]`."""
-        return frozenset(self._ids[token] for token in SPECIAL_TOKENS)
-
     def tokens(self, ids: Iterable[int]) -> list[str]:
         """The vocabulary's entries for `ids`; an id beyond the vocabulary is `[UNK]`."""
         known = range(len(self._entries))
@@ -128,10 +108,6 @@ class ErnieTinyTokenizer(Tokenizer):
         """The pieces of one text, those that the vocabulary lacks as `[UNK]`."""
         encoding = self.encode([text])[0]
         return [self._entries[number] for number in encoding.input_ids[1:-1]]
-
-    @property
-    def _separators(self) -> tuple[int, int]:
-        return self._ids["[CLS]"], self._ids["[SEP]"]
 
     def _pieces(self, texts: list[str], return_offsets: bool) -> Iterator[Pieces]:
         return (self._part(text, return_offsets) for text in texts)

@@ -18,6 +18,7 @@ from typing import Any
 
 from hub.errors import InputError
 from hub.files import read_utf8
+from hub.wording import must_be_one_of
 
 BACKENDS = ("auto", "jieba", "rjieba")
 # What jieba takes for letters, next to something that both take for one.
@@ -50,7 +51,7 @@ class Segmenter:
         self, dictionary: str | Path | None = None, hmm: bool = True, backend: str = "auto"
     ) -> None:
         if backend not in BACKENDS:
-            raise InputError(f"The backend is {backend!r}; there is {', '.join(BACKENDS)}.")
+            raise InputError(must_be_one_of("backend", BACKENDS, backend))
         if backend == "rjieba" and not _has_rjieba():
             raise InputError("rjieba is not installed: pip install rjieba, or use backend='auto'.")
         self.dictionary = None if dictionary is None else Path(dictionary)
@@ -73,7 +74,7 @@ class Segmenter:
         """
         rust = self._rust
         # Half a surrogate pair is no text that Rust takes.
-        if rust is None or not _is_plain(text):
+        if rust is None or not _is_utf8(text):
             return list(self._jieba.cut(text, HMM=self.hmm))
         differing = _DIFFERING if self.hmm else _DIFFERING_BY_DICTIONARY
         if not differing.search(text):
@@ -135,7 +136,7 @@ def _has_rjieba() -> bool:
     return find_spec("rjieba") is not None
 
 
-def _is_plain(text: str) -> bool:
+def _is_utf8(text: str) -> bool:
     try:
         text.encode()
     except UnicodeEncodeError:

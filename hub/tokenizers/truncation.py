@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hub.errors import InputError
+from hub.wording import must_be_one_of
 
 # As in `transformers` and PaddleNLP.
 STRATEGIES = ("longest_first", "only_first", "only_second", "do_not_truncate")
@@ -17,7 +18,7 @@ def check_truncation(strategy: str) -> None:
         InputError: there is not.
     """
     if strategy not in STRATEGIES:
-        raise InputError(f"truncation is {strategy!r}; there is {', '.join(STRATEGIES)}.")
+        raise InputError(must_be_one_of("truncation", STRATEGIES, strategy))
 
 
 def lengths_kept(

@@ -16,12 +16,9 @@ from tqdm.auto import tqdm
 
 from hub.errors import DataError, InputError
 from hub.files import write_text
-from hub.tokenizers.base import whole_text
+from hub.tokenizers.base import SPECIAL_TOKENS, whole_text
 from hub.tokenizers.merging import learn_merges, spelled
 from hub.tokenizers.wordpiece import MAX_WORD_CHARACTERS, WordPieceTokenizer
-
-# ERNIE's order: [PAD] 0, [CLS] 1, [SEP] 2, [MASK] 3.
-SPECIAL_TOKENS = ("[PAD]", "[CLS]", "[SEP]", "[MASK]", "[UNK]")
 
 
 def train_vocabulary(

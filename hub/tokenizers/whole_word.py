@@ -4,7 +4,7 @@
 (https://arxiv.org/abs/1906.08101); some words together with those that follow, 1 to 4 in all with
 the weights of MacBERT (https://arxiv.org/abs/2004.13922); and the phrases and entities of a
 dictionary before all words, as in ERNIE (https://arxiv.org/abs/1904.09223). Of the chosen tokens
-80 % become `[MASK]`, 10 % any other token, and 10 % stay (https://arxiv.org/abs/1810.04805).
+80 % become `[MASK]`, 10 % a random token, and 10 % stay (https://arxiv.org/abs/1810.04805).
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ class MaskingArguments:
 
     Attributes:
         probability: the part of a text's tokens that is chosen at the most; where it is less than
-            one token, one.
+            one token, one. A word with more tokens than that is never chosen, so that a short text
+            of long words stays as it is.
         ngram_weights: how often 1, 2, ... neighbouring words are chosen together.
         mask_share: the part of the chosen tokens that becomes `[MASK]`.
         random_share: the part that becomes any token of the vocabulary.

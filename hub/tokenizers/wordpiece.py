@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,7 @@ from hub.errors import ModelError
 from hub.files import write_text
 from hub.tokenizers.base import SPECIAL_TOKENS, Pieces, Tokenizer, read_vocabulary
 from hub.tokenizers.plain import PlainTexts, is_plain
+from hub.wording import must_be_one_of
 
 # A longer word becomes [UNK], as in the originals.
 MAX_WORD_CHARACTERS = 100
@@ -70,7 +70,7 @@ class WordPieceTokenizer(Tokenizer):
             ModelError: a special token is missing, or there is no such style.
         """
         if style not in STYLES:
-            raise ModelError(f"The tokenizer's style is {style!r}; there is {', '.join(STYLES)}.")
+            raise ModelError(must_be_one_of("The tokenizer's style", STYLES, style))
         ids = {entry: index for index, entry in enumerate(entries)}
         missing = [token for token in SPECIAL_TOKENS if token not in ids]
         if missing:
@@ -151,26 +151,6 @@ class WordPieceTokenizer(Tokenizer):
         """The highest id and 1: the embeddings a model must have."""
         return max(self.backend.get_vocab().values()) + 1
 
-    @property
-    def pad_token_id(self) -> int:
-        """The id of `[PAD]`."""
-        return int(self.backend.token_to_id("[PAD]") or 0)
-
-    @property
-    def mask_token_id(self) -> int:
-        """The id of `[MASK]`."""
-        return self._special("[MASK]")
-
-    @property
-    def unk_token_id(self) -> int:
-        """The id of `[UNK]`."""
-        return self._special("[UNK]")
-
-    @property
-    def special_ids(self) -> frozenset[int]:
-        """The ids of `[PAD]`, `[CLS]`, `[SEP]`, `[MASK]` and `[UNK]`."""
-        return frozenset(map(self._special, SPECIAL_TOKENS))
-
     def tokens(self, ids: Iterable[int]) -> list[str]:
         """The vocabulary's entries for `ids`; an id beyond the vocabulary is `[UNK]`."""
         return [self.backend.id_to_token(number) or "[UNK]" for number in ids]
@@ -179,16 +159,6 @@ class WordPieceTokenizer(Tokenizer):
         """The id of a vocabulary entry; None if it is not one."""
         number: int | None = self.backend.token_to_id(token)
         return number
-
-    def _special(self, token: str) -> int:
-        number = self.backend.token_to_id(token)
-        if number is None:  # a tokenizer.json of somebody else's
-            raise ModelError(f"The tokenizer has no {token}.")
-        return int(number)
-
-    @cached_property
-    def _separators(self) -> tuple[int, int]:
-        return self._special("[CLS]"), self._special("[SEP]")
 
     def _pieces(self, texts: list[str], return_offsets: bool) -> Iterator[Pieces]:
         plain = [self._plain is not None and is_plain(text) for text in texts]

@@ -345,7 +345,7 @@ def test_register_push_pull_and_predict(
     folder = Store().get("travel-intent", "1.0.0").folder
     assert (folder / "README.md").read_text() == "# A card\n"
     assert "prod = 1.0.0" in done(hub("show", "travel-intent"))[0]
-    refused(hub("predict", "travel-intent@canary", "x"), "there are 1.0.0, prod (1.0.0)")
+    refused(hub("predict", "travel-intent@canary", "x"), "only 1.0.0, prod (1.0.0)")
 
 
 def test_a_version_never_changes(hub: Hub, run: Path, tmp_path: Path) -> None:
@@ -371,7 +371,7 @@ def test_aliases_move(hub: Hub, run: Path, tmp_path: Path) -> None:
     refused(hub("alias", "travel@1.0.0", "1.1.0"), "is a version")
     done(hub("config", "catalogue", str(tmp_path / "shared")))
     refused(hub("alias", "travel@1.0.0", "prod"), "has no model")
-    told = "There is no travel@canary on this machine; there are 1.0.0, 1.1.0, prod (1.0.0)."
+    told = "There is no travel@canary on this machine, only 1.0.0, 1.1.0, prod (1.0.0)."
     refused(hub("predict", "travel@canary", "x"), told, "has no model")
     done(hub("push", "travel@1.0.0"))
     done(hub("push", "travel@1.1.0", "--alias", "canary"))
@@ -393,7 +393,7 @@ def test_a_version_that_is_not_there_is_told_with_those_that_are(hub: Hub, run: 
     for version in ("v2", "v10"):
         done(hub("register", run, "--name", "travel", "--version", version))
     done(hub("alias", "travel@v2", "stable"))
-    there = "There is no travel@v3 on this machine; there are v2, v10, stable (v2)."
+    there = "There is no travel@v3 on this machine, only v2, v10, stable (v2)."
     for order in (("predict", "travel@v3", "x"), ("show", "travel@v3"), ("push", "travel@v3")):
         refused(hub(*order, *(["--catalogue", "c"] if order[0] == "push" else [])), there)
     shown = json.loads(done(hub("show", "travel@stable", "--json"))[0])

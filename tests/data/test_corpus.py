@@ -63,7 +63,7 @@ def test_a_column_of_another_name_is_read_when_it_is_named(tmp_path: Path) -> No
     path = tmp_path / "a.jsonl.zst"
     path.write_bytes(zstandard.compress('{"body": "你好"}\n'.encode()))
     assert list(read_corpus([path], "body")) == ["你好"]
-    with pytest.raises(DataError, match="line 1: no text in 'text'; there is 'body'"):
+    with pytest.raises(DataError, match="line 1: no text in 'text', only in 'body'"):
         list(read_corpus([path]))
 
 

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hub.data import Entity, Example, TextDataset, Utterance, load_dataset
+from hub.data import KINDS, Entity, Example, TextDataset, Utterance, load_dataset
 from hub.errors import DataError, InputError
+from hub.tasks import TASK_NAMES
 
 
 def jsonl(folder: Path, *rows: Any) -> Path:
@@ -84,8 +85,22 @@ def test_matching_needs_a_second_text(tmp_path: Path) -> None:
         load_dataset(path, kind="text-matching")
 
 
+def test_every_name_of_a_task_that_reads_labels_is_a_kind() -> None:
+    rows = {
+        "text-classification": [{"text": "好", "label": "a"}],
+        "multi-label-classification": [{"text": "好", "labels": ["a"]}],
+        "token-classification": [{"text": "好", "entities": []}],
+        "intent-slots": [{"text": "好", "intent": "a", "entities": []}],
+    }
+    names = {name: kind for name, kind in TASK_NAMES.items() if kind in KINDS}
+    assert {"joint", "sequence-classification", "seq-cls", "text-matching"} < names.keys()
+    for name, kind in names.items():
+        if name != "text-matching":
+            assert load_dataset(rows[kind], kind=name.replace("-", "_")).kind == kind
+
+
 def test_an_unknown_kind_is_answered_with_the_known_ones() -> None:
-    with pytest.raises(InputError, match=r"no kind of data 'ranking'.*intent-slots"):
+    with pytest.raises(InputError, match=r"must be one of .*intent-slots, .*not 'ranking'"):
         load_dataset([("a", "b")], kind="ranking")
 
 

@@ -49,6 +49,14 @@ def test_spans_are_read(tmp_path: Path) -> None:
     assert not data.notes
 
 
+def test_a_column_of_an_annotator_makes_no_export(tmp_path: Path) -> None:
+    rows = [{"text": "好", "label": "a", "annotator": "李"}, {"text": "坏", "label": "b"}]
+    rows[1]["annotator"] = "王"
+    data = load(tmp_path, rows)
+    assert data.labels == ["a", "b"] and data.kind == "text-classification"
+    assert data.facts["format"] == "JSON"
+
+
 def test_choices_are_read(tmp_path: Path) -> None:
     single = load(tmp_path, [choice(1, "好", "a"), choice(2, "坏", "b")])
     assert (single.labels, single.kind) == (["a", "b"], "text-classification")

@@ -7,6 +7,7 @@ import io
 import json
 import re
 import tarfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from hub.data.catalogue import (
     list_datasets,
 )
 from hub.data.named import is_here, locate, open_named
-from hub.errors import ChecksumError, DataError, DownloadError, HubError, OfflineError
+from hub.errors import ChecksumError, DataError, DownloadError, HubError, InputError, OfflineError
 from hub.registry.catalogue import SourceFile
 from hub.training.finetune import finetune
 from tests.servers import FileServer
@@ -83,9 +84,9 @@ def test_a_name_on_the_hugging_face_hub_may_be_like_one_here(
 
 def test_a_part_that_is_not_there_is_named(mine: Path) -> None:
     put(mine / "chnsenticorp", train="label\ttext_a\n1\t好\n")
-    with pytest.raises(DataError, match=r"has no file for 'dev'; there is train\.tsv"):
+    with pytest.raises(DataError, match=r"has no file for 'dev'\. It holds train\.tsv"):
         hub.datasets.ChnSentiCorp(mode="dev")
-    with pytest.raises(DataError, match="no part 'all'"):
+    with pytest.raises(DataError, match="one of train, dev, test, not 'all'"):
         hub.datasets.ChnSentiCorp(mode="all")
 
 
@@ -242,6 +243,16 @@ def test_a_class_of_ones_own_reads_columns_by_their_order(tmp_path: Path) -> Non
         Mine(tmp_path, mode="dev")
     with pytest.raises(DataError, match="There is no file"):
         Mine(tmp_path, mode="test")
+
+
+def test_labels_of_a_file_go_by_lines(tmp_path: Path) -> None:
+    (tmp_path / "train.tsv").write_text("查 余额\t帮我查\n转账\t转\n", encoding="utf-8")
+    (tmp_path / "labels.txt").write_text("\ufeff查 余额 \r\n\r\n转账\r\n", encoding="utf-8")
+    read = partial(hub.datasets.TextClassificationDataset, tmp_path, label_file="labels.txt")
+    assert read().get_labels() == ["查 余额", "转账"]
+    (tmp_path / "labels.txt").write_bytes("查余额\n".encode("gbk"))
+    with pytest.raises(InputError, match=r"labels\.txt is not UTF-8"):
+        read()
 
 
 def test_pairs_and_tags_go_by_their_order(tmp_path: Path) -> None:

@@ -113,6 +113,13 @@ def test_a_hub_name_that_cannot_be_fetched_is_a_data_error(monkeypatch: pytest.M
         load_dataset("owner/intents")
     assert "ConnectionError: cannot reach the Hub for owner/intents)" in str(caught.value)
 
+    def fail_silently(name: str) -> Any:
+        raise TimeoutError
+
+    monkeypatch.setattr(datasets, "load_dataset", fail_silently)
+    with pytest.raises(DataError, match=r"Hugging Face Hub \(TimeoutError\)"):
+        load_dataset("owner/intents")
+
 
 def test_a_hub_name_is_fetched_with_the_split_that_fits(monkeypatch: pytest.MonkeyPatch) -> None:
     import datasets

@@ -130,6 +130,16 @@ def test_jsonl_is_read_with_numbers_as_labels(tmp_path: Path) -> None:
     assert list(data) == [Example("一行\n二行", "a", 1), Example("放歌", "7", 2)]
 
 
+def test_json_says_yes_and_no_as_a_table_does(tmp_path: Path) -> None:
+    rows = [{"text": "一", "label": True}, {"text": "二", "label": False}]
+    content = "".join(json.dumps(row) + "\n" for row in rows)
+    data = load_dataset(written(tmp_path, "a.jsonl", content))
+    table = load_dataset(written(tmp_path, "a.tsv", "text\tlabel\n一\ttrue\n二\tfalse\n"))
+    assert data.labels == table.labels == ["true", "false"]
+    several = [{"text": "一", "labels": [True, "x"]}]
+    assert load_dataset(several).labels == [("true", "x")]
+
+
 @pytest.mark.parametrize(
     ("name", "content"),
     [

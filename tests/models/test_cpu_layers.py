@@ -48,7 +48,7 @@ def test_nothing_is_computed_of_nothing() -> None:
     assert cpu_layers.gelu(empty).shape == cpu_layers.softmax(empty).shape == [0, 3]
     assert cpu_layers.LayerNorm(3)(empty).shape == [0, 3]
     assert cpu_layers.Linear(3, 2)(empty).shape == [0, 2]
-    scores = cpu_layers.scores_by_likeness(empty, paddle.ones([5, 3]), paddle.ones([5]))
+    scores = cpu_layers.tied_logits(empty, paddle.ones([5, 3]), paddle.ones([5]))
     assert scores.shape == [0, 5]
 
 

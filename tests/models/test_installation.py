@@ -749,7 +749,7 @@ def test_a_home_that_cannot_be_made_is_a_sentence(
 def test_a_name_with_a_version(server: FileServer, enter: Enter) -> None:
     enter(baidu(server))
     assert locate("ernie_test_zh@1.0.0")[0] is not None
-    with pytest.raises(UnknownModelError, match=r"no version '2\.0\.0'; there is 1\.0\.0"):
+    with pytest.raises(UnknownModelError, match=r"'2\.0\.0': its only version is 1\.0\.0"):
         locate("ernie-test-zh@2.0.0")
     with pytest.raises(InputError, match="another one"):
         hub.Module(name="ernie-test-zh@1.0.0", version="2.0.0")

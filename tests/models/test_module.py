@@ -17,6 +17,7 @@ from safetensors.numpy import load_file, save_file
 
 import hub
 from hub.backend import paddle
+from hub.constants import home
 from hub.data.batches import Batch, collate
 from hub.errors import InputError, ModelError, UnknownModelError
 from hub.tasks import IntentSlots
@@ -36,6 +37,25 @@ def batch_of(module: hub.Module, texts: list[str]) -> Batch:
     """Texts as the network reads them."""
     encodings = module.tokenizer.encode(texts, module.max_seq_len)
     return collate(encodings, np.arange(len(texts)), module.tokenizer.pad_token_id)
+
+
+def test_a_run_in_the_home_is_checked_like_any_folder(module: hub.Module) -> None:
+    run = home() / "runs" / "x"
+    module.save(run)
+    assert hub.Module(directory=run).task is not None
+    content = bytearray((run / "model.safetensors").read_bytes())
+    content[-1] ^= 1
+    (run / "model.safetensors").write_bytes(content)
+    with pytest.raises(ModelError, match=r"model\.safetensors"):
+        hub.Module(directory=run)
+
+
+def test_the_folder_one_stands_in_has_a_name(
+    module: hub.Module, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module.save(tmp_path / "travel")
+    monkeypatch.chdir(tmp_path / "travel")
+    assert hub.Module(directory=".").name == "travel"
 
 
 @pytest.mark.parametrize(
@@ -82,7 +102,7 @@ def test_labels_are_taken_as_a_map_a_list_or_a_number(tiny_folder: Path) -> None
         ({"task": "seq-cls", "label_map": ["a", "b"], "num_classes": 3}, "num_classes is 3"),
         ({"task": "seq-cls", "label_map": ["a", "a"]}, "stands twice"),
         ({"label_map": ["a", "b"]}, "say task='seq-cls'"),
-        ({"task": "translation"}, "no task 'translation'"),
+        ({"task": "translation"}, "not 'translation'"),
         ({"task": "seq-cls", "label_map": "天气"}, "must be a dictionary or a list"),
         ({"task": "seq-cls", "label_map": {"天气", "音乐"}}, "must be a dictionary or a list"),
         ({"task": "seq-cls", "label_map": {}}, "strings, one or more"),

@@ -9,7 +9,13 @@ from typing import Any
 
 import pytest
 
-from hub.errors import CatalogueError, ChecksumError, DownloadError, MissingPackageError
+from hub.errors import (
+    CatalogueError,
+    ChecksumError,
+    DownloadError,
+    MissingPackageError,
+    OutputError,
+)
 from hub.registry.checksums import Expected
 from hub.registry.manifest import Manifest, write_manifest
 from hub.registry.storage import Storage, open_storage
@@ -142,6 +148,18 @@ def test_a_place_that_cannot_be_reached_is_a_sentence(tmp_path: Path) -> None:
         TeamCatalogue(address).names()
     with pytest.raises(DownloadError, match="There is no folder"):
         TeamCatalogue(str(tmp_path / "no" / "such")).aliases("travel")
+
+
+def test_what_of_a_folder_cannot_be_read_is_said(tmp_path: Path) -> None:
+    storage = open_storage(str(tmp_path / "shared"))
+    (tmp_path / "shared" / "a").mkdir(parents=True)  # a folder where a file should be
+    with pytest.raises(DownloadError, match=r"shared/a cannot be read"):
+        storage.fetch("a", tmp_path / "fetched", Expected(1, "0" * 64))
+    with pytest.raises(DownloadError, match="cannot be read: File name too long"):
+        storage.size("x" * 300)
+    (tmp_path / "shared" / "b").write_bytes(b"1")
+    with pytest.raises(OutputError, match=r"nowhere/fetched cannot be written"):
+        storage.fetch("b", tmp_path / "nowhere" / "fetched", Expected(1))
 
 
 def test_a_bucket_that_is_not_there_is_a_sentence(

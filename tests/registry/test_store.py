@@ -98,6 +98,15 @@ def test_a_whole_model_is_not_replaced(store: Store) -> None:
     assert (store.get("travel", "1.0.0").folder / "weights.bin").read_text() == "weights"
 
 
+def test_only_models_were_checked_when_they_came(store: Store) -> None:
+    add(store, "travel", "1.0.0")
+    run = store.root / "runs" / "x"
+    run.mkdir(parents=True)
+    fill(run, "x", "1.0.0")
+    assert store.holds(store.get("travel", "1.0.0").folder)
+    assert not store.holds(run)
+
+
 def test_verify_finds_a_changed_byte_of_the_same_size(store: Store) -> None:
     add(store, "travel", "1.0.0")
     model = store.get("travel", "1.0.0")

@@ -94,7 +94,7 @@ def test_aliases_move_and_the_newest_is_the_default(
 
 def test_an_alias_points_to_a_version_and_is_none(catalogue: TeamCatalogue, mine: Store) -> None:
     catalogue.publish(registered(mine, "travel", "1.0.0", "one"))
-    with pytest.raises(UnknownModelError, match=r"there are 1\.0\.0"):
+    with pytest.raises(UnknownModelError, match=r"only 1\.0\.0"):
         catalogue.set_alias("travel", "prod", "2.0.0")
     with pytest.raises(CatalogueError, match="is a version"):
         catalogue.set_alias("travel", "1.0.0", "1.0.0")
@@ -179,6 +179,31 @@ def test_an_interrupted_pull_goes_on(
     monkeypatch.setattr(catalogue._storage, "fetch", counted)
     assert catalogue.pull("travel", "1.0.0", theirs).version == "1.0.0"
     assert sorted(fetched + again) == ["weights.bin", "词表.txt"]
+
+
+def test_a_pull_does_not_go_on_with_another_catalogues_files(
+    catalogue: TeamCatalogue,
+    mine: Store,
+    theirs: Store,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    catalogue.publish(registered(mine, "travel", "1.0.0", "one"))
+    other = TeamCatalogue(str(tmp_path / "another"))
+    other.publish(registered(Store(tmp_path / "another's"), "travel", "1.0.0", "two"))
+    fetch = catalogue._storage.fetch
+
+    def cut(path: str, target: Path, expected: object) -> None:
+        fetch(path, target, expected)  # type: ignore[arg-type]
+        if target.name == "weights.bin":
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(catalogue._storage, "fetch", cut)
+    with pytest.raises(KeyboardInterrupt):
+        catalogue.pull("travel", "1.0.0", theirs)
+    model = other.pull("travel", "1.0.0", theirs)
+    assert (model.folder / "weights.bin").read_text() == "two"
+    assert theirs.verify(model) is None
 
 
 def test_the_index_names_every_version_for_servers_that_cannot_list(

@@ -55,6 +55,14 @@ def test_an_answer_is_what_transformers_gives() -> None:
     assert len(others) == 2 and others[0]["score"] == pytest.approx(1 / (np.exp(9) + 19))
 
 
+def test_scores_are_there_and_probabilities_are_not() -> None:
+    with pytest.raises(InputError, match=r"fill-mask has no probabilities.*scores already"):
+        predict(
+            TASK, TOKENIZER, neighbour, ["甲[MASK]"], max_seq_len=9,
+            options=AnswerOptions(probabilities=True),
+        )  # fmt: skip
+
+
 def test_five_tokens_unless_told_otherwise() -> None:
     (answer,) = predict(TASK, TOKENIZER, neighbour, ["甲[MASK]"], max_seq_len=9)
     assert len(answer) == 5

@@ -65,5 +65,5 @@ def test_a_pair_is_cut_in_any_case() -> None:
 
 
 def test_another_way_is_refused_with_those_there_are() -> None:
-    with pytest.raises(InputError, match="long_text is 'slide'; there is cut, window"):
+    with pytest.raises(InputError, match="long_text must be one of cut, window, not 'slide'"):
         read(TOKENIZER, TEXTS, 8, "slide")

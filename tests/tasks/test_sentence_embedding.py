@@ -121,7 +121,7 @@ def test_every_spelling_is_the_task() -> None:
 
 def test_what_it_cannot_be_is_a_sentence(tiny_folder: Path) -> None:
     for options, message in (
-        ({"pooling": "max"}, "pooling is 'max'; there is mean, cls"),
+        ({"pooling": "max"}, "pooling must be one of mean, cls, not 'max'"),
         ({"normalize": "yes"}, "normalize is True or False, not 'yes'"),
         ({"crf": True}, "sentence-embedding has no option 'crf'"),
     ):
@@ -249,7 +249,7 @@ def test_paddlehubs_calls_work(tiny_folder: Path) -> None:
         module.get_embedding([3])  # type: ignore[list-item]
     with pytest.raises(InputError, match="max_seq_len is 65"):
         module.get_embedding(rows, max_seq_len=65)
-    with pytest.raises(InputError, match="pooling is 'max'"):
+    with pytest.raises(InputError, match="pooling must be one of mean, cls"):
         module.get_embedding(rows, pooling="max")
 
 

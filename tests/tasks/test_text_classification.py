@@ -8,9 +8,18 @@ import numpy as np
 import pytest
 import sklearn.metrics
 
-from hub.data import TextDataset, load_dataset
+from hub.data import Entity, Example, TextDataset, Utterance, load_dataset
+from hub.data.examples import Label
 from hub.errors import DataError, InputError
-from hub.tasks import TASK_NAMES, AnswerOptions, TextClassification, create_task, task_name
+from hub.tasks import (
+    TASK_NAMES,
+    AnswerOptions,
+    LabelledTask,
+    Task,
+    TextClassification,
+    create_task,
+    task_name,
+)
 from hub.tasks.text_classification import classification_metrics, labels_of
 from hub.tokenizers import WordPieceTokenizer
 
@@ -35,7 +44,7 @@ def test_every_spelling_of_the_task_is_the_same_task(spelling: str) -> None:
 
 
 def test_an_unknown_task_is_answered_with_those_there_are() -> None:
-    with pytest.raises(InputError, match="no task 'tokens'") as caught:
+    with pytest.raises(InputError, match=r"The task must be one of .*, not 'tokens'\.$") as caught:
         task_name("tokens")
     for name in TASK_NAMES:
         assert name in str(caught.value)
@@ -103,6 +112,40 @@ def test_an_unknown_label_is_reported_with_file_and_line() -> None:
     message = str(caught.value)
     assert message.startswith("dev.tsv, line 3: the label 'x' is not one of the 2")
     assert "(a, b)" in message
+
+
+def test_a_row_is_named_by_what_its_source_counts() -> None:
+    entities = Example("去北京", (Entity(1, 3, "LOC"),), 7)
+    unknown = Example("好", "x", 7)
+
+    def complaint(name: str, example: Example) -> str:
+        task = create_task(name, ["a", "b"])
+        assert isinstance(task, LabelledTask)
+        with pytest.raises(DataError) as caught:
+            task.targets(TextDataset([example], "export.json", unit="task"))
+        assert str(caught.value).startswith("export.json, task 7: ")
+        return str(caught.value)
+
+    for task in ("seq-cls", "multi-label"):
+        assert "'x' is not one of the 2" in complaint(task, unknown)
+        assert "needed here" in complaint(task, entities)
+
+
+@pytest.mark.parametrize("kind", ["type", "intent"])
+def test_of_many_types_and_intents_the_message_shows_twenty_too(kind: str) -> None:
+    types = [f"T{number:02}" for number in range(30)]
+    tags = ["O", *(f"{mark}-{name}" for name in types for mark in "BI")]
+    entity = Entity(0, 1, "x" if kind == "type" else "T00")
+    label = Utterance("T00" if kind == "type" else "x", (entity,))
+    rows: list[tuple[Task, Label]] = [(create_task("joint", tags, {"intents": types}), label)]
+    if kind == "type":
+        rows.append((create_task("ner", tags), (entity,)))
+    for task, label in rows:
+        assert isinstance(task, LabelledTask)
+        with pytest.raises(DataError) as caught:
+            task.targets(TextDataset([Example("好", label, 3)], "a"))
+        assert f"line 3: the {kind} 'x' is not one of the 30" in str(caught.value)
+        assert "T19, ...)" in str(caught.value) and "T20" not in str(caught.value)
 
 
 def test_of_many_labels_the_message_shows_the_first_twenty() -> None:

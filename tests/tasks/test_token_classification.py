@@ -169,6 +169,11 @@ def test_an_exported_model_finds_the_same_entities(
         assert [brief(found) for found in ours] == [brief(found) for found in theirs]
 
 
+def test_scores_are_there_and_probabilities_are_not(folder: Path) -> None:
+    with pytest.raises(InputError, match=r"token-classification has no probabilities.*scores"):
+        hub.Module(directory=folder).predict(TEXTS, probabilities=True)
+
+
 def test_a_saved_model_is_the_same(folder: Path, tmp_path: Path) -> None:
     module = hub.Module(directory=folder, long_text="window")
     module.save(tmp_path / "saved")

@@ -15,8 +15,9 @@ from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from hub.cli.main import cli
 from hub.errors import DataError, InputError, OutputError
 from hub.tokenizers import WordPieceTokenizer, read_vocabulary
+from hub.tokenizers.base import SPECIAL_TOKENS
 from hub.tokenizers.merging import learn_merges
-from hub.tokenizers.vocabulary import SPECIAL_TOKENS, is_cased, train_vocabulary
+from hub.tokenizers.vocabulary import is_cased, train_vocabulary
 
 TEXTS = ["今天天气很好 Weather report", "明天天气不好 weather station", "天气预报 weathering"] * 30
 

@@ -189,7 +189,7 @@ def test_a_saved_tokenizer_keeps_its_style(style: str, wanted: list[int], tmp_pa
 
 
 def test_another_style_is_refused() -> None:
-    with pytest.raises(ModelError, match="'xlnet'; there is ernie, bert"):
+    with pytest.raises(ModelError, match="one of ernie, bert, not 'xlnet'"):
         WordPieceTokenizer.from_vocabulary(ENTRIES, style="xlnet")
 
 
@@ -271,7 +271,7 @@ def test_a_strategy_says_which_text_is_cut(
 
 
 def test_what_cannot_be_cut_so_is_refused(ernie: WordPieceTokenizer) -> None:
-    with pytest.raises(InputError, match="truncation is 'first'; there is longest_first, only"):
+    with pytest.raises(InputError, match="truncation must be one of longest_first, only"):
         ernie("今天", truncation="first")
     with pytest.raises(InputError, match=r"A pair of 2 and 4 tokens cannot be cut to 3"):
         ernie("今天", "天气很好", max_seq_len=6, truncation="only_first")

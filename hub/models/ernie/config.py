@@ -31,7 +31,9 @@ _BELOW = {
 
 @dataclass(frozen=True)
 class ErnieConfig:
-    """Shape and regularisation of an encoder; the defaults are ERNIE 1.0's.
+    """Shape and regularisation of an encoder.
+
+    The defaults are ERNIE 1.0's shape, with the epsilon of 1e-12 that PaddleNLP sets by default.
 
     ERNIE 1.0 (https://arxiv.org/abs/1904.09223) is BERT's encoder
     (https://arxiv.org/abs/1810.04805); ERNIE 3.0's small models add an embedding for the task type.

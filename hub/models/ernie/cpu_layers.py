@@ -95,9 +95,7 @@ def softmax(x: paddle.Tensor) -> paddle.Tensor:
     return _Softmax.apply(x) if _has_onednn(x) else F.softmax(x)  # type: ignore[no-untyped-call]
 
 
-def scores_by_likeness(
-    x: paddle.Tensor, table: paddle.Tensor, bias: paddle.Tensor
-) -> paddle.Tensor:
+def tied_logits(x: paddle.Tensor, table: paddle.Tensor, bias: paddle.Tensor) -> paddle.Tensor:
     """The products of `x` [..., D] with every row of `table` [V, D], plus `bias` [V]: [..., V]."""
     if _is_on_cpu(x):
         scores = _linear(x, table, bias, transposed=True)
@@ -213,15 +211,15 @@ class _Gelu(paddle.autograd.PyLayer):
 class _Softmax(paddle.autograd.PyLayer):
     @staticmethod
     def forward(ctx: Any, x: paddle.Tensor) -> paddle.Tensor:
-        shares = onednn.softmax(_rows(x))
-        ctx.save_for_backward(shares)
-        return shares.reshape(x.shape)
+        probabilities = onednn.softmax(_rows(x))
+        ctx.save_for_backward(probabilities)
+        return probabilities.reshape(x.shape)
 
     @staticmethod
     def backward(ctx: Any, *arguments: paddle.Tensor) -> paddle.Tensor:
         (grad,) = arguments
-        (shares,) = ctx.saved_tensor()
-        return onednn.softmax_gradient(shares, _rows(grad)).reshape(grad.shape)
+        (probabilities,) = ctx.saved_tensor()
+        return onednn.softmax_gradient(probabilities, _rows(grad)).reshape(grad.shape)
 
 
 class _LayerNorm(paddle.autograd.PyLayer):

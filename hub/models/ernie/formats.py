@@ -17,7 +17,7 @@ import safetensors.numpy
 from hub.constants import WEIGHTS_FILE
 from hub.errors import ModelError
 from hub.files import write_whole
-from hub.models.pickles import Arrays, read_paddle, read_torch, widened
+from hub.models.pickles import Arrays, bfloat16_to_float32, read_paddle, read_torch
 
 # A layer's parameter as this package's networks call it, where PaddleNLP says `self_attn`.
 _OWN_NAME = re.compile(r"(network\.)?encoder\.layers\.\d+\.(attention|feed_forward)\.")
@@ -67,7 +67,7 @@ def _read_with_bfloat16(path: Path) -> Arrays:
     arrays = {}
     for name, tensor in safetensors.deserialize(path.read_bytes()):
         if tensor["dtype"] == "BF16":
-            array = widened(np.frombuffer(tensor["data"], np.uint16))
+            array = bfloat16_to_float32(np.frombuffer(tensor["data"], np.uint16))
         elif tensor["dtype"] in _NUMPY_KINDS:
             array = np.frombuffer(tensor["data"], _NUMPY_KINDS[tensor["dtype"]])
         else:
@@ -151,11 +151,11 @@ def read_weights(path: Path) -> Arrays:
         if bad := int(array.size - np.isfinite(array).sum()):
             raise ModelError(f"{path}: {bad:,} of the numbers in {name} are infinite or none.")
         wide = array.astype(np.float32) if array.dtype == np.float64 else array
-        weights[_of_today(name)] = wide
+        weights[_modern_name(name)] = wide
     return weights
 
 
-def _of_today(name: str) -> str:
+def _modern_name(name: str) -> str:
     """A parameter's name, in which TensorFlow's of a layer norm are made `transformers`'."""
     return re.sub(r"\.gamma$", ".weight", re.sub(r"\.beta$", ".bias", name))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hub.backend import paddle
 from hub.models.ernie.config import ErnieConfig
-from hub.models.ernie.cpu_layers import LayerNorm, Linear, scores_by_likeness
+from hub.models.ernie.cpu_layers import LayerNorm, Linear, tied_logits
 from hub.models.ernie.crf import LinearChainCRF
 from hub.models.ernie.dropout import Dropout
 from hub.models.ernie.modeling import ACTIVATIONS, ErnieModel
@@ -183,7 +183,7 @@ class PredictionHead(nn.Layer):
 
     def forward(self, x: paddle.Tensor, embeddings: paddle.Tensor) -> paddle.Tensor:
         """Map `x` [..., D] to the logits [..., V], with the word embeddings [V, D] as weights."""
-        return scores_by_likeness(self.transform(x), embeddings, self.bias)
+        return tied_logits(self.transform(x), embeddings, self.bias)
 
 
 class PretrainingHeads(nn.Layer):

@@ -28,6 +28,12 @@ def initialize(network: paddle.nn.Layer, config: ErnieConfig, seed: int) -> None
             bias.set_value(np.zeros(bias.shape, np.float32))
 
 
+def initialize_untrained(network: paddle.nn.Layer, config: ErnieConfig, seed: int) -> None:
+    """Fill a network with an encoder, so that it can be trained without pretrained weights."""
+    initialize(network, config, seed)
+    teach_order(network.encoder, config, seed)
+
+
 def teach_order(encoder: paddle.nn.Layer, config: ErnieConfig, seed: int) -> None:
     """Let an `ErnieModel` that `initialize` has filled be trained without pretrained weights.
 

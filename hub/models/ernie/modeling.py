@@ -214,7 +214,8 @@ class ErnieModel(nn.Layer):
 
     Attributes:
         recompute: while training, keep no layer's inner tensors but compute them again for the
-            gradients (https://arxiv.org/abs/1604.06174): less memory, a third more time.
+            gradients (https://arxiv.org/abs/1604.06174): less memory, more time
+            (14 % in docs/performance.md).
     """
 
     def __init__(self, config: ErnieConfig) -> None:

@@ -96,14 +96,6 @@ class RepositorySource:
         self.label = f"{self.kind} ({repository})"
         self.key = f"{self.kind}-{repository.replace('/', '--')}"
 
-    def choose(self, names: Sequence[str]) -> list[str]:
-        """The files to fetch, of all that the repository has.
-
-        Raises:
-            DownloadError: weights or tokenizer are not among them.
-        """
-        return choose_files(names, self.tokenizer_kind, self.label)
-
     def list_local(self) -> Listing | None:
         """What another program has fetched from there before, if it is complete; no network."""
         return None

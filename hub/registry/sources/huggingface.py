@@ -17,7 +17,7 @@ from hub.errors import DownloadError
 from hub.registry.checksums import Expected
 from hub.registry.download import RemoteFile
 from hub.registry.http import Attempts, public_url
-from hub.registry.sources.base import Listing, RepositorySource
+from hub.registry.sources.base import Listing, RepositorySource, choose_files
 
 # The Hub takes no larger file into git itself.
 _LARGEST_IN_GIT = 10_000_000
@@ -45,7 +45,7 @@ class HuggingFaceSource(RepositorySource):
             lambda: api.model_info(self.repository, revision=self.revision, files_metadata=True)
         )
         siblings = {file.rfilename: file for file in info.siblings or ()}
-        names = self.choose(list(siblings))
+        names = choose_files(list(siblings), self.tokenizer_kind, self.label)
         commit = info.sha or self.revision
         files = [self._remote(commit, siblings[name]) for name in names]
         return Listing(commit, files, token, "HF_TOKEN")
@@ -78,7 +78,8 @@ class HuggingFaceSource(RepositorySource):
             return None
         folder = Path(config).parent
         try:
-            names = self.choose([p.name for p in folder.iterdir()])
+            there = [path.name for path in folder.iterdir()]
+            names = choose_files(there, self.tokenizer_kind, self.label)
         except DownloadError:
             return None
         return Listing(folder.name, [], local={name: folder / name for name in names})

@@ -12,7 +12,7 @@ from hub.errors import DownloadError
 from hub.registry.checksums import Expected
 from hub.registry.download import RemoteFile
 from hub.registry.http import Client, public_url
-from hub.registry.sources.base import Listing, RepositorySource
+from hub.registry.sources.base import Listing, RepositorySource, choose_files
 
 
 class ModelScopeSource(RepositorySource):
@@ -45,7 +45,7 @@ class ModelScopeSource(RepositorySource):
                     status=404,
                 ) from error
         files = {file["Path"]: file for file in self._understand(text)}
-        names = self.choose(list(files))
+        names = choose_files(list(files), self.tokenizer_kind, self.label)
         remote = [self._remote(files[name]) for name in names]
         return Listing(self.revision, remote, token, MODELSCOPE_TOKEN_VARIABLE)
 

@@ -6,7 +6,7 @@ import contextlib
 import os
 import shutil
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from hub.errors import CatalogueError, DownloadError, OutputError
@@ -45,16 +45,14 @@ class FolderStorage:
         hashes = Hashes(expected)
 
         def copy(place: Path) -> None:
-            with (self._root / path).open("rb") as source, place.open("wb") as copied:
-                while block := source.read(_BLOCK):
+            with place.open("wb") as copied:
+                for block in self._blocks(path):
                     hashes.update(block)
                     copied.write(block)
             hashes.check(str(self._root / path))
 
         try:
             write_whole(target, copy)
-        except FileNotFoundError as error:
-            raise self._unreadable(path, error) from error
         except OSError as error:
             raise OutputError(f"{target} cannot be written: {error.strerror}.") from error
 
@@ -74,6 +72,8 @@ class FolderStorage:
             return (self._root / path).stat().st_size
         except (FileNotFoundError, NotADirectoryError):
             return None
+        except OSError as error:
+            raise self._unreadable(path, error) from error
 
     def put(self, source: Path, path: str) -> None:
         """Store a file."""
@@ -118,6 +118,14 @@ class FolderStorage:
         finally:
             with contextlib.suppress(OSError):
                 whole.unlink()
+
+    def _blocks(self, path: str) -> Iterator[bytes]:
+        try:
+            with (self._root / path).open("rb") as source:
+                while block := source.read(_BLOCK):
+                    yield block
+        except OSError as error:
+            raise self._unreadable(path, error) from error
 
     def _unreadable(self, path: str, error: OSError) -> DownloadError:
         return DownloadError(f"{self._root / path} cannot be read: {error.strerror or error}.")
