@@ -42,9 +42,9 @@ class Estimate:
     memory_mb: float | None
 
     def to_dict(self) -> dict[str, Any]:
-        """The figures, rounded to what they are worth."""
+        """The figures, rounded to milliseconds and kilobytes."""
         return {
-            name: round(value, 1) if isinstance(value, float) else value
+            name: round(value, 3) if isinstance(value, float) else value
             for name, value in asdict(self).items()
         }
 
